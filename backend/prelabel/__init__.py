@@ -1,0 +1,5 @@
+"""prelabel: a Label Studio ML backend that pre-annotates boxes and masks."""
+
+from importlib.metadata import version
+
+__version__ = version("prelabel")
