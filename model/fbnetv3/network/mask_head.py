@@ -1,0 +1,59 @@
+"""Second stage, masks: a small mask per region and class, its loss, and pasting it into the image."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fbnetv3.architectures import Architecture
+from fbnetv3.config import ModelConfig
+from fbnetv3.instances import BoxMask
+from fbnetv3.network.blocks import build_stage
+
+
+class MaskHead(nn.Module):
+    """Blocks and a 1x1 convolution: (r, C, side, side) -> logits (r, classes, 2 side, 2 side)."""
+
+    def __init__(self, architecture: Architecture, channels: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.feature_extractor = nn.Sequential(build_stage(architecture.mask_head, channels, config.norm))
+        logits = nn.Conv2d(architecture.mask_head[-1].channels, config.num_classes, 1)
+        nn.init.kaiming_normal_(logits.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(logits.bias)  # type: ignore[arg-type]
+        self.predictor = nn.ModuleDict({"mask_fcn_logits": logits})
+
+    def forward(self, regions: Tensor) -> Tensor:
+        return self.predictor["mask_fcn_logits"](self.feature_extractor(regions))
+
+
+def mask_loss(logits: Tensor, classes: Tensor, wanted: Tensor) -> Tensor:
+    """Mean binary cross entropy over the pixels of the true class's channel.
+
+    logits (r, classes, s, s); classes (r,); wanted (r, s, s) bool. 0 where there are no regions.
+    """
+    if len(classes) == 0:
+        return logits.sum() * 0
+    chosen = logits[torch.arange(len(classes), device=logits.device), classes]
+    return F.binary_cross_entropy_with_logits(chosen, wanted.to(chosen.dtype))
+
+
+def paste_mask(probability: Tensor, box: np.ndarray, size: tuple[int, int], threshold: float) -> BoxMask:
+    """Stretch a region's mask over its box and cut it at the threshold.
+
+    probability (s, s), 0..1; box (4,) in pixels of an image of `size` (height, width). Each pixel centre samples
+    the mask bilinearly, zero outside, and only pixels near the box are looked at (detectron2 mask_ops.py).
+    """
+    height, width = size
+    x0, y0 = np.maximum(np.floor(box[:2]).astype(int) - 1, 0)
+    x1, y1 = np.minimum(np.ceil(box[2:]).astype(int) + 1, (width, height))
+    grid_x = _positions(x0, x1, box[0], box[2])
+    grid_y = _positions(y0, y1, box[1], box[3])
+    rows, columns = torch.meshgrid(grid_y, grid_x, indexing="ij")
+    grid = torch.stack([columns, rows], -1)[None]
+    sampled = F.grid_sample(probability[None, None].float(), grid, align_corners=False)[0, 0]
+    return BoxMask(int(x0), int(y0), (sampled >= threshold).numpy())
+
+
+def _positions(start: int, stop: int, low: float, high: float) -> Tensor:
+    centres = torch.arange(start, stop, dtype=torch.float32) + 0.5
+    return (centres - low) / (high - low) * 2 - 1

@@ -1,0 +1,68 @@
+"""What an image's labels are to the network in training: boxes, classes and masks in network pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from pycocotools import mask as coco_mask
+from torch import Tensor
+from torchvision.ops import roi_align
+
+
+class TargetMasks(Protocol):
+    """The masks of m objects, in whatever form they are known."""
+
+    def crop(self, boxes: Tensor, index: Tensor, side: int) -> Tensor:
+        """Object index[i]'s mask inside boxes[i], at side x side: (r, 4) and (r,) -> (r, side, side) bool."""
+        ...
+
+
+@dataclass(frozen=True)
+class Bitmaps:
+    """Masks as pixels: `pixels` (m, H, W), 0 or 1, at the size of the image."""
+
+    pixels: Tensor
+
+    def crop(self, boxes: Tensor, index: Tensor, side: int) -> Tensor:
+        if len(boxes) == 0:
+            return torch.zeros(0, side, side, dtype=torch.bool, device=boxes.device)
+        regions = torch.cat([index[:, None].to(boxes.dtype), boxes], 1)
+        pixels = self.pixels[:, None].to(boxes.dtype)
+        return roi_align(pixels, regions, side, 1.0, 0, aligned=True)[:, 0] >= 0.5
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """Masks as outlines: `outlines[i]` holds object i's polygons, each (2k,) x, y, x, y, ... in pixels."""
+
+    outlines: Sequence[Sequence[np.ndarray]]
+
+    def crop(self, boxes: Tensor, index: Tensor, side: int) -> Tensor:
+        masks = np.zeros((len(boxes), side, side), bool)
+        for i, (box, owner) in enumerate(zip(boxes.double().cpu().numpy(), index.tolist(), strict=True)):
+            masks[i] = _rasterise(self.outlines[owner], box, side)
+        return torch.from_numpy(masks).to(boxes.device)
+
+
+def _rasterise(outlines: Sequence[np.ndarray], box: np.ndarray, side: int) -> np.ndarray:
+    """Shift and scale polygons into the box, then fill them by COCO's rule (detectron2 structures/masks.py)."""
+    scale = side / np.maximum(box[2:] - box[:2], 0.1)
+    moved = [((outline.reshape(-1, 2) - box[:2]) * scale).ravel() for outline in outlines]
+    encoded = coco_mask.merge(coco_mask.frPyObjects(moved, side, side))
+    return coco_mask.decode(encoded).astype(bool)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The m labelled objects of one image, in pixels of the network's input.
+
+    `boxes` (m, 4) float32; `classes` (m,) int64, 0 .. num_classes - 1; `masks` may be None: no mask loss.
+    """
+
+    boxes: Tensor
+    classes: Tensor
+    masks: TargetMasks | None = None
