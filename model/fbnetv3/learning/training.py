@@ -1,0 +1,190 @@
+"""The training loop: AdamW, warm-up and cosine decay, clipping, an average of the weights, a stop on bad losses."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader, Dataset
+
+from fbnetv3.learning.augmentation import augment
+from fbnetv3.learning.examples import Examples
+from fbnetv3.network.targets import Target
+
+logger = logging.getLogger(__name__)
+
+Batch = tuple[list[Tensor], list[Target]]
+Model = TypeVar("Model", bound=nn.Module)
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why and what to change."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train: `steps` batches of `batch_size` images.
+
+    The learning rate rises linearly over `warmup_steps` and falls to 0 along a cosine. Norms and biases have no
+    weight decay. `min_sizes`: shorter sides in pixels, one is drawn per image. `flip`: probability of mirroring.
+    `ema_decay`: share of the old average that a step keeps, less at the start.
+    """
+
+    steps: int
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup_steps: int = 100
+    clip_norm: float = 10.0
+    ema_decay: float = 0.998
+    min_sizes: tuple[int, ...] = (224,)
+    max_size: int = 320
+    flip: float = 0.5
+    seed: int = 0
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands: means since the last report; seconds left at the present speed."""
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    learning_rate: float
+    images_per_second: float
+    seconds_left: float
+
+    def __str__(self) -> str:
+        parts = " ".join(f"{name} {value:.3f}" for name, value in self.losses.items())
+        return (
+            f"step {self.step}/{self.steps} {parts} lr {self.learning_rate:.2e} "
+            f"{self.images_per_second:.1f} images/s, {self.seconds_left / 60:.0f} min left"
+        )
+
+
+def train(
+    model: Model,
+    examples: Examples,
+    config: TrainingConfig,
+    on_progress: Callable[[Progress], None] = lambda progress: logger.info("%s", progress),
+    every: int = 20,
+) -> Model:
+    """Train the model in place; returns the averaged model, in evaluation mode.
+
+    `model(images, targets)` gives the parts of the loss. Every epoch draws each example once, in a seeded order.
+    `on_progress` hears every `every` steps. Raises TrainingError on a loss that is not finite.
+    """
+    torch.manual_seed(config.seed)
+    model.train().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, config.weight_decay), lr=config.learning_rate, weight_decay=0.0
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, config))
+    average = AveragedModel(model, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
+    sums: dict[str, float] = {}
+    started = time.monotonic()
+    for step, (images, targets) in enumerate(batches(examples, config), start=1):
+        losses = model(images, targets)
+        optimizer.zero_grad()
+        total(losses).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        optimizer.step()
+        schedule.step()
+        average.update_parameters(model)
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + value.item()
+        if step % every == 0 or step == config.steps:
+            counted = (step - 1) % every + 1
+            speed = step / (time.monotonic() - started)
+            means = {name: value / counted for name, value in sums.items()}
+            current = optimizer.param_groups[0]["lr"]
+            left = (config.steps - step) / speed
+            on_progress(Progress(step, config.steps, means, current, speed * config.batch_size, left))
+            sums = {}
+    return cast(Model, average.module.eval())
+
+
+def total(losses: dict[str, Tensor]) -> Tensor:
+    """The sum of the loss parts. Raises TrainingError where one is not finite."""
+    for name, value in losses.items():
+        if not torch.isfinite(value):
+            raise TrainingError(f"{name} is {value.item()}: training diverged; lower the learning rate")
+    return torch.stack(list(losses.values())).sum()
+
+
+def rate(step: int, config: TrainingConfig) -> float:
+    """The learning rate of this step over the highest one."""
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    done = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
+    return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """How AveragedModel takes in step n: it keeps min(decay, (1 + n) / (10 + n)) of the average.
+
+    The warm-up (as in TensorFlow's ExponentialMovingAverage) lets a short training forget its initialisation.
+    """
+
+    @torch.no_grad()
+    def update(averaged: Tensors, current: Tensors, step: Tensor | int) -> None:
+        keep = min(decay, (1 + int(step)) / (10 + int(step)))
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, 1 - keep)
+            else:
+                old.copy_(new)
+
+    return update
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    """Weights that decay (matrices and kernels), and those that do not (norms, biases)."""
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in learning if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def batches(examples: Examples, config: TrainingConfig) -> Iterator[Batch]:
+    """`config.steps` batches, each epoch in a new seeded order, prepared ahead by worker processes."""
+    loader = DataLoader(
+        _Draws(examples, config),
+        batch_size=config.batch_size,
+        num_workers=config.workers,
+        collate_fn=_collate,
+        multiprocessing_context="spawn" if config.workers else None,
+    )
+    return iter(loader)
+
+
+class _Draws(Dataset):
+    """The training's images one after the other: item i is always the same example, seen the same way."""
+
+    def __init__(self, examples: Examples, config: TrainingConfig) -> None:
+        self.examples, self.config = examples, config
+
+    def __len__(self) -> int:
+        return self.config.steps * self.config.batch_size
+
+    def __getitem__(self, draw: int) -> tuple[Tensor, Target]:
+        config = self.config
+        epoch, place = divmod(draw, len(self.examples))
+        order = np.random.default_rng((config.seed, epoch)).permutation(len(self.examples))
+        rng = np.random.default_rng((config.seed, 1, draw))
+        return augment(self.examples[int(order[place])], config.min_sizes, config.max_size, config.flip, rng)
+
+
+def _collate(pairs: list[tuple[Tensor, Target]]) -> Batch:
+    return [image for image, _ in pairs], [target for _, target in pairs]
