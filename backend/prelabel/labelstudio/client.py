@@ -1,0 +1,164 @@
+"""Label Studio's REST API: the calls that prelabel makes, each as one method.
+
+Answers are Label Studio's own JSON (dictionaries); what they hold was read off 1.23. Every method raises
+LabelStudioError, one sentence, with `status` where there was an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from prelabel.labelstudio.connection import Connection
+from prelabel.labelstudio.errors import LabelStudioError
+
+__all__ = ["LabelStudioClient", "LabelStudioError"]
+
+Json = dict[str, Any]
+
+CONNECT_BACKEND_TIMEOUT_S = 60.0
+"""Label Studio calls the backend's /health and /setup twice each before it answers."""
+
+WRITE_TIMEOUT_S = 300.0
+"""For what Label Studio answers only when every row is written (about 3 s per 500 predictions)."""
+
+
+class LabelStudioClient(Connection):
+    """One Label Studio as one user. Safe to share between threads. See Connection for the arguments."""
+
+    def whoami(self) -> Json:
+        """The user that the token belongs to (`id`, `email`, `active_organization`)."""
+        return self.json("GET", "/api/current-user/whoami")
+
+    def project(self, project_id: int) -> Json:
+        """`title`, `label_config`, `model_version`, `sampling`, `task_number`, ..."""
+        return self.json("GET", f"/api/projects/{project_id}/")
+
+    def create_project(self, title: str, label_config: str, **fields: Any) -> Json:
+        """A new project; `title` has 3 to 50 characters."""
+        return self.json(
+            "POST", "/api/projects/", json={"title": title, "label_config": label_config, **fields}
+        )
+
+    def update_project(self, project_id: int, **fields: Any) -> Json:
+        """Change fields of a project."""
+        return self.json("PATCH", f"/api/projects/{project_id}/", json=fields)
+
+    def import_tasks(self, project_id: int, tasks: Sequence[Json]) -> list[int]:
+        """Add tasks ([{"data": {...}}, ...]); their ids, in order."""
+        path = f"/api/projects/{project_id}/import"
+        options = {"params": {"return_task_ids": "1"}, "timeout": WRITE_TIMEOUT_S}
+        return self.json("POST", path, json=list(tasks), **options)["task_ids"]
+
+    def import_files(self, project_id: int, paths: Iterable[Path]) -> list[int]:
+        """Upload files; each becomes a task, whose data Label Studio keys by the label config. Their ids."""
+        with ExitStack() as stack:
+            files = [
+                (f"file{number}", (path.name, stack.enter_context(path.open("rb"))))
+                for number, path in enumerate(paths)
+            ]
+            answer = self.json(
+                "POST",
+                f"/api/projects/{project_id}/import",
+                params={"return_task_ids": "1"},
+                files=files,
+                timeout=WRITE_TIMEOUT_S,
+            )
+        return answer["task_ids"]
+
+    def tasks(self, project_id: int, page_size: int = 100, with_results: bool = True) -> Iterator[Json]:
+        """Every task of the project in the order of the ids, fetched page by page.
+
+        `data` holds the URLs as they were imported (s3:// stays s3://). With results, `predictions` and
+        `annotations` come in full (masks too: about 10 kB each); without, only their numbers.
+        """
+        page, seen = 1, 0
+        params: Json = {"project": project_id, "page_size": page_size, "resolve_uri": "false"}
+        if with_results:
+            params["fields"] = "all"
+        while True:
+            answer = self.json("GET", "/api/tasks", params={**params, "page": page})
+            yield from answer["tasks"]
+            page, seen = page + 1, seen + len(answer["tasks"])
+            if not answer["tasks"] or seen >= answer["total"]:
+                return
+
+    def task(self, task_id: int) -> Json:
+        """One task in full; if it has no prediction, Label Studio asks the connected backend first."""
+        return self.json(
+            "GET", f"/api/tasks/{task_id}/", params={"resolve_uri": "false"}, timeout=WRITE_TIMEOUT_S
+        )
+
+    def ml_backends(self, project_id: int) -> list[Json]:
+        """The connected backends: `id`, `url`, `title`, `state` (Label Studio asks each how it is)."""
+        params = {"project": project_id}
+        return self.json("GET", "/api/ml", params=params, timeout=CONNECT_BACKEND_TIMEOUT_S)
+
+    def add_ml_backend(
+        self, project_id: int, url: str, title: str, *, basic_auth: tuple[str, str] | None = None
+    ) -> Json:
+        """Connect a backend, once its /health and /setup have answered.
+
+        Label Studio then sets the project's `model_version` to `title` and makes a webhook.
+        """
+        fields = {"project": project_id, "url": url, "title": title, **_basic_auth(basic_auth)}
+        return self.json("POST", "/api/ml", json=fields, timeout=CONNECT_BACKEND_TIMEOUT_S)
+
+    def update_ml_backend(
+        self, backend: Json, *, basic_auth: tuple[str, str] | None = None, **fields: Any
+    ) -> Json:
+        """Change a backend that `ml_backends` gave; Label Studio checks its URL and credentials again."""
+        body = {"project": backend["project"], "url": backend["url"], **_basic_auth(basic_auth), **fields}
+        path = f"/api/ml/{backend['id']}"
+        return self.json("PATCH", path, json=body, timeout=CONNECT_BACKEND_TIMEOUT_S)
+
+    def delete_ml_backend(self, backend_id: int) -> None:
+        """Disconnect a backend; its webhook and its predictions stay."""
+        self.request("DELETE", f"/api/ml/{backend_id}", timeout=CONNECT_BACKEND_TIMEOUT_S)
+
+    def webhooks(self, project_id: int) -> list[Json]:
+        """The project's webhooks (`id`, `url`, `headers`, `is_active`)."""
+        return self.json("GET", "/api/webhooks/", params={"project": project_id})
+
+    def update_webhook(self, webhook_id: int, **fields: Any) -> Json:
+        """Change fields of a webhook, such as `headers`."""
+        return self.json("PATCH", f"/api/webhooks/{webhook_id}/", json=fields)
+
+    def predictions(self, project_id: int) -> list[Json]:
+        """Every prediction in full, in one answer: `id`, `task`, `model_version`, `score`, `result`."""
+        params = {"task__project": project_id}
+        return self.json("GET", "/api/predictions/", params=params, timeout=WRITE_TIMEOUT_S)
+
+    def import_predictions(self, project_id: int, predictions: Sequence[Json]) -> int:
+        """Store [{"task": id, "result": [...], "score": x, "model_version": v}, ...]; how many were stored.
+
+        Label Studio does not check the regions and drops what it does not understand without a word.
+        """
+        path = f"/api/projects/{project_id}/import/predictions"
+        return int(self.json("POST", path, json=list(predictions), timeout=WRITE_TIMEOUT_S)["created"])
+
+    def delete_prediction(self, prediction_id: int) -> None:
+        """Delete one prediction."""
+        self.request("DELETE", f"/api/predictions/{prediction_id}/")
+
+    def retrieve_predictions(self, project_id: int, task_ids: Sequence[int], timeout: float = 600.0) -> Json:
+        """Label Studio's own action "Retrieve Predictions": it asks the connected backend for these tasks.
+
+        A backend that fails goes unnoticed: the answer says that predictions were retrieved all the same.
+        """
+        return self.json(
+            "POST",
+            "/api/dm/actions",
+            params={"id": "retrieve_tasks_predictions", "project": project_id},
+            json={"selectedItems": {"all": False, "included": list(task_ids)}, "ordering": []},
+            timeout=timeout,
+        )
+
+
+def _basic_auth(pair: tuple[str, str] | None) -> Json:
+    if pair is None:
+        return {}
+    user, password = pair
+    return {"auth_method": "BASIC_AUTH", "basic_auth_user": user, "basic_auth_pass": password}

@@ -1,0 +1,161 @@
+"""One authorised HTTP connection to Label Studio: tokens, timeouts, retries and the wording of its errors.
+
+A small REST layer of our own, although label-studio-sdk has a generated client: here every call has a bounded
+time, a refused token of either kind comes with advice, a failure is one exception with one sentence, and
+`send` can hand an answer over as a stream (images).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from prelabel.labelstudio.errors import LabelStudioError
+from prelabel.labelstudio.http_session import PlainSession
+from prelabel.labelstudio.tokens import credentials
+
+CONNECT_TIMEOUT_S = 5.0
+DETAIL_LENGTH = 300
+"""Label Studio's own explanation is cut here: it sometimes quotes a whole region."""
+
+POOL_SIZE = 32
+"""Connections kept open: as many threads as a server is likely to have."""
+
+RETRY = Retry(total=1, backoff_factor=0.3, allowed_methods={"GET"}, status_forcelist={502, 503, 504})
+"""One more try where repeating is harmless: no connection at all, or a GET that a restart cut short."""
+
+
+class Connection:
+    """Authorised requests to one Label Studio. Safe to share between threads.
+
+    `url`: where Label Studio answers, with its path prefix if it has one. `api_key`: a legacy token or a
+    personal access token. `timeout`: seconds to wait for the next bytes of an answer; a call may set its own.
+    Raises LabelStudioError for a URL or a token that can never work; nothing is sent until the first call.
+    """
+
+    def __init__(self, url: str, api_key: str, timeout: float = 30.0) -> None:
+        parts = urlsplit(url.strip())
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise LabelStudioError(f"The Label Studio URL must look like https://host[:port], not {url!r}.")
+        if parts.username is not None:
+            raise LabelStudioError("The Label Studio URL must not hold a user name: a token says who it is.")
+        self.url = url.strip().rstrip("/")
+        self.timeout = timeout
+        self._credentials = credentials(api_key, self._exchange)
+        self._session = PlainSession(HTTPAdapter(max_retries=RETRY, pool_maxsize=POOL_SIZE))
+
+    @property
+    def token_kind(self) -> str:
+        """ "legacy token" or "personal access token"."""
+        return self._credentials.kind
+
+    def auth_header(self) -> dict[str, str]:
+        """{"Authorization": ...} that is valid now. Raises LabelStudioError."""
+        return {"Authorization": self._credentials.header()}
+
+    def send(self, method: str, path: str, **options: Any) -> requests.Response:
+        """One authorised request; the answer may have any status, and redirects are not followed.
+
+        `path` is relative to Label Studio's URL; `options` are those of requests (params, json, files,
+        stream). After a 401 it is tried once more with a new access token. Raises LabelStudioError without an
+        answer.
+        """
+        header = self._credentials.header()
+        response = self._exchange_once(method, path, header, **options)
+        if response.status_code == 401 and self._credentials.renew(header):
+            response.close()
+            response = self._exchange_once(method, path, self._credentials.header(), **options)
+        return response
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        """As `send`, but an answer that is not 2xx raises LabelStudioError with its status."""
+        response = self.send(method, path, **options)
+        if not response.ok or response.is_redirect:
+            raise LabelStudioError(self.refusal(response), response.status_code)
+        return response
+
+    def json(self, method: str, path: str, **options: Any) -> Any:
+        """The JSON that `request` is answered with. Raises LabelStudioError, also where it is not JSON."""
+        response = self.request(method, path, **options)
+        try:
+            return response.json()
+        except ValueError:
+            raise LabelStudioError(
+                f"{self.url} did not answer {method} {path} with JSON: is that the address of Label Studio?",
+                response.status_code,
+            ) from None
+
+    def _exchange_once(self, method: str, path: str, authorization: str, **options: Any) -> requests.Response:
+        options["headers"] = {**options.get("headers", {}), "Authorization": authorization}
+        return self._send(method, path, **options)
+
+    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+        options.setdefault("timeout", self.timeout)
+        if not isinstance(options["timeout"], tuple):
+            options["timeout"] = (min(CONNECT_TIMEOUT_S, options["timeout"]), options["timeout"])
+        call = f"{method} {path.partition('?')[0]}"
+        try:
+            return self._session.request(method, self.url + path, auth=_keep_header, **options)
+        except requests.Timeout:
+            message = f"Label Studio at {self.url} did not answer {call} in time."
+        except requests.exceptions.SSLError:
+            message = f"The certificate of Label Studio at {self.url} is not trusted by this machine."
+        except requests.RequestException:
+            message = f"Label Studio at {self.url} cannot be reached."
+        raise LabelStudioError(message)
+
+    def _exchange(self, token: str) -> str:
+        """Buy an access token with a personal access token."""
+        response = self._send("POST", "/api/token/refresh/", json={"refresh": token})
+        if not response.ok or response.is_redirect:
+            raise LabelStudioError(self.refusal(response), response.status_code)
+        try:
+            return str(response.json()["access"])
+        except (ValueError, KeyError, TypeError):
+            raise LabelStudioError(
+                f"{self.url} answers, but not as Label Studio does: check the address."
+            ) from None
+
+    def refusal(self, response: requests.Response) -> str:
+        """One sentence on why an answer of `send` is not 2xx, without its query string."""
+        status, method = response.status_code, response.request.method
+        path = urlsplit(response.url).path
+        if status == 401:
+            hint = self._credentials.rejected_hint
+            return f"Label Studio at {self.url} refuses the {self.token_kind}: {hint}."
+        if response.is_redirect:
+            target = urlsplit(response.headers["Location"])
+            return f"{self.url} redirects to {target.scheme}://{target.netloc}: set the URL to that."
+        return f"Label Studio answered {method} {path} with {status}: {_detail(response)}."
+
+
+def _keep_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """An `auth` that changes nothing: without one, requests lets ~/.netrc replace our header."""
+    return request
+
+
+def _detail(response: requests.Response) -> str:
+    """Label Studio's own explanation of an error, on one line and without markup."""
+    try:
+        body = response.json()
+        text = _validation_errors(body.get("validation_errors")) or str(body["detail"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        text = response.reason or "no explanation"
+    text = " ".join(re.sub(r"<[^>]*>", "", text).split()).rstrip(".")
+    return text if len(text) <= DETAIL_LENGTH else text[:DETAIL_LENGTH] + "..."
+
+
+def _validation_errors(errors: Any) -> str:
+    """{"title": ["Too short."], "non_field_errors": ["No."]} as "title: Too short. No."."""
+    if not isinstance(errors, dict):
+        return ""
+    parts = []
+    for field, messages in errors.items():
+        text = " ".join(map(str, messages)) if isinstance(messages, list) else str(messages)
+        parts.append(text if field == "non_field_errors" else f"{field}: {text}")
+    return " ".join(parts)

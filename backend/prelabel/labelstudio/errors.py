@@ -1,0 +1,19 @@
+"""The errors of this package: every message is one sentence and holds no token and no query string."""
+
+from __future__ import annotations
+
+
+class LabelStudioError(Exception):
+    """Label Studio refused a call or was not reached; `status` is the HTTP status, None without an answer."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class LabelConfigError(ValueError):
+    """A labelling config that cannot be read."""
+
+
+class FetchError(Exception):
+    """An image that was not fetched."""

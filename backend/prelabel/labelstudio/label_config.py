@@ -1,0 +1,40 @@
+"""A labelling config for a detector: every label it knows, as boxes and, where it makes them, as masks."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from xml.sax.saxutils import quoteattr
+
+GOLDEN_ANGLE = 0.618034
+"""Of a turn of the colour wheel: labels that follow each other get colours that are far apart."""
+
+MASKS = "BrushLabels", "mask", "Masks", ""
+BOXES = "RectangleLabels", "box", "Boxes", ' opacity="0.05" strokeWidth="2"'
+"""Tag, name, heading and look: boxes are outlines, so that the masks in them stay visible."""
+
+
+def label_config(labels: Sequence[str], *, has_masks: bool) -> str:
+    """A labelling config with a box for every label, and a mask where the network makes them."""
+    controls = "".join(_control(labels, *look) for look in ((MASKS, BOXES) if has_masks else (BOXES,)))
+    return f'<View>\n  <Image name="image" value="$image" zoom="true"/>\n{controls}</View>\n'
+
+
+def colour(index: int) -> str:
+    """The colour of a label, `#rrggbb`."""
+    hue = (0.02 + index * GOLDEN_ANGLE) % 1
+    red, green, blue = (round(part * 255) for part in colorsys.hls_to_rgb(hue, 0.5, 0.85))
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _control(labels: Sequence[str], tag: str, name: str, heading: str, look: str) -> str:
+    rows = "".join(
+        f"      <Label value={quoteattr(label)} background={quoteattr(colour(index))}/>\n"
+        for index, label in enumerate(labels)
+    )
+    return (
+        '  <View style="display: flex; gap: 24px; align-items: baseline">\n'
+        f'    <Header value="{heading}" size="5"/>\n'
+        f'    <{tag} name="{name}" toName="image"{look}>\n{rows}    </{tag}>\n'
+        "  </View>\n"
+    )

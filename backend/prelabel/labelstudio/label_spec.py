@@ -1,0 +1,206 @@
+"""What a project's labelling config asks of a detector: which controls, on which images, with which labels.
+
+Attributes of the config that steer pre-labelling, the names that the ML-backend examples use:
+
+    <RectangleLabels model_score_threshold="0.4">   the lowest score that becomes a region of this control
+    <BrushLabels model_skip="true">                 never pre-label this control
+    <Label value="Vehicle" predicted_values="car,truck">   labels of the model that become this label
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from label_studio_sdk.label_interface import LabelInterface
+from label_studio_sdk.label_interface.interface import LabelStudioXMLSyntaxErrorSentryIgnored
+
+from prelabel.labelstudio.errors import LabelConfigError
+from prelabel.labelstudio.label_map import ProjectLabel, map_labels
+
+__all__ = ["ControlSpec", "Kind", "LabelConfigError", "LabelSpec", "image_value"]
+
+Kind = Literal["rectanglelabels", "polygonlabels", "brushlabels"]
+"""Control tags that are pre-labelled, by the type of their regions."""
+
+Tag = Any
+"""A control or object tag of the SDK: its classes declare all fields optional, parsed tags have them."""
+
+TRUE_WORDS, FALSE_WORDS = ("true", "1", "yes"), ("false", "0", "no", "")
+
+
+@dataclass(frozen=True)
+class ControlSpec:
+    """One control tag on one image tag.
+
+    `image_key`: key of the task data that holds the image. `label_map`: label of the model -> of the project.
+    `score_threshold`: the lowest score, 0..1, that becomes a region. `skip`: the config says to leave it out.
+    `unmatched`: labels of the project that no label of the model becomes.
+    """
+
+    from_name: str
+    to_name: str
+    kind: Kind
+    image_key: str
+    label_map: Mapping[str, str]
+    score_threshold: float
+    skip: bool
+    unmatched: tuple[str, ...]
+
+    @property
+    def needs_masks(self) -> bool:
+        """Whether its regions are made from masks."""
+        return self.kind != "rectanglelabels"
+
+    def describe(self, has_masks: bool) -> str:
+        """One line for the log."""
+        head = f"{self.kind} {self.from_name!r} on {self.to_name!r}"
+        if self.skip:
+            return f"{head}: skipped (model_skip)"
+        if self.needs_masks and not has_masks:
+            return f"{head}: nothing, because these weights have boxes and no masks"
+        pairs = ", ".join(f"{model} -> {project}" for model, project in self.label_map.items()) or "none"
+        line = f"{head}: score >= {self.score_threshold:g}; labels: {pairs}"
+        return f"{line}; without a match: {', '.join(self.unmatched)}" if self.unmatched else line
+
+
+@dataclass(frozen=True)
+class LabelSpec:
+    """The control tags of a project that can be pre-labelled; with none of them, predictions are empty.
+
+    `interface`: the SDK's view of the config, which validates predictions. `notes`: what is left out, and
+    why.
+    """
+
+    controls: tuple[ControlSpec, ...]
+    interface: LabelInterface
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_config(cls, xml: str, model_labels: Sequence[str], default_threshold: float) -> LabelSpec:
+        """Read a labelling config for a model with these labels.
+
+        `default_threshold`, 0..1, is for controls without a threshold of their own.
+        Raises LabelConfigError, one sentence, when it is not XML or an attribute has an impossible value.
+        """
+        interface = _parse(xml)
+        controls: list[ControlSpec] = []
+        notes: list[str] = []
+        for tag in interface.controls or ():
+            if tag.tag.lower() not in get_args(Kind):
+                continue
+            for name in tag.to_name:
+                key, problem = _image_key(tag.find_object_by_name(name))
+                if problem:
+                    notes.append(f"{tag.tag} {tag.name!r} is left out: {name!r} {problem}")
+                else:
+                    controls.append(_control(tag, name, key, model_labels, default_threshold, notes))
+        if not controls:
+            notes.append(
+                "no RectangleLabels, PolygonLabels or BrushLabels on an image: nothing will be pre-labelled"
+            )
+        return cls(tuple(controls), interface, tuple(dict.fromkeys(notes)))
+
+    @property
+    def active(self) -> tuple[ControlSpec, ...]:
+        """The controls that the config does not skip."""
+        return tuple(control for control in self.controls if not control.skip)
+
+    @property
+    def image_keys(self) -> tuple[str, ...]:
+        """Keys of the task data that hold the images to look at, in the order of the config, each once."""
+        return tuple(dict.fromkeys(control.image_key for control in self.active))
+
+    @property
+    def lowest_threshold(self) -> float:
+        """The lowest score that some control wants: a detector need not report less. 1.0 without controls."""
+        return min((control.score_threshold for control in self.active), default=1.0)
+
+    def controls_for(self, image_key: str) -> tuple[ControlSpec, ...]:
+        """The controls that are not skipped on this image."""
+        return tuple(control for control in self.active if control.image_key == image_key)
+
+    def describe(self, has_masks: bool = True) -> list[str]:
+        """Lines for the log at setup: what becomes what, and what is left out and why."""
+        return [*(control.describe(has_masks) for control in self.controls), *self.notes]
+
+
+def image_value(data: Mapping[str, Any], image_key: str) -> Any:
+    """The task data under `image_key`, literally or as a path of keys (photo.url); None if it is missing."""
+    if image_key in data:
+        return data[image_key]
+    value: Any = data
+    for part in image_key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _parse(xml: str) -> LabelInterface:
+    if not isinstance(xml, str):
+        raise LabelConfigError("The labelling config must be text.")
+    try:
+        return LabelInterface(xml)
+    except (LabelStudioXMLSyntaxErrorSentryIgnored, TypeError, ValueError, KeyError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    raise LabelConfigError(f"The labelling config cannot be read: {reason}.")
+
+
+def _image_key(tag: Tag | None) -> tuple[str, str]:
+    """(key of the task data, "") of an image tag, or ("", why it cannot be used)."""
+    if tag is None or tag.tag.lower() != "image":
+        return "", "is not an Image tag"
+    if tag.attr.get("valueList"):
+        return "", "shows a list of images (valueList), which is not supported"
+    if not tag.value_is_variable:
+        return "", f"has a fixed value ({tag.value}) instead of a $variable"
+    return tag.value_name, ""
+
+
+def _control(
+    tag: Tag,
+    to_name: str,
+    image_key: str,
+    model_labels: Sequence[str],
+    default_threshold: float,
+    notes: list[str],
+) -> ControlSpec:
+    """The spec of a control tag on one image; remarks on it are added to `notes`."""
+    labels = [ProjectLabel.from_attributes(name, label.attr) for name, label in tag.labels_attrs.items()]
+    label_map, remarks = map_labels(labels, model_labels)
+    if not labels:
+        remarks = ["has no labels in the config (those that come with a task are not supported)"]
+    notes.extend(f"{tag.tag} {tag.name!r}: {remark}" for remark in remarks)
+    return ControlSpec(
+        from_name=tag.name,
+        to_name=to_name,
+        kind=tag.tag.lower(),
+        image_key=image_key,
+        label_map=MappingProxyType(label_map),
+        score_threshold=_threshold(tag, default_threshold),
+        skip=_flag(tag, "model_skip"),
+        unmatched=tuple(label.name for label in labels if label.name not in label_map.values()),
+    )
+
+
+def _threshold(tag: Tag, default: float) -> float:
+    text = tag.attr.get("model_score_threshold", "").strip()
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise LabelConfigError(
+            f"model_score_threshold of {tag.tag} {tag.name!r} must be a number from 0 to 1, not {text!r}."
+        )
+    return value
+
+
+def _flag(tag: Tag, attribute: str) -> bool:
+    text = tag.attr.get(attribute, "").strip().lower()
+    if text not in TRUE_WORDS + FALSE_WORDS:
+        raise LabelConfigError(f"{attribute} of {tag.tag} {tag.name!r} must be true or false, not {text!r}.")
+    return text in TRUE_WORDS

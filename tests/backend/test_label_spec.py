@@ -1,0 +1,197 @@
+"""What is read from labelling configs: controls, images, thresholds, label maps, and what is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from prelabel.labelstudio.label_spec import LabelConfigError, LabelSpec, image_value
+
+MODEL_LABELS = ("person", "car", "truck", "dog", "wolf")
+
+
+def spec_of(
+    controls: str, images: str = '<Image name="image" value="$image"/>', threshold: float = 0.5
+) -> LabelSpec:
+    return LabelSpec.from_config(f"<View>{images}{controls}</View>", MODEL_LABELS, threshold)
+
+
+def label_map(labels: str) -> dict[str, str]:
+    (control,) = spec_of(f'<RectangleLabels name="r" toName="image">{labels}</RectangleLabels>').controls
+    return dict(control.label_map)
+
+
+def test_controls_of_three_kinds_in_any_mix_and_others_ignored():
+    spec = spec_of(
+        """<RectangleLabels name="boxes" toName="image"><Label value="person"/></RectangleLabels>
+        <View><Header value="Masks"/>
+          <BrushLabels name="masks" toName="image"><Label value="car"/></BrushLabels></View>
+        <KeyPointLabels name="points" toName="image" smart="true"><Label value="car"/></KeyPointLabels>
+        <Choices name="quality" toName="image"><Choice value="ok"/></Choices>
+        <PolygonLabels name="outlines" toName="image"><Label value="dog"/></PolygonLabels>"""
+    )
+
+    assert [(control.from_name, control.kind) for control in spec.controls] == [
+        ("boxes", "rectanglelabels"),
+        ("masks", "brushlabels"),
+        ("outlines", "polygonlabels"),
+    ]
+    assert {control.to_name for control in spec.controls} == {"image"}
+    assert [control.needs_masks for control in spec.controls] == [False, True, True]
+    assert spec.image_keys == ("image",)
+
+
+def test_several_images_each_with_their_own_controls():
+    spec = spec_of(
+        """<RectangleLabels name="both" toName="left,right"><Label value="car"/></RectangleLabels>
+        <BrushLabels name="one" toName="right"><Label value="car"/></BrushLabels>""",
+        images='<Image name="left" value="$photos.left"/><Image name="right" value="$right"/>',
+    )
+
+    assert spec.image_keys == ("photos.left", "right")
+    assert [(control.from_name, control.to_name) for control in spec.controls_for("right")] == [
+        ("both", "right"),
+        ("one", "right"),
+    ]
+    assert [control.from_name for control in spec.controls_for("photos.left")] == ["both"]
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        ({"photos.left": "a"}, "a"),
+        ({"photos": {"left": "b"}}, "b"),
+        ({"photos": "c"}, None),
+        ({}, None),
+    ],
+)
+def test_image_value_literally_or_by_path(data: dict, value: str | None):
+    assert image_value(data, "photos.left") == value
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ('<Label value="person"/>', {"person": "person"}),
+        ('<Label value="Person"/>', {"person": "Person"}),
+        ('<Label value="PERSON"/><Label value="person"/>', {"person": "person"}),
+        (
+            '<Label value="Vehicle" predicted_values="car, truck"/>',
+            {"car": "Vehicle", "truck": "Vehicle"},
+        ),
+        # a claim goes before a likeness, never before the same name
+        (
+            '<Label value="Wolf"/><Label value="Animal" predicted_values="wolf,dog"/><Label value="dog"/>',
+            {"wolf": "Animal", "dog": "dog"},
+        ),
+        ('<Label value="dog" predicted_values="wolf"/>', {"dog": "dog", "wolf": "dog"}),
+        ('<Label value="person" alias="human"/>', {"person": "human"}),
+        ('<Label value="x" alias="Car"/>', {"car": "Car"}),
+        ('<Label value="A" predicted_values="car"/><Label value="B" predicted_values="car"/>', {"car": "A"}),
+        ('<Label value="unicorn"/>', {}),
+        ("<Label/>", {}),
+    ],
+)
+def test_model_labels_become_project_labels(labels: str, expected: dict[str, str]):
+    assert label_map(labels) == expected
+
+
+def test_unmatched_labels_and_claims_that_came_to_nothing_are_named():
+    spec = spec_of(
+        """<RectangleLabels name="r" toName="image">
+        <Label value="person"/><Label value="unicorn" predicted_values="Person,person,horse"/>
+        </RectangleLabels>"""
+    )
+
+    assert spec.controls[0].unmatched == ("unicorn",)
+    assert spec.describe() == [
+        "rectanglelabels 'r' on 'image': score >= 0.5; labels: person -> person; without a match: unicorn",
+        "RectangleLabels 'r': unicorn claims 'Person', which the model does not know",
+        "RectangleLabels 'r': unicorn claims 'person', which is taken by person",
+        "RectangleLabels 'r': unicorn claims 'horse', which the model does not know",
+    ]
+
+
+def test_thresholds_and_skips_are_per_control():
+    spec = spec_of(
+        """<RectangleLabels name="a" toName="image" model_score_threshold="0.25">
+          <Label value="car"/></RectangleLabels>
+        <PolygonLabels name="b" toName="image" model_skip="True" model_score_threshold="0">
+          <Label value="car"/></PolygonLabels>
+        <BrushLabels name="c" toName="image" model_skip="false"><Label value="car"/></BrushLabels>"""
+    )
+
+    assert [(control.score_threshold, control.skip) for control in spec.controls] == [
+        (0.25, False),
+        (0.0, True),
+        (0.5, False),
+    ]
+    assert [control.from_name for control in spec.controls_for("image")] == ["a", "c"]
+    assert spec.lowest_threshold == 0.25
+    assert spec.describe(has_masks=False)[1:] == [
+        "polygonlabels 'b' on 'image': skipped (model_skip)",
+        "brushlabels 'c' on 'image': nothing, because these weights have boxes and no masks",
+    ]
+
+
+def test_images_of_skipped_controls_are_not_looked_at():
+    spec = spec_of(
+        '<BrushLabels name="m" toName="image" model_skip="true"><Label value="car"/></BrushLabels>',
+    )
+    assert spec.image_keys == ()
+    assert spec.lowest_threshold == 1.0
+
+
+@pytest.mark.parametrize(
+    ("images", "note"),
+    [
+        ("", "'image' is not an Image tag"),
+        ('<Text name="image" value="$text"/>', "'image' is not an Image tag"),
+        ('<Image name="image" valueList="$pages"/>', "shows a list of images"),
+        ('<Image name="image" value="https://example.com/a.jpg"/>', "has a fixed value"),
+    ],
+)
+def test_controls_on_anything_but_one_image_are_left_out_and_said_so(images: str, note: str):
+    spec = spec_of('<RectangleLabels name="r" toName="image"><Label value="car"/></RectangleLabels>', images)
+
+    assert spec.controls == ()
+    assert any(note in line for line in spec.describe())
+    assert "nothing will be pre-labelled" in spec.describe()[-1]
+
+
+def test_a_config_without_controls_is_no_error():
+    assert spec_of("").controls == ()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "<View",
+        "words",
+        "<View></Vieu>",
+        '<!DOCTYPE v [<!ENTITY e SYSTEM "file:///etc/passwd">]><View>&e;</View>',
+        None,
+    ],
+)
+def test_what_is_not_xml_is_one_sentence(config: str):
+    with pytest.raises(LabelConfigError) as error:
+        LabelSpec.from_config(config, MODEL_LABELS, 0.5)
+    assert str(error.value).startswith("The labelling config ")
+    assert str(error.value).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("attribute", "message"),
+    [
+        (
+            'model_score_threshold="high"',
+            "model_score_threshold of BrushLabels 'm' must be a number from 0 to 1",
+        ),
+        ('model_score_threshold="1.5"', "must be a number from 0 to 1, not '1.5'"),
+        ('model_score_threshold="nan"', "must be a number from 0 to 1, not 'nan'"),
+        ('model_skip="perhaps"', "model_skip of BrushLabels 'm' must be true or false, not 'perhaps'"),
+    ],
+)
+def test_impossible_attributes_are_named(attribute: str, message: str):
+    with pytest.raises(LabelConfigError, match=message):
+        spec_of(f'<BrushLabels name="m" toName="image" {attribute}><Label value="car"/></BrushLabels>')
