@@ -1,0 +1,55 @@
+"""`prelabel serve`: the ML backend, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from prelabel.cli.errors import fail
+from prelabel.settings import SettingsError, load_settings, unknown_variables
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [HOST].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [PORT].")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Zoo name, starter, coco or a weights file [PRELABEL_WEIGHTS].")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps [DEVICE].")] = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes, a model each [WORKERS].")] = None,
+    threads: Annotated[int | None, typer.Option(help="Requests at a time per process [THREADS].")] = None,
+    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR [LOG_LEVEL].")] = None,
+) -> None:
+    """Serve predictions to Label Studio.
+
+    Every setting can be given in the environment, see docs/settings.md; an option goes before its variable.
+    """
+    # Waiting OpenMP threads must sleep: spinning, they slow the network twentyfold beside a busy process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for sentence in unknown_variables():
+        console.print(f"[yellow]warning:[/yellow] {sentence}")
+    try:
+        settings = load_settings(
+            host=host,
+            port=port,
+            prelabel_weights=weights,
+            device=device,
+            workers=workers,
+            threads=threads,
+            log_level=log_level,
+        )
+    except SettingsError as error:
+        fail(str(error))
+
+    from prelabel.server.process import ListenError
+    from prelabel.server.process import serve as run
+    from prelabel.store.database import StoreError
+
+    try:
+        run(settings)
+    except (ListenError, StoreError) as error:
+        fail(str(error))

@@ -1,0 +1,1 @@
+"""What prelabel does for one project: predictions, connecting, pushing predictions, checking the chain."""

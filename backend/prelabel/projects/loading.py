@@ -1,0 +1,64 @@
+"""From the settings to a loaded detector and to a predictor that uses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.labelstudio.images import FetchLimits, ImageFetcher
+from prelabel.projects.predictor import InstanceDetector, Predictor, PredictorOptions
+from prelabel.settings import Settings
+
+if TYPE_CHECKING:
+    from fbnetv3.detector import Detector
+
+AUTO_WEIGHTS = "auto"
+
+
+def load_detector(settings: Settings) -> Detector:
+    """The detector that the settings ask for; takes seconds. Raises WeightsError and ConfigError."""
+    import torch
+
+    from fbnetv3.detector import Detector
+
+    torch.set_num_threads(settings.torch_threads)
+    return Detector.load(chosen_weights(settings), device=settings.device, **settings.network_settings)
+
+
+def chosen_weights(settings: Settings) -> str:
+    """The weights to load: `auto` is `coco` where these have been pulled or provisioned, else `starter`."""
+    if settings.prelabel_weights != AUTO_WEIGHTS:
+        return settings.prelabel_weights
+    from fbnetv3.weights.store import find_weights
+
+    return "coco" if find_weights("coco") else "starter"
+
+
+def build_predictor(settings: Settings, detector: InstanceDetector) -> Predictor:
+    """A predictor with the fetching limits and thresholds of the settings. Raises LabelStudioError."""
+    options = PredictorOptions(
+        score_threshold=settings.model_score_threshold,
+        polygon_tolerance=settings.prelabel_polygon_tolerance,
+        batch_size=settings.prelabel_batch_size,
+        max_image_pixels=settings.prelabel_max_image_pixels,
+    )
+    return Predictor(detector, build_fetcher(settings), options)
+
+
+def build_fetcher(settings: Settings) -> ImageFetcher:
+    """An image fetcher with the limits of the settings; without a token it cannot read from Label Studio."""
+    key = settings.label_studio_api_key
+    client = LabelStudioClient(settings.label_studio_url, key.get_secret_value()) if key else None
+    root = settings.prelabel_local_files_root
+    seconds = settings.prelabel_fetch_timeout
+    limits = FetchLimits(
+        max_bytes=settings.prelabel_max_image_bytes,
+        connect_timeout=min(FetchLimits.connect_timeout, seconds),
+        read_timeout=min(FetchLimits.read_timeout, seconds),
+        total_timeout=seconds,
+        cache_bytes=settings.prelabel_image_cache_bytes,
+        allowed_hosts=frozenset(settings.prelabel_allowed_hosts),
+        allow_private=settings.prelabel_allow_private_addresses,
+        local_roots=(root,) if root else (),
+    )
+    return ImageFetcher(client, limits, settings.image_cache_path)

@@ -1,0 +1,180 @@
+"""Predictions for Label Studio tasks: one per task, in order, each valid, whatever fails on the way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+
+from fbnetv3.instances import Instances
+from prelabel.labelstudio.images import ImageFetcher
+from prelabel.labelstudio.label_spec import ControlSpec, LabelSpec
+from prelabel.labelstudio.regions import drop_invalid, image_score, task_score, to_prediction, to_regions
+from prelabel.projects.outcomes import Abandoned, Failure, TaskOutcome
+from prelabel.projects.task_images import TaskImage, image_requests, read_ahead, read_task_image
+
+logger = logging.getLogger(__name__)
+
+FETCH_THREADS = 4
+"""Enough to hide the latency of a storage service behind the network, few enough for a small Label Studio."""
+
+KNOWN_CONFIGS = 64
+"""Label configs whose reading is remembered: one per project in use, and a few edits."""
+
+
+class InstanceDetector(Protocol):
+    """What is asked of a detector; `fbnetv3.detector.Detector` is one."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def has_masks(self) -> bool: ...
+    @property
+    def version(self) -> str: ...
+    def predict(
+        self, images: Sequence[np.ndarray], score_threshold: float | None = None
+    ) -> list[Instances]: ...
+
+
+@dataclass(frozen=True)
+class PredictorOptions:
+    """How predictions are made: see the settings of the same names."""
+
+    score_threshold: float = 0.3
+    polygon_tolerance: float = 0.01
+    batch_size: int = 4
+    max_image_pixels: int = 100_000_000
+
+
+@dataclass
+class _Findings:
+    """What the images of one task gave so far."""
+
+    regions: list[dict[str, Any]] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def fail(self, failure: Failure) -> None:
+        self.failures.append(failure)
+        self.scores.append(0.0)
+
+
+class Predictor:
+    """Makes predictions with one detector. Safe to share between threads."""
+
+    def __init__(
+        self,
+        detector: InstanceDetector,
+        fetcher: ImageFetcher,
+        options: PredictorOptions = PredictorOptions(),
+    ) -> None:
+        self.detector = detector
+        self._options = options
+        self._read = partial(read_task_image, fetcher=fetcher, max_pixels=options.max_image_pixels)
+        self._pool = ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="image")
+        self._spec = lru_cache(maxsize=KNOWN_CONFIGS)(self._read_config)
+
+    @property
+    def version(self) -> str:
+        """The model version that every prediction carries."""
+        return self.detector.version
+
+    def label_spec(self, label_config: str) -> LabelSpec:
+        """What the config asks of the detector. Raises LabelConfigError."""
+        return self._spec(label_config)
+
+    def fillable(self, spec: LabelSpec) -> list[ControlSpec]:
+        """The controls that the detector can fill: it knows one of their labels, and has masks if needed."""
+        has_masks = self.detector.has_masks
+        return [c for c in spec.active if c.label_map and (has_masks or not c.needs_masks)]
+
+    def empty_prediction(self) -> dict[str, Any]:
+        """A valid prediction without regions."""
+        return to_prediction([], 0.0, self.version)
+
+    def predict_tasks(
+        self, tasks: Sequence[Any], label_config: str, project_id: int | None
+    ) -> list[dict[str, Any]]:
+        """One prediction per task, in order. Raises LabelConfigError."""
+        return [outcome.prediction for outcome in self.predict(tasks, label_config, project_id)]
+
+    def predict(
+        self,
+        tasks: Sequence[Any],
+        label_config: str,
+        project_id: int | None,
+        abandoned: Callable[[], bool] = lambda: False,
+    ) -> list[TaskOutcome]:
+        """One outcome per task, in order; each failure is one warning in the log.
+
+        `tasks`: as Label Studio sends them. A task with several images gets the regions of those that could
+        be read. `abandoned` is asked before every batch. Raises LabelConfigError, and Abandoned on a yes.
+        """
+        spec = self.label_spec(label_config)
+        findings = [_Findings() for _ in tasks]
+        for batch in self._batches(tasks, spec):
+            if abandoned():
+                raise Abandoned
+            for image, result in zip(batch, self._detect(batch, spec), strict=True):
+                self._collect(findings[image.request.task_index], image, result, spec)
+        outcomes = [self._conclude(found, spec) for found in findings]
+        _log_failures(tasks, outcomes, project_id)
+        return outcomes
+
+    def _read_config(self, label_config: str) -> LabelSpec:
+        return LabelSpec.from_config(label_config, self.detector.labels, self._options.score_threshold)
+
+    def _batches(self, tasks: Sequence[Any], spec: LabelSpec) -> Iterator[list[TaskImage]]:
+        size = self._options.batch_size
+        image_keys = list(dict.fromkeys(control.image_key for control in self.fillable(spec)))
+        images = read_ahead(image_requests(tasks, image_keys), self._read, self._pool, ahead=size)
+        while batch := list(islice(images, size)):
+            yield batch
+
+    def _detect(self, batch: list[TaskImage], spec: LabelSpec) -> list[Instances | Failure]:
+        """The instances of every image that could be read, its failure otherwise."""
+        readable = [image.pixels for image in batch if not isinstance(image.pixels, Failure)]
+        found = iter(self._detect_pixels(readable, spec.lowest_threshold))
+        return [image.pixels if isinstance(image.pixels, Failure) else next(found) for image in batch]
+
+    def _detect_pixels(self, images: list[np.ndarray], threshold: float) -> list[Instances | Failure]:
+        """Where a batch fails each image is tried alone, so that one of them costs the others nothing."""
+        if not images:
+            return []
+        try:
+            return list(self.detector.predict(images, score_threshold=threshold))
+        except (RuntimeError, ValueError) as error:  # torch raises RuntimeError for all of its own
+            if len(images) > 1:
+                return [self._detect_pixels([image], threshold)[0] for image in images]
+            logger.exception("the network failed on an image of %d x %d", *images[0].shape[1::-1])
+            return [Failure("model", f"the network failed: {type(error).__name__}")]
+
+    def _collect(
+        self, found: _Findings, image: TaskImage, result: Instances | Failure, spec: LabelSpec
+    ) -> None:
+        if isinstance(result, Failure):
+            found.fail(result)
+            return
+        controls = spec.controls_for(image.request.image_key)
+        tolerance = self._options.polygon_tolerance
+        found.regions += to_regions(result, controls, polygon_tolerance=tolerance)
+        found.scores.append(image_score(result, controls, score_floor=spec.lowest_threshold))
+
+    def _conclude(self, found: _Findings, spec: LabelSpec) -> TaskOutcome:
+        prediction = to_prediction(found.regions, task_score(found.scores), self.version)
+        prediction, problems = drop_invalid(spec.interface, prediction)
+        invalid = (Failure("invalid", problem) for problem in problems)
+        return TaskOutcome(prediction, (*found.failures, *invalid))
+
+
+def _log_failures(tasks: Sequence[Any], outcomes: Sequence[TaskOutcome], project_id: int | None) -> None:
+    for task, outcome in zip(tasks, outcomes, strict=True):
+        task_id = task.get("id") if isinstance(task, dict) else None
+        for failure in outcome.failures:
+            logger.warning("project %s, task %s: %s", project_id, task_id, failure.reason)

@@ -1,0 +1,80 @@
+"""The images of a list of tasks, fetched and decoded a few ahead of the network."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fbnetv3.images import ImageError, read_image
+from prelabel.labelstudio.errors import FetchError
+from prelabel.labelstudio.images import ImageFetcher
+from prelabel.labelstudio.label_spec import image_value
+from prelabel.projects.outcomes import Failure
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """One image of one task: `task_index` is the task's place in the list, `value` what its data holds."""
+
+    task_index: int
+    task_id: int | None
+    image_key: str
+    value: Any
+
+
+@dataclass(frozen=True, eq=False)
+class TaskImage:
+    """What became of a request: upright RGB `pixels`, (H, W, 3) uint8, or a failure."""
+
+    request: ImageRequest
+    pixels: np.ndarray | Failure
+
+
+def image_requests(tasks: Sequence[Any], image_keys: Sequence[str]) -> Iterator[ImageRequest]:
+    """Every image of every task, task by task. A task without usable data asks for an image that is None."""
+    for index, task in enumerate(tasks):
+        fields = task if isinstance(task, Mapping) else {}
+        data, task_id = fields.get("data"), fields.get("id")
+        for key in image_keys:
+            value = image_value(data, key) if isinstance(data, Mapping) else None
+            yield ImageRequest(index, task_id if type(task_id) is int else None, key, value)
+
+
+def read_task_image(request: ImageRequest, fetcher: ImageFetcher, max_pixels: int) -> TaskImage:
+    """Fetch and decode one image; whatever is wrong with it becomes its failure."""
+    try:
+        content = fetcher.fetch(request.value, request.task_id)
+        return TaskImage(request, read_image(content, max_pixels=max_pixels))
+    except FetchError as error:
+        return TaskImage(request, Failure("fetch", f"{request.image_key}: {error}"))
+    except ImageError as error:
+        return TaskImage(request, Failure("decode", f"{request.image_key}: {error}"))
+    except MemoryError:
+        return TaskImage(
+            request, Failure("decode", f"{request.image_key}: the image does not fit into memory")
+        )
+
+
+def read_ahead(
+    requests: Iterable[ImageRequest],
+    read: Callable[[ImageRequest], TaskImage],
+    pool: Executor,
+    ahead: int,
+) -> Iterator[TaskImage]:
+    """`read` of every request, in order; at most `ahead` images wait in memory for the consumer."""
+    waiting: deque[Future[TaskImage]] = deque()
+    try:
+        for request in requests:
+            waiting.append(pool.submit(read, request))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -1,0 +1,32 @@
+"""The Flask application: routes, authentication, errors and metrics put together."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from prelabel.server.auth import basic_auth_guard
+from prelabel.server.errors import register_error_handlers
+from prelabel.server.metrics import Metrics
+from prelabel.server.ml_backend import ml_backend_routes
+from prelabel.server.model_holder import ModelHolder, ModelState
+from prelabel.server.operations import operations_routes
+from prelabel.settings import Settings
+from prelabel.store.database import Database
+
+MAX_BODY_BYTES = 256 << 20
+"""Label Studio sends old predictions inside tasks: 1,000 tasks are 11 MB with boxes, far more with masks."""
+
+
+def create_app(settings: Settings, model: ModelHolder, database: Database) -> Flask:
+    """The server as a WSGI application."""
+    app = Flask("prelabel", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    metrics = Metrics(lambda: model.state is ModelState.READY, settings.image_cache_path)
+    metrics.watch(app)
+    if settings.basic_auth_user is not None and settings.basic_auth_pass is not None:
+        guard = basic_auth_guard(settings.basic_auth_user, settings.basic_auth_pass.get_secret_value())
+        app.before_request(guard)
+    register_error_handlers(app)
+    app.register_blueprint(operations_routes(model, metrics))
+    app.register_blueprint(ml_backend_routes(model, database, metrics))
+    return app

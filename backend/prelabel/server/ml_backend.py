@@ -1,0 +1,117 @@
+"""The routes that Label Studio calls: its ML-backend contract."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from prelabel.server.metrics import Metrics
+from prelabel.server.model_holder import ModelHolder
+from prelabel.server.wire import PredictRequest, SetupRequest, parse_json
+from prelabel.store.database import Database
+from prelabel.store.events import record_event
+
+if TYPE_CHECKING:
+    from prelabel.projects.predictor import Predictor
+
+logger = logging.getLogger(__name__)
+
+SETUP_PATIENCE = 2.0
+"""Seconds to wait for a loading model where Label Studio waits 3: /setup, /versions and smart tools."""
+
+PREDICT_PATIENCE = 60.0
+"""Seconds that /predict waits for a loading model: Label Studio gives up after 100."""
+
+LOGGED_CONFIGS = 256
+"""Configs whose label map was logged: Label Studio calls /setup with every page that somebody opens."""
+
+SHOWN_LABELS = 10
+
+
+def ml_backend_routes(model: ModelHolder, database: Database, metrics: Metrics) -> Blueprint:
+    """The contract's routes for one app."""
+    routes = Blueprint("ml_backend", __name__)
+    log_label_map = lru_cache(maxsize=LOGGED_CONFIGS)(_log_label_map)
+
+    @routes.post("/setup")
+    def setup() -> Response:
+        wanted = SetupRequest.parse(request.get_data())
+        predictor = model.predictor(SETUP_PATIENCE)
+        log_label_map(predictor, wanted.project_id, wanted.label_config)
+        return jsonify(model_version=predictor.version)
+
+    @routes.post("/predict")
+    def predict() -> Response:
+        wanted = PredictRequest.parse(request.get_data())
+        predictor = model.predictor(SETUP_PATIENCE if wanted.is_interactive else PREDICT_PATIENCE)
+        if wanted.is_interactive:
+            return jsonify(results=[predictor.empty_prediction() for _ in wanted.tasks])
+        with metrics.predict_seconds.time():
+            return jsonify(results=_predict(predictor, wanted, metrics))
+
+    @routes.post("/webhook")
+    def webhook() -> tuple[Response, int]:
+        body, payload = parse_json(request.get_data())
+        if record_event(database, body, payload):
+            return jsonify(status="recorded"), 201
+        return jsonify(status="repeated"), 200
+
+    @routes.get("/versions")
+    def versions() -> Response:
+        return jsonify(versions=[model.predictor(SETUP_PATIENCE).version])
+
+    return routes
+
+
+def _predict(predictor: Predictor, wanted: PredictRequest, metrics: Metrics) -> list[dict[str, Any]]:
+    started = time.monotonic()
+    outcomes = predictor.predict(
+        wanted.tasks, wanted.label_config, wanted.project_id, abandoned=_connection_watch()
+    )
+    metrics.count_outcomes(outcomes)
+    predictions = [outcome.prediction for outcome in outcomes]
+    logger.info(
+        "project %s: %d tasks in %.1f s, %d regions, %d with failures",
+        wanted.project_id,
+        len(outcomes),
+        time.monotonic() - started,
+        sum(len(prediction["result"]) for prediction in predictions),
+        sum(bool(outcome.failures) for outcome in outcomes),
+    )
+    return predictions
+
+
+def _connection_watch() -> Callable[[], bool]:
+    """Tells whether the caller of this request hung up, as Label Studio does after ML_TIMEOUT_PREDICT."""
+    connection: socket.socket | None = request.environ.get("gunicorn.socket")
+
+    def has_left() -> bool:
+        try:
+            return connection is not None and not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    return has_left
+
+
+def _log_label_map(predictor: Predictor, project_id: int | None, label_config: str) -> None:
+    spec = predictor.label_spec(label_config)
+    for line in spec.describe(has_masks=predictor.detector.has_masks):
+        logger.info("project %s: %s", project_id, line)
+    if not predictor.fillable(spec):
+        labels = predictor.detector.labels
+        logger.warning(
+            "project %s: nothing will be pre-labelled, model %s can fill no tag of the config; it knows %s%s",
+            project_id,
+            predictor.version,
+            ", ".join(labels[:SHOWN_LABELS]),
+            ", ..." if len(labels) > SHOWN_LABELS else "",
+        )

@@ -1,0 +1,113 @@
+"""The server's processes: gunicorn, and in every worker a model that is loaded after the fork."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from functools import partial
+from logging.config import dictConfig
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from prelabel import __version__
+from prelabel.server.app import create_app
+from prelabel.server.logs import logging_config
+from prelabel.server.model_holder import ModelHolder
+from prelabel.settings import Settings
+from prelabel.store.database import Database
+
+if TYPE_CHECKING:
+    from prelabel.projects.predictor import Predictor
+
+logger = logging.getLogger(__name__)
+
+WORKER_TIMEOUT_SECONDS = 120
+"""After which a worker that shows no life is replaced; long requests are no matter, a busy machine is."""
+
+GRACEFUL_SECONDS = 30
+"""For requests under way when the server is told to stop."""
+
+
+class ListenError(OSError):
+    """The address cannot be listened on; the message is one sentence."""
+
+
+class Server(BaseApplication):
+    """gunicorn with everything said here and nothing read from files or the environment."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in gunicorn_options(self._settings).items():
+            if name in self.cfg.settings:  # the control socket came with gunicorn 25.1
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Called in every worker, after the fork."""
+        return serving_app(self._settings)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal ends it. Raises ListenError and StoreError before anything is started."""
+    dictConfig(logging_config(settings.log_level))
+    check_address(settings.host, settings.port)
+    Database.open(settings.database_url).close()  # the tables are made once, before workers could race for it
+    Server(settings).run()
+
+
+def serving_app(settings: Settings) -> Flask:
+    """The application of one worker, its model loading in the background."""
+    return create_app(settings, ModelHolder(partial(_load, settings)), Database.open(settings.database_url))
+
+
+def _load(settings: Settings) -> Predictor:
+    """Imports torch and Label Studio's SDK: seconds that must not delay the first answer to /health."""
+    from prelabel.projects.loading import build_predictor, load_detector
+
+    return build_predictor(settings, load_detector(settings))
+
+
+def gunicorn_options(settings: Settings) -> dict[str, Any]:
+    """gunicorn's settings by its own names."""
+    return {
+        "bind": f"{_bracketed(settings.host)}:{settings.port}",
+        "worker_class": "gthread",
+        "workers": settings.workers,
+        "threads": settings.threads,
+        "timeout": WORKER_TIMEOUT_SECONDS,
+        "graceful_timeout": GRACEFUL_SECONDS,
+        "accesslog": None,
+        "logconfig_dict": logging_config(settings.log_level)
+        | {"loggers": {"gunicorn.error": {"level": "WARNING", "handlers": [], "propagate": True}}},
+        "proc_name": "prelabel",
+        "control_socket_disable": True,
+        "when_ready": lambda _: logger.info("%s", _greeting(settings)),
+    }
+
+
+def check_address(host: str, port: int) -> None:
+    """Raises ListenError where no server could listen now."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise ListenError(
+            f"port {port} of {host} cannot be listened on ({error.strerror}); change PORT or HOST"
+        ) from error
+
+
+def _greeting(settings: Settings) -> str:
+    return (
+        f"prelabel {__version__} listens on http://{_bracketed(settings.host)}:{settings.port}, "
+        f"weights {settings.prelabel_weights!r} on {settings.device}"
+    )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,283 @@
+"""Every setting of prelabel: environment name, default, allowed range and what it does.
+
+The environment name of a field is its name in capitals: `port` is read from `PORT`, `prelabel_home` from
+`PRELABEL_HOME`. The names without a prefix are those of the Label Studio ML backend examples. A variable that
+is set to nothing counts as not set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+CONFIDENTIAL = frozenset({"label_studio_api_key", "basic_auth_pass", "prelabel_database_url"})
+"""Fields whose values are never shown: they hold passwords or tokens."""
+
+
+class SettingsError(ValueError):
+    """A setting has a value that it cannot have; the message is one sentence that names the variable."""
+
+
+class Settings(BaseSettings):
+    """The settings of one process. `load_settings` makes it and words errors for people."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="forbid")
+
+    label_studio_url: str = Field(
+        "http://localhost:8080",
+        pattern=r"^https?://[^/\s@]+",
+        examples=["http://localhost:8080"],
+        description="Where Label Studio answers, as seen from prelabel. Its token is sent to this host only.",
+    )
+    label_studio_api_key: SecretStr | None = Field(
+        None,
+        description="A personal access token or a legacy token of a user who can read the projects; "
+        "needed for images that Label Studio itself serves, and for every command that changes a project.",
+    )
+    basic_auth_user: str | None = Field(
+        None, description="With BASIC_AUTH_PASS: who may call the server. Not set: everybody who reaches it."
+    )
+    basic_auth_pass: SecretStr | None = Field(None, description="The password for BASIC_AUTH_USER.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The least important lines that are logged."
+    )
+    host: str = Field(
+        "127.0.0.1", description="The address to listen on; 0.0.0.0 is every network of the machine."
+    )
+    port: int = Field(9090, ge=1, le=65535, description="The port to listen on.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Server processes. Each loads its own copy of the model; one is enough on a laptop.",
+    )
+    threads: int = Field(
+        8,
+        ge=2,
+        le=128,
+        description="Requests that one process answers at a time, so that a long prediction blocks nobody.",
+    )
+    model_dir: Path | None = Field(
+        None, description="Where model files are kept; `models` under PRELABEL_HOME when not set."
+    )
+    device: str = Field(
+        "cpu",
+        pattern=r"^(cpu|mps|cuda(:\d+)?)$",
+        examples=["cpu", "cuda", "cuda:0", "mps"],
+        description="What the network runs on: cpu, cuda, cuda:N or mps.",
+    )
+    model_score_threshold: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Objects below this score are not pre-labelled; a control tag's `model_score_threshold` "
+        "attribute goes before it.",
+    )
+
+    prelabel_home: Path = Field(
+        Path("~/.prelabel"),
+        description="The folder that holds everything prelabel keeps; /data in the container.",
+    )
+    prelabel_weights: str = Field(
+        "auto",
+        min_length=1,
+        description="The weights to serve: a zoo name, `starter`, `coco` or a file. "
+        "`auto` is `coco` where these weights have been pulled, else `starter`.",
+    )
+    prelabel_weights_dir: Path | None = Field(
+        None,
+        description="A folder searched for weights before the network is: for machines without internet.",
+    )
+    prelabel_database_url: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9+]*://",
+        examples=["sqlite:////data/prelabel.sqlite3", "postgresql://user:password@host/prelabel"],
+        description="Any SQLAlchemy URL; an SQLite file under PRELABEL_HOME when not set.",
+    )
+    prelabel_max_image_pixels: int = Field(
+        100_000_000,
+        ge=1_000_000,
+        description="A larger image (width times height) is not decoded: its task stays empty.",
+    )
+    prelabel_max_image_bytes: int = Field(
+        64 * MIB, ge=MIB, description="A larger image file is not fetched: its task stays empty."
+    )
+    prelabel_fetch_timeout: float = Field(
+        20, gt=0, le=300, description="Seconds after which fetching one image is given up."
+    )
+    prelabel_image_cache_bytes: int = Field(
+        GIB,
+        ge=0,
+        description="Fetched images kept on disk at most, least recently used out first; 0 keeps none.",
+    )
+    prelabel_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated hosts (name or name:port) that images may come from besides Label "
+        "Studio, private addresses included; when not set, every host with a public address.",
+    )
+    prelabel_allow_private_addresses: bool = Field(
+        False, description="Allow images on hosts with private, loopback or link-local addresses."
+    )
+    prelabel_local_files_root: Path | None = Field(
+        None,
+        description="Label Studio's LOCAL_FILES_SERVING_DOCUMENT_ROOT where this machine has it too: its "
+        "images are read from disk, nothing outside it is.",
+    )
+    prelabel_batch_size: int = Field(
+        4, ge=1, le=64, description="Images that go through the network together."
+    )
+    prelabel_torch_threads: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="CPU threads of one inference; the cores this process may use when not set.",
+    )
+    prelabel_polygon_tolerance: float = Field(
+        0.01,
+        ge=0,
+        le=0.2,
+        description="How far a simplified polygon may stray from the mask's outline, as a share of the root "
+        "of its area; it keeps an IoU of at least 0.97 with the mask in any case.",
+    )
+    prelabel_min_size: int | None = Field(
+        None,
+        ge=64,
+        le=2048,
+        description="Shorter side of the network's input in pixels; the weights' own when not set.",
+    )
+    prelabel_max_size: int | None = Field(
+        None,
+        ge=64,
+        le=4096,
+        description="Longest side of the network's input in pixels; the weights' own when not set.",
+    )
+    prelabel_proposals: int | None = Field(
+        None,
+        ge=1,
+        le=2000,
+        description="Proposals per image that reach the box head; the weights' own when not set.",
+    )
+
+    @field_validator("prelabel_allowed_hosts", mode="before")
+    @classmethod
+    def _split_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(host.strip().lower() for host in value.split(",") if host.strip())
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("label_studio_url")
+    @classmethod
+    def _without_trailing_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @field_validator("prelabel_home", "model_dir", "prelabel_weights_dir", "prelabel_local_files_root")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Settings:
+        if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
+            raise ValueError("BASIC_AUTH_USER and BASIC_AUTH_PASS must both be set, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_in_order(self) -> Settings:
+        if (
+            self.prelabel_min_size
+            and self.prelabel_max_size
+            and self.prelabel_min_size > self.prelabel_max_size
+        ):
+            raise ValueError("PRELABEL_MIN_SIZE must not be larger than PRELABEL_MAX_SIZE")
+        return self
+
+    @property
+    def image_cache_path(self) -> Path:
+        """Where fetched images are kept."""
+        return self.prelabel_home / "cache" / "images"
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL of the store."""
+        return self.prelabel_database_url or f"sqlite:///{self.prelabel_home / 'prelabel.sqlite3'}"
+
+    @property
+    def torch_threads(self) -> int:
+        """CPU threads of one inference."""
+        return self.prelabel_torch_threads or _usable_cores()
+
+    @property
+    def network_settings(self) -> dict[str, int]:
+        """What the environment changes of the network's own configuration, by the network's names."""
+        chosen = {
+            "min_size": self.prelabel_min_size,
+            "max_size": self.prelabel_max_size,
+            "post_nms_proposals_test": self.prelabel_proposals,
+        }
+        return {name: value for name, value in chosen.items() if value is not None}
+
+
+def environment_name(field: str) -> str:
+    """The environment variable that a field of `Settings` is read from."""
+    return field.upper()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of the environment; `overrides` (field names; None is no override) go before it.
+
+    Raises SettingsError.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError(_one_sentence(error)) from None
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """One sentence for each PRELABEL_* variable that is set and that nothing reads."""
+    known = [environment_name(field) for field in Settings.model_fields]
+    unknown = (name for name in sorted(environ) if name.startswith("PRELABEL_") and name not in known)
+    return [_unknown_sentence(name, known) for name in unknown]
+
+
+def _unknown_sentence(name: str, known: list[str]) -> str:
+    closest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+    return f"{name} is not a setting of prelabel and is ignored; the closest one is {closest[0]}"
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _one_sentence(error: ValidationError) -> str:
+    return "; ".join(_describe(problem) for problem in error.errors())
+
+
+def _describe(problem: Any) -> str:
+    if not problem["loc"]:
+        return problem["msg"].removeprefix("Value error, ")
+    name = str(problem["loc"][0])
+    shown = "" if name in CONFIDENTIAL else f" is {str(problem['input'])!r} but"
+    return f"{environment_name(name)}{shown} {_rule(name, problem)}"
+
+
+def _rule(name: str, problem: Any) -> str:
+    if problem["type"] == "string_pattern_mismatch":
+        return "must look like " + " or ".join(Settings.model_fields[name].examples or ())
+    return problem["msg"].split(", unable")[0].replace("Input should", "must")

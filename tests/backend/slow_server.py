@@ -1,0 +1,45 @@
+"""`python slow_server.py PORT HOME`: the real server with a detector that takes its time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from flask import Flask
+from serving import ColourDetector
+
+from fbnetv3.instances import Instances
+from prelabel.labelstudio.images import FetchLimits, ImageFetcher
+from prelabel.projects.predictor import Predictor, PredictorOptions
+from prelabel.server.app import create_app
+from prelabel.server.model_holder import ModelHolder
+from prelabel.server.process import Server
+from prelabel.settings import load_settings
+from prelabel.store.database import Database
+
+SECONDS_PER_IMAGE = 0.5
+
+
+class SlowDetector(ColourDetector):
+    """Answers after SECONDS_PER_IMAGE."""
+
+    def predict(self, images: Sequence[np.ndarray], score_threshold: float | None = None) -> list[Instances]:
+        time.sleep(SECONDS_PER_IMAGE * len(images))
+        return super().predict(images, score_threshold)
+
+
+class SlowServer(Server):
+    """The server, its network replaced."""
+
+    def load(self) -> Flask:
+        fetcher = ImageFetcher(None, FetchLimits(), SETTINGS.image_cache_path)
+        model = ModelHolder(lambda: Predictor(SlowDetector(), fetcher, PredictorOptions(batch_size=1)))
+        return create_app(SETTINGS, model, Database.open(SETTINGS.database_url))
+
+
+if __name__ == "__main__":
+    SETTINGS = load_settings(port=int(sys.argv[1]), prelabel_home=Path(sys.argv[2]), threads=4)
+    SlowServer(SETTINGS).run()
