@@ -78,10 +78,10 @@ def test_image_value_literally_or_by_path(data: dict, value: str | None):
             '<Label value="Vehicle" predicted_values="car, truck"/>',
             {"car": "Vehicle", "truck": "Vehicle"},
         ),
-        # a claim goes before a likeness, never before the same name
+        # the same name but for its case goes before a claim
         (
             '<Label value="Wolf"/><Label value="Animal" predicted_values="wolf,dog"/><Label value="dog"/>',
-            {"wolf": "Animal", "dog": "dog"},
+            {"wolf": "Wolf", "dog": "dog"},
         ),
         ('<Label value="dog" predicted_values="wolf"/>', {"dog": "dog", "wolf": "dog"}),
         ('<Label value="person" alias="human"/>', {"person": "human"}),

@@ -3,8 +3,8 @@
 For one label of the model, the first of these that holds decides:
 
 1. a label of the project has exactly its name;
-2. a label of the project claims it in `predicted_values` (somebody wrote that down: it goes before a guess);
-3. a label of the project has its name but for upper and lower case.
+2. a label of the project has its name but for upper and lower case;
+3. a label of the project claims it in `predicted_values`.
 
 So a model label becomes at most one project label, and several model labels may become the same one.
 """
@@ -41,7 +41,7 @@ def map_labels(
     folded = _index((name.casefold(), label) for label in labels for name in label.names)
     label_map = {}
     for model_label in model_labels:
-        match = exact.get(model_label) or claimed.get(model_label) or folded.get(model_label.casefold())
+        match = exact.get(model_label) or folded.get(model_label.casefold()) or claimed.get(model_label)
         if match:
             label_map[model_label] = match.name
     return label_map, _remarks(labels, label_map, model_labels)
