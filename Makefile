@@ -7,7 +7,7 @@
 # Environments are made once and again when pyproject.toml changes. Installing takes minutes, mostly PyTorch's
 # download; its logs are in .build/.
 
-SHELL := /bin/bash
+SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: demo test install lint bench clean help
