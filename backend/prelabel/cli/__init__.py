@@ -1,0 +1,29 @@
+"""The command line: one module per command or group of commands; heavy imports wait until a command runs."""
+
+import typer
+
+from prelabel.cli import demo, evaluate, predict, projects, serve, weights
+
+app = typer.Typer(
+    help="Pre-annotate boxes and masks in Label Studio.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(weights.app, name="weights")
+for command in (
+    serve.serve,
+    projects.connect,
+    projects.annotate,
+    projects.doctor,
+    predict.predict,
+    predict.label_config,
+    evaluate.evaluate,
+    demo.demo,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the `prelabel` command."""
+    app()

@@ -1,0 +1,107 @@
+"""`prelabel demo`: a Label Studio with pre-labelled images on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from prelabel.cli.errors import fail
+
+if TYPE_CHECKING:
+    from prelabel.demo.run import Demo
+
+PROGRAM = Path(".venv-labelstudio/bin/label-studio")
+DATA = Path(".demo")
+
+
+def demo(
+    label_studio: Annotated[Path, typer.Option(help="The label-studio program.", metavar="FILE")] = PROGRAM,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Images to show in place of generated scenes.", envvar="DEMO_IMAGES", metavar="FOLDER"
+        ),
+    ] = None,
+    data: Annotated[Path, typer.Option(help="Where everything is kept.", metavar="FOLDER")] = DATA,
+    templates: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where fresh Label Studio databases are kept; in --data by itself.", metavar="FOLDER"
+        ),
+    ] = None,
+    label_studio_port: Annotated[int, typer.Option(help="Port of Label Studio, if it is free.")] = 8080,
+    prelabel_port: Annotated[int, typer.Option(help="Port of prelabel, if it is free.")] = 9090,
+    once: Annotated[
+        bool, typer.Option("--once", help="Stop as soon as all images are pre-labelled.")
+    ] = False,
+) -> None:
+    """Start Label Studio and prelabel on this machine, with a project of pre-labelled images.
+
+    All is kept for the next start. Ctrl-C stops both programs.
+    """
+    from prelabel.demo.run import DemoOptions, running_demo
+
+    _end_like_ctrl_c(signal.SIGTERM, signal.SIGHUP)
+    console = Console(highlight=False, soft_wrap=True)
+    options = DemoOptions(
+        label_studio,
+        data,
+        templates or data / "templates",
+        images.expanduser() if images else None,
+        label_studio_port,
+        prelabel_port,
+    )
+    with _readable_end(console), running_demo(options, console) as running:
+        console.print(_announcement(running))
+        if not once:
+            running.watch()
+
+
+def _end_like_ctrl_c(*signals: signal.Signals) -> None:
+    """A closed terminal must not leave two servers behind; what nohup makes us ignore stays ignored."""
+    for number in signals:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
+def _announcement(running: Demo) -> Panel:
+    from prelabel.demo.account import EMAIL, PASSWORD
+
+    table = Table.grid(padding=(0, 3))
+    table.add_row("Label Studio", f"[bold]{running.url}[/bold]")
+    table.add_row("e-mail", EMAIL)
+    table.add_row("password", PASSWORD)
+    table.add_row("prelabel", running.prelabel.url)
+    table.add_row("logs", f"{running.label_studio.log}, {running.prelabel.log}")
+    return Panel(table, title="Open the project in a browser", subtitle="Ctrl-C stops both", expand=False)
+
+
+@contextmanager
+def _readable_end(console: Console) -> Iterator[None]:
+    """Ctrl-C is how the demo ends; what a person can mend is told in one sentence."""
+    from fbnetv3.config import ConfigError
+    from fbnetv3.weights import WeightsError
+    from prelabel.demo.run import DemoError
+    from prelabel.demo.service import ServiceError
+    from prelabel.labelstudio.errors import LabelStudioError
+    from prelabel.projects.annotate import AnnotateError
+    from prelabel.projects.connect import ConnectError
+    from prelabel.projects.running import ServerError
+    from prelabel.settings import SettingsError
+
+    of_the_demo = (DemoError, ServiceError, SettingsError)
+    of_its_parts = (AnnotateError, ConfigError, ConnectError, LabelStudioError, ServerError, WeightsError)
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("Both are stopped; the next start brings everything back.")
+    except (*of_the_demo, *of_its_parts) as error:
+        fail(str(error))

@@ -1,0 +1,63 @@
+"""`prelabel evaluate`: box and mask AP of any weights on a COCO data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from prelabel.cli.errors import fail
+
+if TYPE_CHECKING:
+    from fbnetv3.learning.evaluation import Evaluation
+
+
+def evaluate(
+    coco: Annotated[Path, typer.Option("--coco", help="Annotation file in COCO's format.")],
+    images: Annotated[Path, typer.Option("--images", help="Folder that its file names start from.")],
+    weights: Annotated[str, typer.Option(help="Zoo name or weights file.")] = "starter",
+    split: Annotated[str | None, typer.Option(help="Only images whose `split` is this.")] = None,
+    min_size: Annotated[int | None, typer.Option(help="Shorter side of the network's input, pixels.")] = None,
+    max_size: Annotated[int | None, typer.Option(help="Bound on the longer side, pixels.")] = None,
+    proposals: Annotated[int | None, typer.Option(help="Regions per image that are looked at.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+) -> None:
+    """Measure average precision by COCO's rules, and the time per image."""
+    from fbnetv3 import ConfigError, Detector, ImageError, WeightsError
+    from fbnetv3.learning.coco import CocoError, read_coco
+    from fbnetv3.learning.evaluation import evaluate as measure
+
+    given = {"min_size": min_size, "max_size": max_size, "post_nms_proposals_test": proposals}
+    settings = {name: value for name, value in given.items() if value is not None}
+    try:
+        truth = read_coco(coco, split)
+        detector = Detector.load(weights, device=device, **settings)
+        files = [images / record["file_name"] for record in truth["images"]]
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task(f"{detector.version} on {coco.parent.name}", total=len(files))
+            result = measure(detector, truth, files, lambda: progress.advance(bar))
+    except (CocoError, ConfigError, ImageError, WeightsError) as error:
+        fail(str(error))
+    _show(result, detector.version)
+    if json_file:
+        try:
+            json_file.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            fail(f"cannot write {json_file}: {error.strerror}")
+
+
+def _show(result: Evaluation, version: str) -> None:
+    table = Table(title=f"{version}: {result.images} images, {result.ms_per_image} ms per image")
+    for heading in ("", "AP", "AP50", "AP75", "APs", "APm", "APl"):
+        table.add_column(heading, justify="right")
+    for name, score in (("box", result.box), ("mask", result.mask)):
+        if score is not None:
+            figures = (score.AP, score.AP50, score.AP75, score.APs, score.APm, score.APl)
+            table.add_row(name, *(f"{figure:.4f}" for figure in figures))
+    Console().print(table)

@@ -1,0 +1,155 @@
+"""`prelabel predict`: instances of image files, for Label Studio, as COCO results, or drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from prelabel.cli.errors import fail
+
+if TYPE_CHECKING:
+    from fbnetv3 import Detector, Instances
+
+
+class Format(StrEnum):
+    """How instances are written."""
+
+    label_studio = "label-studio"
+    coco = "coco"
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    out: Annotated[Path | None, typer.Option(help="Write here, not to the terminal.")] = None,
+    format: Annotated[Format, typer.Option(help="Tasks to import, or COCO results.")] = Format.label_studio,
+    draw: Annotated[
+        Path | None, typer.Option(help="Folder for pictures with the instances drawn in.")
+    ] = None,
+    weights: Annotated[str, typer.Option(help="Zoo name or weights file.")] = "starter",
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest score.")] = 0.3,
+    label_config: Annotated[
+        Path | None, typer.Option(help="Labelling config of the project (default: `prelabel label-config`).")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
+) -> None:
+    """Find the objects in image files. An image that cannot be read is named and left out; exit code 1 then."""
+    from fbnetv3 import Detector, WeightsError
+
+    try:
+        detector = Detector.load(weights, device=device)
+        write = _writer(format, detector, threshold, label_config)
+        results: list[Any] = []
+        unread = 0
+        for number, (path, found) in enumerate(_detect(detector, images, threshold)):
+            if found is None:
+                unread += 1
+                continue
+            results.extend(write(number, path, found))
+            if draw is not None:
+                _draw(draw / f"{number + 1:04}-{path.stem}.png", path, found)
+        _write(results, out)
+    except (WeightsError, ValueError) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"cannot write {error.filename}: {error.strerror}")
+    if unread:
+        fail(f"{unread} of {len(images)} images could not be read")
+
+
+def label_config(
+    weights: Annotated[str, typer.Option(help="Zoo name or weights file.")] = "starter",
+) -> None:
+    """Print a labelling config with every label of some weights: boxes, and masks where they have them."""
+    from fbnetv3.weights import WeightsError, load_checkpoint
+    from prelabel.labelstudio.label_config import label_config as config_for
+
+    try:
+        checkpoint = load_checkpoint(weights)
+    except WeightsError as error:
+        fail(str(error))
+    typer.echo(config_for(checkpoint.labels, has_masks=checkpoint.has_masks), nl=False)
+
+
+def _detect(
+    detector: Detector, paths: list[Path], threshold: float
+) -> Iterator[tuple[Path, Instances | None]]:
+    """Each path with its instances, or None (and a sentence on stderr) where it cannot be read."""
+    from fbnetv3 import ImageError
+
+    console = Console(stderr=True, highlight=False)
+    with Progress(console=console, transient=True) as progress:
+        for path in progress.track(paths, description="images"):
+            try:
+                [found] = detector.predict([path], threshold)
+            except ImageError as error:
+                console.print(f"[yellow]{path}:[/yellow] {error}", soft_wrap=True)
+                found = None
+            yield path, found
+
+
+def _writer(format: Format, detector: Detector, threshold: float, config: Path | None) -> Any:
+    """A function (number, path, instances) -> list of JSON records."""
+    if format is Format.coco:
+        return _to_coco
+    from prelabel.labelstudio.label_config import label_config as config_for
+    from prelabel.labelstudio.label_spec import LabelSpec
+    from prelabel.labelstudio.regions import image_score, to_prediction, to_regions
+
+    xml = (
+        config.read_text(encoding="utf-8")
+        if config
+        else config_for(detector.labels, has_masks=detector.has_masks)
+    )
+    spec = LabelSpec.from_config(xml, detector.labels, threshold)
+    if not spec.image_keys:
+        raise ValueError("the labelling config has no control on an image that can be pre-labelled")
+    key = spec.image_keys[0]
+
+    def to_task(number: int, path: Path, found: Instances) -> list[dict[str, Any]]:
+        controls = spec.controls_for(key)
+        score = image_score(found, controls)
+        prediction = to_prediction(to_regions(found, controls), score, detector.version)
+        return [{"data": {key: str(path)}, "predictions": [prediction]}]
+
+    return to_task
+
+
+def _to_coco(number: int, path: Path, found: Instances) -> list[dict[str, Any]]:
+    from fbnetv3.learning.coco import encode_mask
+
+    records = []
+    for i, (x0, y0, x1, y1) in enumerate(found.boxes.tolist()):
+        record: dict[str, Any] = {
+            "image_id": number,
+            "file_name": str(path),
+            "category_id": int(found.classes[i]),
+            "category_name": found.labels[i],
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "score": float(found.scores[i]),
+        }
+        if found.masks is not None:
+            record["segmentation"] = encode_mask(found.masks[i], found.image_size)
+        records.append(record)
+    return records
+
+
+def _draw(target: Path, path: Path, found: Instances) -> None:
+    from fbnetv3.drawing import draw
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draw(path, found).save(target)
+
+
+def _write(results: list[Any], out: Path | None) -> None:
+    text = json.dumps(results)
+    if out is None:
+        typer.echo(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,247 @@
+"""`prelabel connect`, `annotate` and `doctor`: what is done for one Label Studio project."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from prelabel.cli.errors import fail
+from prelabel.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from prelabel.labelstudio.client import LabelStudioClient
+    from prelabel.projects.annotate import Summary
+    from prelabel.projects.doctor import Finding
+    from prelabel.projects.predictor import Predictor
+
+# Titles, labels and addresses are the user's; brackets in them are no markup.
+console = Console(markup=False, highlight=False, soft_wrap=True)
+
+MODEL_PATIENCE_S = 120.0
+"""How long `connect` waits for a server that was just started: loading takes seconds, on a busy machine
+more.
+"""
+
+PROBLEMS_SHOWN = 20
+
+STATUS_STYLE = {"ok": "green", "warning": "yellow", "broken": "bold red", "not checked": "dim"}
+
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended."""
+
+ProjectId = Annotated[
+    int, typer.Option("--project", min=1, help="The number in the address of the project's page.")
+]
+BackendUrl = Annotated[
+    str | None,
+    typer.Option("--url", help="Where Label Studio reaches prelabel; http://localhost:PORT when not given."),
+]
+
+
+def connect(project: ProjectId, url: BackendUrl = None) -> None:
+    """Make the running server the ML backend of a project, so that predictions and scores show.
+
+    Safe to repeat: run it again after the server got other weights, another password or another address.
+    """
+    settings = _settings()
+    with _errors_in_one_sentence():
+        from prelabel.projects.connect import connect_project
+        from prelabel.projects.running import basic_auth_of, find_server, served_version
+
+        local, auth = f"http://localhost:{settings.port}", basic_auth_of(settings)
+        url = (url or local).rstrip("/")
+        client = _client(settings)
+        server = find_server([url, local])
+        if server.url != url:
+            console.print(f"{url} does not answer this machine, so {server.url} is asked for its version.")
+        with console.status("waiting for the model"):
+            version = served_version(server, auth, MODEL_PATIENCE_S)
+        connection = connect_project(client, project, url, version, basic_auth=auth)
+        label_map = _label_map(settings, client, project, version)
+    changes = connection.changes or ("nothing had to be changed",)
+    console.print(f"Project {project} is connected to {version} at {url}:", style="green")
+    console.print("\n".join(f"  {line}" for line in changes))
+    _warn(connection.notes)
+    console.print("\n".join(["What is pre-labelled:", *(f"  {line}" for line in label_map)]))
+    console.print(f"Next: `prelabel annotate --project {project}` pre-labels its tasks.")
+
+
+def annotate(
+    project: ProjectId,
+    stale_only: Annotated[
+        bool, typer.Option("--stale-only", help="Only tasks with predictions of prelabel's other versions.")
+    ] = False,
+    labelled: Annotated[bool, typer.Option("--all", help="Labelled tasks, too.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, max=500, help="Tasks that are pushed together.")] = 8,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(help="A version that is prelabel's, though its weights are not known here; repeatable."),
+    ] = None,
+) -> None:
+    """Push predictions for the tasks of a project that have none of the current version, and take back stale
+    ones.
+
+    Ctrl-C loses nothing: the next run goes on from there.
+    """
+    settings = _settings()
+    with _errors_in_one_sentence():
+        from prelabel.projects.annotate import annotate_project
+        from prelabel.projects.attached import attached_backends, recorded_versions
+        from prelabel.projects.own_versions import OwnVersions
+        from prelabel.projects.shown_version import notes_after, serving_note
+
+        client = _client(settings)
+        predictor = _predictor(settings)
+        backends = attached_backends(client, project)
+        declared = [*recorded_versions(backends), *(replace or ())]
+        own = OwnVersions.known_here(predictor.version, declared=declared)
+        _warn([serving_note(backends, predictor.version)])
+        console.print(f"Predicting with {predictor.version}.")
+        with _progress_bar() as show:
+            summary = annotate_project(
+                client,
+                predictor,
+                project,
+                own,
+                stale_only=stale_only,
+                include_labelled=labelled,
+                batch_size=batch_size,
+                on_progress=show,
+            )
+        _print_summary(summary)
+        _warn(notes_after(client, project, predictor.version, own))
+
+
+def doctor(project: ProjectId, url: BackendUrl = None) -> None:
+    """Walk the chain from the settings to predictions that show; say of each link how it is, and the
+    remedy.
+    """
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        fail(f"settings: {error}")
+    from prelabel.projects.doctor import Examination, Status, examine
+
+    broken = 0
+    for finding in examine(Examination(settings, project, url)):
+        _print_finding(finding)
+        broken += finding.status is Status.BROKEN
+    if broken:
+        fail(f"{broken} of the links above {'is' if broken == 1 else 'are'} broken; begin with the first.")
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        fail(str(error))
+
+
+def _client(settings: Settings) -> LabelStudioClient:
+    from prelabel.labelstudio.client import LabelStudioClient
+
+    key = settings.label_studio_api_key
+    return LabelStudioClient(settings.label_studio_url, key.get_secret_value() if key else "")
+
+
+def _predictor(settings: Settings) -> Predictor:
+    from prelabel.projects.loading import build_predictor, load_detector
+
+    # What fails for one task is in the summary; in the log it would tear the progress bar apart.
+    logging.getLogger("prelabel").addHandler(logging.NullHandler())
+    with console.status("loading the weights"):
+        return build_predictor(settings, load_detector(settings))
+
+
+@contextmanager
+def _errors_in_one_sentence() -> Iterator[None]:
+    from prelabel.labelstudio.errors import LabelStudioError
+    from prelabel.projects.annotate import AnnotateError
+    from prelabel.projects.connect import ConnectError
+    from prelabel.projects.running import ServerError
+
+    try:
+        yield
+    # The errors of weights, settings and labelling configs are ValueErrors that are worded for people.
+    except (LabelStudioError, AnnotateError, ConnectError, ServerError, ValueError) as error:
+        fail(str(error))
+
+
+def _label_map(settings: Settings, client: LabelStudioClient, project: int, version: str) -> list[str]:
+    """What becomes what, where this machine has the weights that are served."""
+    from fbnetv3.weights import WeightsError, load_checkpoint
+    from prelabel.labelstudio.label_spec import LabelSpec
+    from prelabel.projects.loading import chosen_weights
+
+    try:
+        checkpoint = load_checkpoint(chosen_weights(settings))
+    except WeightsError:
+        checkpoint = None
+    if checkpoint is None or not version.endswith(checkpoint.digest):
+        return ["the weights of the server are not here: its log shows the labels"]
+    config = client.project(project)["label_config"]
+    spec = LabelSpec.from_config(config, checkpoint.labels, settings.model_score_threshold)
+    return spec.describe(checkpoint.has_masks)
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[Summary], None]]:
+    """A bar that takes summaries; after Ctrl-C it says how far the run came."""
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("tasks,"),
+        TimeRemainingColumn(),
+        TextColumn("left,"),
+        TextColumn("{task.fields[failed]} failed"),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("predicting", total=None, failed=0)
+
+        def show(summary: Summary) -> None:
+            progress.update(bar, total=summary.total, completed=summary.done, failed=summary.failed)
+
+        try:
+            yield show
+        except KeyboardInterrupt:
+            progress.stop()
+            console.print("Stopped; what was pushed stays, and the same command goes on from there.")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _print_summary(summary: Summary) -> None:
+    console.print(f"Tasks with a new prediction: {summary.pushed}", style="green")
+    counts = {
+        "Tasks that had one of this version": summary.current,
+        "Labelled tasks, left alone (--all takes them too)": summary.labelled,
+        "Tasks without a stale prediction, left alone": summary.unasked,
+        "Stale predictions removed": summary.removed,
+        "Tasks without a prediction because something failed": summary.failed,
+    }
+    for what, number in counts.items():
+        if number:
+            console.print(f"{what}: {number}")
+    for problem in summary.problems[:PROBLEMS_SHOWN]:
+        console.print(f"  task {problem.task_id}: {problem.reason}", style="yellow")
+    if (more := len(summary.problems) - PROBLEMS_SHOWN) > 0:
+        console.print(f"  and {more} more", style="yellow")
+
+
+def _print_finding(finding: Finding) -> None:
+    line = Text(f"{finding.status:<12}", STATUS_STYLE[finding.status])
+    console.print(line.append(f"{finding.link:<18}", "bold").append(finding.detail, "default"))
+    if finding.remedy:
+        console.print(f"{'':<12}-> {finding.remedy}")
+
+
+def _warn(notes: Iterable[str | None]) -> None:
+    for note in notes:
+        if note:
+            console.print(f"warning: {note}", style="yellow")

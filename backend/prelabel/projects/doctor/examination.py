@@ -1,0 +1,143 @@
+"""What the checks look at: everything is asked for once, when the first check wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fbnetv3.weights import Checkpoint, load_checkpoint
+from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.labelstudio.errors import LabelStudioError
+from prelabel.labelstudio.label_spec import LabelSpec
+from prelabel.projects.attached import AttachedBackend, attached_backends, recorded_versions, same_url
+from prelabel.projects.loading import chosen_weights
+from prelabel.projects.own_versions import OwnVersions
+from prelabel.projects.running import (
+    BasicAuth,
+    RunningServer,
+    ServerError,
+    basic_auth_of,
+    find_server,
+    served_version,
+)
+from prelabel.projects.webhooks import Webhook, project_webhooks
+from prelabel.settings import Settings
+
+
+class Examination:
+    """One project as these settings reach it. The properties raise what asking raises; a check that needs one
+    runs only after the check that looks at it went well.
+
+    `url`: where Label Studio reaches prelabel; None: as the project's own ML backend says, else this machine.
+    """
+
+    def __init__(self, settings: Settings, project_id: int, url: str | None = None) -> None:
+        self.settings = settings
+        self.project_id = project_id
+        self._url = url
+
+    @cached_property
+    def client(self) -> LabelStudioClient:
+        """Raises LabelStudioError."""
+        key = self.settings.label_studio_api_key
+        return LabelStudioClient(self.settings.label_studio_url, key.get_secret_value() if key else "")
+
+    @cached_property
+    def project(self) -> dict[str, Any]:
+        """Raises LabelStudioError."""
+        return self.client.project(self.project_id)
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The weights that the settings name. Raises WeightsError."""
+        return load_checkpoint(chosen_weights(self.settings))
+
+    @cached_property
+    def config(self) -> LabelSpec:
+        """The labelling config, for whatever model. Raises LabelConfigError."""
+        return self._spec(())
+
+    @cached_property
+    def spec(self) -> LabelSpec:
+        """What the project asks of these weights. Raises LabelConfigError, WeightsError."""
+        return self._spec(self.checkpoint.labels)
+
+    @property
+    def local_version(self) -> str:
+        """The version that these weights have, as the detector would name it. Raises WeightsError."""
+        return f"{Path(chosen_weights(self.settings)).stem}-{self.checkpoint.digest}"
+
+    @property
+    def basic_auth(self) -> BasicAuth | None:
+        """The user and password of the server."""
+        return basic_auth_of(self.settings)
+
+    @property
+    def local_url(self) -> str:
+        """The server of this machine."""
+        return f"http://localhost:{self.settings.port}"
+
+    @cached_property
+    def server(self) -> RunningServer:
+        """Raises ServerAbsent."""
+        return find_server(dict.fromkeys([self.backend_url, self.local_url]))
+
+    @cached_property
+    def served_version(self) -> str:
+        """Raises ServerError."""
+        return served_version(self.server, self.basic_auth)
+
+    @property
+    def current_version(self) -> str | None:
+        """The served version, None where no server says it."""
+        try:
+            return self.served_version
+        except ServerError:
+            return None
+
+    @cached_property
+    def backends(self) -> list[AttachedBackend]:
+        """Raises LabelStudioError."""
+        return attached_backends(self.client, self.project_id)
+
+    @cached_property
+    def backend(self) -> AttachedBackend | None:
+        """The project's ML backend that is this prelabel. Raises LabelStudioError."""
+        wanted = self._url or self.local_url
+        there = next((one for one in self.backends if same_url(one.url, wanted)), None)
+        if there or self._url:
+            return there
+        return next((one for one in self.backends if one.is_prelabel), None)
+
+    @cached_property
+    def own_versions(self) -> OwnVersions:
+        """The model versions that are prelabel's. Raises LabelStudioError."""
+        in_use = [self.current_version] if self.current_version else []
+        return OwnVersions.known_here(*in_use, declared=recorded_versions(self.backends))
+
+    @cached_property
+    def backend_url(self) -> str:
+        """Where Label Studio reaches prelabel, or should."""
+        if self._url:
+            return self._url
+        try:
+            return self.backend.url if self.backend else self.local_url
+        except LabelStudioError:
+            return self.local_url
+
+    @cached_property
+    def webhooks(self) -> list[Webhook]:
+        """Raises LabelStudioError."""
+        return project_webhooks(self.client, self.project_id)
+
+    def _spec(self, labels: Sequence[str]) -> LabelSpec:
+        threshold = self.settings.model_score_threshold
+        return LabelSpec.from_config(self.project["label_config"], labels, threshold)
+
+    @property
+    def connect_command(self) -> str:
+        """The command that mends most of what is wrong with a connection."""
+        url = "" if same_url(self.backend_url, self.local_url) else f" --url {self.backend_url}"
+        return f"run `prelabel connect --project {self.project_id}{url}`"
