@@ -1,0 +1,92 @@
+"""What a person does: log in, open an image, see the regions, submit them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect, sync_playwright
+
+from prelabel.demo.account import EMAIL, PASSWORD
+from prelabel.demo.run import Demo
+from prelabel.labelstudio.client import LabelStudioClient
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+TIMEOUT_MS = 60_000
+RESIZE_MS = 2_000
+WIDTH, HEIGHT = 1440, 900
+REGION_HEIGHT = 90
+"""Twice that of a row in the list of regions, which has half of the page and holds only the rows that fit."""
+
+DRAWN_PIXELS = """() => [...document.querySelectorAll('.konvajs-content canvas')].reduce((sum, canvas) =>
+    sum + canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data
+        .filter((value, index) => index % 4 == 3 && value > 0).length, 0)"""
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: `apt-get install chromium`")
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        page.set_default_timeout(TIMEOUT_MS)
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def task(demo: Demo, client: LabelStudioClient) -> dict[str, Any]:
+    """The task of the demo with the most regions, as Label Studio stores it."""
+    return max(client.tasks(demo.project_id), key=lambda task: len(task["predictions"][0]["result"]))
+
+
+def test_a_person_sees_the_regions_and_submits_them(
+    page: Page, demo: Demo, client: LabelStudioClient, task: dict[str, Any]
+) -> None:
+    (prediction,) = task["predictions"]
+    before = _webhook_count(demo)
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT + REGION_HEIGHT * len(prediction["result"])})
+    _log_in(page, f"{demo.url}?task={task['id']}")
+
+    expect(page.locator(".lsf-outliner-item")).to_have_count(len(prediction["result"]), timeout=TIMEOUT_MS)
+    page.wait_for_function(f"({DRAWN_PIXELS})() > 0")
+    _take_picture(page)
+    with page.expect_response(re.compile(rf"/api/tasks/{task['id']}/annotations")) as response:
+        page.get_by_role("button", name="Submit").click()
+
+    assert response.value.status == requests.codes.created
+    (annotation,) = client.task(task["id"])["annotations"]
+    assert annotation["parent_prediction"] == prediction["id"]
+    assert [region["origin"] for region in annotation["result"]] == ["prediction"] * len(prediction["result"])
+    assert _webhook_count(demo) > before, "prelabel was not told"
+
+
+def _log_in(page: Page, address: str) -> None:
+    page.goto(address)
+    page.fill("input[name=email]", EMAIL)
+    page.fill("input[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "/user/login" not in url)
+
+
+def _take_picture(page: Page) -> None:
+    """Into the file that PRELABEL_SCREENSHOT names: the picture of the README."""
+    if path := os.environ.get("PRELABEL_SCREENSHOT"):
+        page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+        page.wait_for_timeout(RESIZE_MS)
+        page.screenshot(path=Path(path))
+
+
+def _webhook_count(demo: Demo) -> float:
+    """Events that the server has taken, by its own count."""
+    text = requests.get(f"{demo.prelabel.url}/metrics", timeout=10).text
+    counts = re.findall(r'^prelabel_requests_total\{.*route="/webhook".*\} (\S+)', text, re.MULTILINE)
+    return sum(map(float, counts))

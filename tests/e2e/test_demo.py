@@ -1,0 +1,89 @@
+"""`prelabel demo` itself: all is pre-labelled, Ctrl-C stops both programs, the next start finds it all."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from fbnetv3.scenes import generate_scene
+from prelabel.demo.images import EXIF_ORIENTATION, SCENES, write_photo
+from prelabel.demo.run import Demo, DemoError, DemoOptions, running_demo
+from prelabel.demo.service import port_is_free
+from prelabel.labelstudio.client import LabelStudioClient
+
+READY_SECONDS = 300
+PAGE = re.compile(
+    r"http://127\.0\.0\.1:(?P<label_studio>\d+)/projects/(?P<project>\d+)/data"
+    r".*http://127\.0\.0\.1:(?P<prelabel>\d+).*Ctrl-C stops both",
+    re.DOTALL,
+)
+
+
+def test_every_scene_is_prelabelled_by_the_served_version(demo: Demo, client: LabelStudioClient) -> None:
+    tasks = list(client.tasks(demo.project_id))
+    assert len(tasks) == SCENES
+    versions = [[prediction["model_version"] for prediction in task["predictions"]] for task in tasks]
+    assert versions == [[demo.detector.version]] * SCENES
+
+
+def test_the_project_is_connected(demo: Demo, client: LabelStudioClient) -> None:
+    (backend,) = client.ml_backends(demo.project_id)
+    assert (backend["url"], backend["state"]) == (demo.prelabel.url, "CO")
+    assert client.project(demo.project_id)["model_version"] == demo.detector.version
+
+
+def test_one_scene_lies_on_its_side(demo: Demo) -> None:
+    scenes = sorted((demo.backend.home.parent / "scenes").glob("*.jpg"))
+    orientations = [Image.open(path).getexif().get(EXIF_ORIENTATION, 1) for path in scenes]
+    assert sorted(orientations) == [1] * (SCENES - 1) + [6]
+
+
+def test_a_second_demo_on_the_same_folder_is_refused(demo: Demo, label_studio_program: Path) -> None:
+    data = demo.backend.home.parent
+    options = DemoOptions(label_studio_program, data, templates=data)
+    with pytest.raises(DemoError, match=f"Another demo runs on {data}"), running_demo(options, Console()):
+        pass
+
+
+def test_ctrl_c_stops_both_and_the_next_start_finds_everything(
+    demo: Demo, label_studio_program: Path, templates: Path, tmp_path: Path
+) -> None:
+    images = tmp_path / "my photos"
+    images.mkdir()
+    write_photo(Image.fromarray(generate_scene(1).image), images / "scene.jpg")
+    command = [str(Path(sys.executable).with_name("prelabel")), "demo"]
+    command += ["--label-studio", str(label_studio_program), "--images", str(images)]
+    command += ["--data", str(tmp_path / "demo"), "--templates", str(templates)]
+    pages = [_start_and_interrupt(command, tmp_path / f"{run}.log", demo.backend.weights) for run in (1, 2)]
+    assert pages[0]["project"] == pages[1]["project"]
+
+
+def _start_and_interrupt(command: list[str], log: Path, weights: str) -> re.Match[str]:
+    """Start a demo, press Ctrl-C when it is up, and return the address that it printed."""
+    environment = {**os.environ, "PRELABEL_WEIGHTS": weights, "COLUMNS": "200"}
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+    page = _wait_for_page(process, log)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(READY_SECONDS) == 0, log.read_text()
+    assert port_is_free(int(page["label_studio"])) and port_is_free(int(page["prelabel"]))
+    return page
+
+
+def _wait_for_page(process: subprocess.Popen[bytes], log: Path) -> re.Match[str]:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if page := PAGE.search(log.read_text()):
+            return page
+        time.sleep(0.2)
+    process.terminate()
+    pytest.fail(log.read_text())
