@@ -54,7 +54,7 @@ def test_the_mask_head_that_we_trained_gives_the_coco_weights_masks(tmp_path, mo
     monkeypatch.setenv("PRELABEL_WEIGHTS_DIR", str(INT8_FILE.parent))
     figures = run_evaluate(tmp_path, "--weights", "coco")
     assert figures["box"]["AP"] >= 0.25
-    assert figures["mask"]["AP"] >= 0.14
+    assert figures["mask"]["AP"] >= 0.16
 
 
 def test_the_starter_finds_things_in_scenes_it_has_not_seen():

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fbnetv3.architectures import ARCHITECTURES
 from fbnetv3.factory import create_model
 from fbnetv3.learning.coco import CocoExamples, read_coco
-from fbnetv3.learning.examples import Examples, JoinedExamples, SceneExamples
+from fbnetv3.learning.examples import Examples, JoinedExamples
 from fbnetv3.learning.training import TrainingConfig, train
 from fbnetv3.network.boxes import clip
 from fbnetv3.network.mask_head import MaskHead, mask_loss
@@ -31,7 +31,7 @@ from fbnetv3.weights.checkpoint import MASK_HEAD
 
 MODEL = "mask_rcnn_fbnetv3a_dsmask_C4"
 RECIPE = TrainingConfig(
-    steps=1200,
+    steps=1800,
     batch_size=4,
     learning_rate=2e-3,
     warmup_steps=50,
@@ -97,17 +97,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", required=True, help="box weights: a zoo name or a file")
     parser.add_argument(
-        "--coco", nargs=2, action="append", default=[], metavar=("ANNOTATIONS", "IMAGES"), type=Path
+        "--coco", nargs=2, action="append", required=True, metavar=("ANNOTATIONS", "IMAGES"), type=Path
     )
     parser.add_argument("--split", default="train", help="images of this split are used")
-    parser.add_argument("--scenes", type=int, default=0, help="so many generated scenes besides")
     parser.add_argument("--steps", type=int, default=RECIPE.steps)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     parts: list[Examples] = [CocoExamples(read_coco(a, arguments.split), i) for a, i in arguments.coco]
-    if arguments.scenes:
-        parts.append(SceneExamples(0, arguments.scenes, (480, 640)))
     recipe = TrainingConfig(**{**vars(RECIPE), "steps": arguments.steps})
     torch.manual_seed(recipe.seed)
     weights = load_checkpoint(arguments.weights)
@@ -115,7 +112,7 @@ def main() -> None:
     head = train(training, JoinedExamples(parts), recipe).mask_head
     provenance = {
         "source": "trained on the frozen COCO trunk by `python -m fbnetv3.learning.mask_head`",
-        "data": ", ".join([*(a.parent.name for a, _ in arguments.coco), f"{arguments.scenes} scenes"]),
+        "data": ", ".join(annotations.parent.name for annotations, _ in arguments.coco),
         "steps": str(recipe.steps),
         "licence": "Apache-2.0",
     }
