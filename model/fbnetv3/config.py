@@ -79,7 +79,11 @@ class ModelConfig(BaseModel):
 
     box_pooler_resolution: int = Field(6, ge=2, le=28, description="Side of a region's features, box head.")
     mask_pooler_resolution: int = Field(
-        14, ge=4, le=56, description="Side of a region's features, mask head; the mask has twice as much."
+        14,
+        ge=4,
+        le=56,
+        multiple_of=2,
+        description="Side of a region's features, mask head; the mask has twice as much.",
     )
     roi_iou_lower: float = Field(
         0.5, ge=0, le=1, description="Proposals below this IoU with every object are background."
@@ -110,7 +114,7 @@ class ModelConfig(BaseModel):
                 raise ValueError(
                     f"{lower} ({getattr(self, lower)}) must not exceed {upper} ({getattr(self, upper)})"
                 )
-        if not self.anchor_ratios or not all(self.anchor_sizes):
+        if not self.anchor_ratios or not self.anchor_sizes or not all(self.anchor_sizes):
             raise ValueError("anchor_sizes and anchor_ratios must not be empty")
         if min(self.anchor_ratios) <= 0 or any(size <= 0 for level in self.anchor_sizes for size in level):
             raise ValueError("anchor_sizes and anchor_ratios must be greater than 0")

@@ -23,7 +23,7 @@ def class_colour(index: int) -> tuple[int, int, int]:
 
 def draw(image: ImageSource, instances: Instances) -> Image.Image:
     """The image with its instances, the best on top; line widths follow the size of the image."""
-    canvas = read_image(image)
+    canvas = read_image(image).copy()
     for i in reversed(range(len(instances))):
         _draw_mask(canvas, instances, i)
     picture = Image.fromarray(canvas)

@@ -14,6 +14,11 @@ ImageSource = str | Path | bytes | Image.Image | np.ndarray
 
 #: An image of this many pixels takes 300 MB as RGB; more is refused unless the caller allows it.
 MAX_PIXELS = 100_000_000
+#: Pillow's limit would go before the caller's; ours is checked before anything is decoded, too.
+Image.MAX_IMAGE_PIXELS = None
+
+#: What Pillow's decoders raise on damaged files, depending on the format and the place of the damage.
+DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, RuntimeError)
 
 
 class ImageError(ValueError):
@@ -36,12 +41,13 @@ def read_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     if not data:
         raise ImageError("the image file is empty")
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return _from_pil(image, max_pixels)
+        image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         raise ImageError("the file is not an image in a known format") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"the image has more than the allowed {max_pixels:,} pixels") from None
+    except DECODER_ERRORS as error:
+        raise _damaged(error) from None
+    with image:
+        return _from_pil(image, max_pixels)
 
 
 def network_size(height: int, width: int, min_size: int, max_size: int) -> tuple[int, int]:
@@ -70,6 +76,8 @@ def _read_bytes(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError:
+        raise ImageError(f"{str(path)!r} cannot be the name of a file") from None
 
 
 def _from_pil(image: Image.Image, max_pixels: int) -> np.ndarray:
@@ -78,8 +86,12 @@ def _from_pil(image: Image.Image, max_pixels: int) -> np.ndarray:
         image.load()
         image = ImageOps.exif_transpose(image)
         return _flatten(image)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ImageError(f"the image is damaged or cut short ({error})") from None
+    except DECODER_ERRORS as error:
+        raise _damaged(error) from None
+
+
+def _damaged(error: Exception) -> ImageError:
+    return ImageError(f"the image is damaged or cut short ({error})")
 
 
 def _flatten(image: Image.Image) -> np.ndarray:
@@ -99,7 +111,7 @@ def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
     _check_size(array.shape[1], array.shape[0], max_pixels)
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
-    elif array.dtype == np.uint16:
+    elif array.dtype.newbyteorder("=") == np.uint16:
         array = (array // 257).astype(np.uint8)
     elif array.dtype != np.uint8:
         raise ImageError(f"an image array is uint8, uint16 or bool, not {array.dtype}")

@@ -47,7 +47,5 @@ def mirror(image: Tensor, target: Target) -> tuple[Tensor, Target]:
     width = image.shape[-1]
     boxes = target.boxes.clone()
     boxes[:, [0, 2]] = width - target.boxes[:, [2, 0]]
-    masks = target.masks
-    if isinstance(masks, Bitmaps):
-        masks = Bitmaps(masks.pixels.flip(-1))
+    masks = None if target.masks is None else target.masks.mirror(width)
     return image.flip(-1), Target(boxes, target.classes, masks)

@@ -80,6 +80,9 @@ def read_coco(annotations: Path, split: str | None = None) -> dict[str, Any]:
         raise CocoError(
             f"{annotations} is not in COCO's format: images, annotations and categories are needed"
         )
+    for annotation in data["annotations"]:
+        annotation.setdefault("iscrowd", 0)
+        annotation.setdefault("area", annotation["bbox"][2] * annotation["bbox"][3])
     if split is None:
         return data
     images = [image for image in data["images"] if image.get("split") == split]

@@ -101,16 +101,21 @@ def _to_results(
 
 
 def _score(truth: dict[str, Any], results: list[dict[str, Any]], kind: str) -> AveragePrecision:
-    if not results:
-        return AveragePrecision(*[0.0] * 6)
+    # With both geometries in a result, pycocotools would take a mask's size from its box.
+    other = "segmentation" if kind == "bbox" else "bbox"
+    results = [{key: value for key, value in result.items() if key != other} for result in results]
     with contextlib.redirect_stdout(io.StringIO()):
-        ground = COCO()
-        ground.dataset = {"info": {}, "licenses": [], **truth}
-        ground.createIndex()
-        boxes_only = [{k: v for k, v in result.items() if k != "segmentation"} for result in results]
-        found = ground.loadRes(boxes_only if kind == "bbox" else results)
+        ground = _indexed(truth)
+        found = ground.loadRes(results) if results else _indexed({**truth, "annotations": []})
         judge = COCOeval(ground, found, kind)
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
     return AveragePrecision(*np.round(judge.stats[:6], 4).tolist())
+
+
+def _indexed(data: dict[str, Any]) -> COCO:
+    coco = COCO()
+    coco.dataset = {"info": {}, "licenses": [], **data}
+    coco.createIndex()
+    return coco

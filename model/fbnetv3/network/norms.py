@@ -18,15 +18,19 @@ GROUPS = 32
 class NaiveSyncBatchNorm2d(nn.BatchNorm2d):
     """Batch norm over all processes of torch.distributed, each with equal weight; plain BN in one process.
 
-    The statistics are the mean over the processes of E[x] and E[x^2] (detectron2 `NaiveSyncBatchNorm`).
-    Works on every device, with gloo on a CPU.
+    The statistics are the mean over the processes of E[x] and E[x^2] (detectron2 `NaiveSyncBatchNorm`); a
+    process with an empty batch (no regions in its images) does not count. Works on every device, with gloo on
+    a CPU.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or not dist.is_initialized() or dist.get_world_size() == 1:
             return super().forward(input)
-        moments = torch.stack([input.mean((0, 2, 3)), (input * input).mean((0, 2, 3))])
-        mean, mean_square = all_reduce(moments) / dist.get_world_size()
+        size = max(input.numel() // self.num_features, 1)
+        own = torch.cat([input.sum((0, 2, 3)), (input * input).sum((0, 2, 3))]) / size
+        counts = input.new_tensor([float(input.numel() > 0)])
+        shared = all_reduce(torch.cat([own, counts]))
+        mean, mean_square = (shared[:-1] / shared[-1].clamp(min=1)).view(2, -1)
         variance = mean_square - mean * mean
         assert self.running_mean is not None and self.running_var is not None
         with torch.no_grad():

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
 from fbnetv3.architectures import Architecture
-from fbnetv3.config import ModelConfig
+from fbnetv3.config import ConfigError, ModelConfig
 from fbnetv3.network.backbone import Level
 from fbnetv3.network.blocks import build_stage
 from fbnetv3.network.boxes import BoxCoder, clip, match, nonempty, sample
@@ -63,10 +63,10 @@ class RPN(nn.Module):
         super().__init__()
         self.config, self.levels = config, tuple(levels)
         if len(config.anchor_sizes) != len(self.levels):
-            raise ValueError(f"anchor_sizes needs {len(self.levels)} tuples, one per feature level")
+            raise ConfigError(f"anchor_sizes needs {len(self.levels)} tuples, one per feature level")
         per_cell = {len(sizes) * len(config.anchor_ratios) for sizes in config.anchor_sizes}
         if len(per_cell) != 1:
-            raise ValueError("anchor_sizes needs equally many sizes on every feature level")
+            raise ConfigError("anchor_sizes needs equally many sizes on every feature level")
         self.rpn_head = RPNHead(architecture, channels, per_cell.pop(), config)
 
     def anchors(self, features: dict[str, Tensor]) -> list[Tensor]:

@@ -20,6 +20,10 @@ class TargetMasks(Protocol):
         """Object index[i]'s mask inside boxes[i], at side x side: (r, 4) and (r,) -> (r, side, side) bool."""
         ...
 
+    def mirror(self, width: int) -> TargetMasks:
+        """The masks with left and right exchanged, in an image of this width."""
+        ...
+
 
 @dataclass(frozen=True)
 class Bitmaps:
@@ -34,6 +38,9 @@ class Bitmaps:
         pixels = self.pixels[:, None].to(boxes.dtype)
         return roi_align(pixels, regions, side, 1.0, 0, aligned=True)[:, 0] >= 0.5
 
+    def mirror(self, width: int) -> Bitmaps:
+        return Bitmaps(self.pixels.flip(-1))
+
 
 @dataclass(frozen=True)
 class Polygons:
@@ -46,6 +53,14 @@ class Polygons:
         for i, (box, owner) in enumerate(zip(boxes.double().cpu().numpy(), index.tolist(), strict=True)):
             masks[i] = _rasterise(self.outlines[owner], box, side)
         return torch.from_numpy(masks).to(boxes.device)
+
+    def mirror(self, width: int) -> Polygons:
+        return Polygons([[_mirrored(outline, width) for outline in outlines] for outlines in self.outlines])
+
+
+def _mirrored(outline: np.ndarray, width: int) -> np.ndarray:
+    points = outline.reshape(-1, 2)
+    return np.column_stack([width - points[:, 0], points[:, 1]]).ravel()
 
 
 def _rasterise(outlines: Sequence[np.ndarray], box: np.ndarray, side: int) -> np.ndarray:
