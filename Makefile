@@ -20,11 +20,11 @@ PRELABEL_DEV := .venv/.prelabel-dev
 LABEL_STUDIO_VENV := .venv-labelstudio/.label-studio-$(LABEL_STUDIO)
 
 demo: ## Start Label Studio and prelabel with images to look at; Ctrl-C stops both
-	@$(MAKE) -j2 $(PRELABEL) $(LABEL_STUDIO_VENV)
+	@$(MAKE) -sj2 $(PRELABEL) $(LABEL_STUDIO_VENV)
 	@.venv/bin/prelabel demo --label-studio .venv-labelstudio/bin/label-studio --templates .build/templates
 
 test: ## Run every test, those against a real Label Studio too
-	@$(MAKE) -j2 $(PRELABEL_DEV) $(LABEL_STUDIO_VENV)
+	@$(MAKE) -sj2 $(PRELABEL_DEV) $(LABEL_STUDIO_VENV)
 	@.venv/bin/pytest $(ARGS)
 
 install: $(PRELABEL) ## Make .venv with prelabel in it, and nothing else

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from prelabel.cli import app
 from prelabel.labelstudio.client import LabelStudioError
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
-from prelabel.projects import loading
+from prelabel.projects import loading, survey
 from prelabel.projects.annotate import AnnotateError, Summary, annotate_project
 from prelabel.projects.attached import attached_backends
 from prelabel.projects.own_versions import OwnVersions
@@ -63,6 +63,12 @@ def test_every_task_gets_one_prediction_in_small_batches(studio, images, annotat
     assert all(studio.versions(task) == [CURRENT] for task in images)
     assert all(row["result"] for row in studio.predictions.values())
     assert (summary.pushed, summary.done, summary.total, summary.failed) == (10, 10, 10, 0)
+
+
+def test_the_tasks_of_every_page_are_seen(studio, images, annotate, monkeypatch):
+    monkeypatch.setattr(survey, "PAGE_SIZE", 3)
+    assert annotate().pushed == 10
+    assert annotate().current == 10
 
 
 def test_a_second_run_does_nothing(studio, images, annotate):

@@ -99,6 +99,15 @@ def test_a_server_that_moved_takes_its_backend_along(studio):
     assert recorded_versions(attached_backends(studio.client(), PROJECT)) == [OLDER, VERSION]
 
 
+def test_backends_that_connect_left_elsewhere_become_one(studio):
+    for url in ("http://a:9090", "http://a:9090/", "http://b:9090"):
+        studio.add_backend(url, OLDER, description="prelabel")
+        studio.add_webhook(f"{url.rstrip('/')}/webhook")
+    connect(studio)
+    assert only(studio.backends)["url"] == URL
+    assert only(studio.webhooks)["url"] == f"{URL}/webhook"
+
+
 def test_doubles_are_removed_and_what_belongs_to_others_stays(studio):
     other = studio.add_backend("http://other:1234", "SAM")
     for _ in range(2):

@@ -49,7 +49,7 @@ def demo(
     """
     from prelabel.demo.run import DemoOptions, running_demo
 
-    _end_like_ctrl_c(signal.SIGTERM, signal.SIGHUP)
+    _end_on_signals()
     console = Console(highlight=False, soft_wrap=True)
     options = DemoOptions(
         label_studio,
@@ -65,10 +65,14 @@ def demo(
             running.watch()
 
 
-def _end_like_ctrl_c(*signals: signal.Signals) -> None:
-    """A closed terminal must not leave two servers behind; what nohup makes us ignore stays ignored."""
-    for number in signals:
-        if signal.getsignal(number) is signal.SIG_DFL:
+def _end_on_signals() -> None:
+    """End as on Ctrl-C also when asked otherwise: a closed terminal must not leave two servers behind.
+
+    What nohup has us ignore stays ignored; a script has its background jobs ignore Ctrl-C, but we need it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
 
 
@@ -77,6 +81,7 @@ def _announcement(running: Demo) -> Panel:
 
     table = Table.grid(padding=(0, 3))
     table.add_row("Label Studio", f"[bold]{running.url}[/bold]")
+    table.add_row("", "click an image to see its boxes and masks")
     table.add_row("e-mail", EMAIL)
     table.add_row("password", PASSWORD)
     table.add_row("prelabel", running.prelabel.url)
@@ -94,11 +99,10 @@ def _readable_end(console: Console) -> Iterator[None]:
     from prelabel.labelstudio.errors import LabelStudioError
     from prelabel.projects.annotate import AnnotateError
     from prelabel.projects.connect import ConnectError
-    from prelabel.projects.running import ServerError
     from prelabel.settings import SettingsError
 
     of_the_demo = (DemoError, ServiceError, SettingsError)
-    of_its_parts = (AnnotateError, ConfigError, ConnectError, LabelStudioError, ServerError, WeightsError)
+    of_its_parts = (AnnotateError, ConfigError, ConnectError, LabelStudioError, WeightsError)
     try:
         yield
     except KeyboardInterrupt:

@@ -85,8 +85,7 @@ def annotate(
         typer.Option(help="A version that is prelabel's, though its weights are not known here; repeatable."),
     ] = None,
 ) -> None:
-    """Push predictions for the tasks of a project that have none of the current version, and take back stale
-    ones.
+    """Push predictions for the tasks that lack one of the current version, and take back stale ones.
 
     Ctrl-C loses nothing: the next run goes on from there.
     """
@@ -98,8 +97,8 @@ def annotate(
         from prelabel.projects.shown_version import notes_after, serving_note
 
         client = _client(settings)
-        predictor = _predictor(settings)
         backends = attached_backends(client, project)
+        predictor = _predictor(settings)
         declared = [*recorded_versions(backends), *(replace or ())]
         own = OwnVersions.known_here(predictor.version, declared=declared)
         _warn([serving_note(backends, predictor.version)])
@@ -120,9 +119,7 @@ def annotate(
 
 
 def doctor(project: ProjectId, url: BackendUrl = None) -> None:
-    """Walk the chain from the settings to predictions that show; say of each link how it is, and the
-    remedy.
-    """
+    """Look at every link from the settings to predictions that show, and say what mends it."""
     try:
         settings = load_settings()
     except SettingsError as error:
@@ -162,32 +159,38 @@ def _predictor(settings: Settings) -> Predictor:
 
 @contextmanager
 def _errors_in_one_sentence() -> Iterator[None]:
-    from prelabel.labelstudio.errors import LabelStudioError
+    from fbnetv3.config import ConfigError
+    from fbnetv3.weights import WeightsError
+    from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
     from prelabel.projects.annotate import AnnotateError
     from prelabel.projects.connect import ConnectError
     from prelabel.projects.running import ServerError
 
+    of_model = (ConfigError, WeightsError)
+    of_project = (AnnotateError, ConnectError, LabelConfigError, LabelStudioError, ServerError)
     try:
         yield
-    # The errors of weights, settings and labelling configs are ValueErrors that are worded for people.
-    except (LabelStudioError, AnnotateError, ConnectError, ServerError, ValueError) as error:
+    except (*of_model, *of_project) as error:
         fail(str(error))
 
 
 def _label_map(settings: Settings, client: LabelStudioClient, project: int, version: str) -> list[str]:
     """What becomes what, where this machine has the weights that are served."""
     from fbnetv3.weights import WeightsError, load_checkpoint
-    from prelabel.labelstudio.label_spec import LabelSpec
+    from prelabel.labelstudio.label_spec import LabelConfigError, LabelSpec
     from prelabel.projects.loading import chosen_weights
 
+    elsewhere = ["the weights of the server are not here: its log shows the labels"]
+    config = client.project(project)["label_config"]
     try:
         checkpoint = load_checkpoint(chosen_weights(settings))
+        if not version.endswith(checkpoint.digest):
+            return elsewhere
+        spec = LabelSpec.from_config(config, checkpoint.labels, settings.model_score_threshold)
     except WeightsError:
-        checkpoint = None
-    if checkpoint is None or not version.endswith(checkpoint.digest):
-        return ["the weights of the server are not here: its log shows the labels"]
-    config = client.project(project)["label_config"]
-    spec = LabelSpec.from_config(config, checkpoint.labels, settings.model_score_threshold)
+        return elsewhere
+    except LabelConfigError as error:
+        return [str(error)]
     return spec.describe(checkpoint.has_masks)
 
 

@@ -31,7 +31,7 @@ class Backend:
         return load_settings(**self._overrides())
 
     def service(self) -> Service:
-        """The server, not started; it answers before its model is loaded."""
+        """The server, not started; ready when its model is loaded."""
         environment = {environment_name(field): value for field, value in self._overrides().items()}
         return Service(
             "prelabel",
@@ -39,6 +39,7 @@ class Backend:
             port=self.port,
             environment={**os.environ, **environment},
             log=self.home.with_name(f"{self.home.name}.log"),
+            health="/ready",
         )
 
     def _overrides(self) -> dict[str, str]:

@@ -25,13 +25,13 @@ from prelabel.projects.annotate import annotate_project
 from prelabel.projects.connect import connect_project
 from prelabel.projects.loading import build_predictor, load_detector
 from prelabel.projects.own_versions import OwnVersions
-from prelabel.projects.running import RunningServer, basic_auth_of, served_version
+from prelabel.projects.running import basic_auth_of
 from prelabel.settings import load_settings
 
 if TYPE_CHECKING:
     from fbnetv3.detector import Detector
 
-MODEL_LIMIT_SECONDS = 120.0
+MODEL_LIMIT_SECONDS = 300.0
 WATCH_SECONDS = 1.0
 LONGEST_TITLE = 50
 """Of a project, in Label Studio."""
@@ -83,7 +83,7 @@ def running_demo(options: DemoOptions, console: Console) -> Iterator[Demo]:
     """Bring the demo up, telling the console how far it is, and stop both programs at the end.
 
     Raises DemoError and ServiceError, and the errors of what it uses: SettingsError, WeightsError,
-    ConfigError, LabelStudioError, ServerError, ConnectError and AnnotateError.
+    ConfigError, LabelStudioError, ConnectError and AnnotateError.
     """
     bypass_proxies()
     with _only_demo(options.data), ExitStack() as programs:
@@ -99,7 +99,7 @@ def running_demo(options: DemoOptions, console: Console) -> Iterator[Demo]:
         with step(console, f"Starting prelabel with the weights {weights!r}"):
             prelabel.start()
             detector = load_detector(backend.settings)
-            prelabel.wait_until_ready()
+            prelabel.wait_until_ready(MODEL_LIMIT_SECONDS)
         project = _project(options, images, weights, detector)
         yield Demo(
             label_studio, prelabel, backend, detector, _publish(project, backend, prelabel, detector, console)
@@ -181,15 +181,15 @@ def _publish(
     with step(console, f"Importing {len(project.images)} images") as on_progress:
         project_id = open_project(client, project, on_progress)
     with step(console, "Connecting the project to prelabel"):
-        password = basic_auth_of(settings)
-        version = served_version(RunningServer(prelabel.url, None), password, MODEL_LIMIT_SECONDS)
-        connect_project(client, project_id, prelabel.url, version, basic_auth=password)
+        connect_project(
+            client, project_id, prelabel.url, detector.version, basic_auth=basic_auth_of(settings)
+        )
     with step(console, "Pre-labelling the images") as on_progress:
         summary = annotate_project(
             client,
             build_predictor(settings, detector),
             project_id,
-            OwnVersions.known_here(version),
+            OwnVersions.known_here(detector.version),
             on_progress=lambda summary: on_progress(summary.done, summary.total),
         )
     for problem in summary.problems:

@@ -35,8 +35,6 @@ REGIONS: dict[str, Any] = {
     "pre_nms_proposals_train": 500,
     "post_nms_proposals_train": 200,
 }
-#: What the shipped weights are served with.
-SETTINGS = {"min_size": 256, "max_size": 384}
 
 
 def main() -> None:
@@ -55,7 +53,6 @@ def main() -> None:
         state=trained.state_dict(),
         model=MODEL,
         labels=scenes.labels,
-        settings=SETTINGS,
         provenance={
             "source": "trained from scratch on generated scenes by `python -m fbnetv3.learning.starter`",
             "steps": str(recipe.steps),
