@@ -40,12 +40,10 @@ class Detector:
 
         Its `version` is the name of the weights and a digest of their content. Raises WeightsError, ConfigError.
         """
-        if isinstance(weights, Checkpoint):
-            checkpoint, name = weights, weights.model
-        else:
-            checkpoint, name = load_checkpoint(weights), Path(weights).stem
+        name = weights.model if isinstance(weights, Checkpoint) else weights
+        checkpoint = weights if isinstance(weights, Checkpoint) else load_checkpoint(weights)
         model = create_model(checkpoint.model, checkpoint, **settings)
-        return cls(model, checkpoint.labels, f"{name}-{checkpoint.digest}", device)
+        return cls(model, checkpoint.labels, version_of(name, checkpoint), device)
 
     @property
     def has_masks(self) -> bool:
@@ -99,6 +97,11 @@ class Detector:
             self.labels,
             masks,
         )
+
+
+def version_of(weights: str | Path, checkpoint: Checkpoint) -> str:
+    """The version of a detector with these weights: their name, `-`, and the digest of their content."""
+    return f"{Path(weights).stem}-{checkpoint.digest}"
 
 
 def _batches(arrays: Sequence[np.ndarray]) -> Iterator[list[int]]:

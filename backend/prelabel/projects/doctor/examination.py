@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
+from fbnetv3.detector import version_of
 from fbnetv3.weights import Checkpoint, load_checkpoint
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
@@ -67,7 +67,7 @@ class Examination:
     @property
     def local_version(self) -> str:
         """The version that these weights have, as the detector would name it. Raises WeightsError."""
-        return f"{Path(chosen_weights(self.settings)).stem}-{self.checkpoint.digest}"
+        return version_of(chosen_weights(self.settings), self.checkpoint)
 
     @property
     def basic_auth(self) -> BasicAuth | None:
