@@ -41,6 +41,7 @@ def predict(
 ) -> None:
     """Find the objects in image files. An image that cannot be read is named and left out; exit code 1 then."""
     from fbnetv3 import Detector, WeightsError
+    from prelabel.labelstudio.errors import LabelConfigError
 
     try:
         detector = Detector.load(weights, device=device)
@@ -55,7 +56,7 @@ def predict(
             if draw is not None:
                 _draw(draw / f"{number + 1:04}-{path.stem}.png", path, found)
         _write(results, out)
-    except (WeightsError, ValueError) as error:
+    except (LabelConfigError, WeightsError) as error:
         fail(str(error))
     except OSError as error:
         fail(f"cannot write {error.filename}: {error.strerror}")
@@ -89,7 +90,7 @@ def _detect(
             try:
                 [found] = detector.predict([path], threshold)
             except ImageError as error:
-                console.print(f"[yellow]{path}:[/yellow] {error}", soft_wrap=True)
+                console.print(f"{path}: {error}", style="yellow", markup=False, soft_wrap=True)
                 found = None
             yield path, found
 
@@ -102,14 +103,10 @@ def _writer(format: Format, detector: Detector, threshold: float, config: Path |
     from prelabel.labelstudio.label_spec import LabelSpec
     from prelabel.labelstudio.regions import image_score, to_prediction, to_regions
 
-    xml = (
-        config.read_text(encoding="utf-8")
-        if config
-        else config_for(detector.labels, has_masks=detector.has_masks)
-    )
+    xml = _read(config) if config else config_for(detector.labels, has_masks=detector.has_masks)
     spec = LabelSpec.from_config(xml, detector.labels, threshold)
     if not spec.image_keys:
-        raise ValueError("the labelling config has no control on an image that can be pre-labelled")
+        fail("the labelling config has no control on an image that can be pre-labelled")
     key = spec.image_keys[0]
 
     def to_task(number: int, path: Path, found: Instances) -> list[dict[str, Any]]:
@@ -119,6 +116,15 @@ def _writer(format: Format, detector: Detector, threshold: float, config: Path |
         return [{"data": {key: str(path)}, "predictions": [prediction]}]
 
     return to_task
+
+
+def _read(config: Path) -> str:
+    try:
+        return config.read_text(encoding="utf-8")
+    except OSError as error:
+        fail(f"cannot read {config}: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"{config} is not text")
 
 
 def _to_coco(number: int, path: Path, found: Instances) -> list[dict[str, Any]]:
