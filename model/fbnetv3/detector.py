@@ -26,7 +26,8 @@ class Detector:
     """A network with its labels, ready to look at images. Safe to use from several threads."""
 
     def __init__(self, model: RCNN, labels: Sequence[str], version: str, device: str = "cpu") -> None:
-        self.model = model.eval().to(device)
+        # Channels last is 1.7 times faster on a CPU (docs/detector.md).
+        self.model = model.eval().to(device).to(memory_format=torch.channels_last)
         self.labels = tuple(labels)
         self.version = version
         self.device = device

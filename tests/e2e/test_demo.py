@@ -16,9 +16,12 @@ from rich.console import Console
 
 from fbnetv3.scenes import generate_scene
 from prelabel.demo.images import EXIF_ORIENTATION, SCENES, write_photo
+from prelabel.demo.project import UNFINISHED, UPLOAD_FILES, DemoProject, open_project
 from prelabel.demo.run import Demo, DemoError, DemoOptions, running_demo
 from prelabel.demo.service import port_is_free
 from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.labelstudio.errors import LabelStudioError
+from prelabel.labelstudio.label_config import label_config
 
 READY_SECONDS = 300
 PAGE = re.compile(
@@ -45,6 +48,27 @@ def test_one_scene_lies_on_its_side(demo: Demo) -> None:
     scenes = sorted((demo.backend.home.parent / "scenes").glob("*.jpg"))
     orientations = [Image.open(path).getexif().get(EXIF_ORIENTATION, 1) for path in scenes]
     assert sorted(orientations) == [1] * (SCENES - 1) + [6]
+
+
+def test_an_import_that_was_cut_off_is_made_anew_and_then_found(
+    client: LabelStudioClient, tmp_path: Path
+) -> None:
+    images = [tmp_path / f"{number}.jpg" for number in range(UPLOAD_FILES + 1)]
+    for image in images:
+        write_photo(Image.new("RGB", (64, 48)), image)
+    project = DemoProject("Cut off", "five images", label_config(("apple",), has_masks=True), images)
+    cut_off = client.create_project(
+        "Cut off", project.label_config, description=project.description + UNFINISHED
+    )
+    progress: list[tuple[int, int]] = []
+
+    made = open_project(client, project, lambda done, total: progress.append((done, total)))
+
+    assert client.project(made)["task_number"] == len(images)
+    assert progress == [(0, 5), (4, 5)]
+    assert open_project(client, project, lambda done, total: None) == made
+    with pytest.raises(LabelStudioError, match="404"):
+        client.project(cut_off["id"])
 
 
 def test_a_second_demo_on_the_same_folder_is_refused(demo: Demo, label_studio_program: Path) -> None:

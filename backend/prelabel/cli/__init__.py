@@ -1,5 +1,7 @@
 """The command line: one module per command or group of commands; heavy imports wait until a command runs."""
 
+import os
+
 import typer
 
 from prelabel.cli import demo, evaluate, predict, projects, serve, weights
@@ -26,4 +28,6 @@ for command in (
 
 def main() -> None:
     """Run the `prelabel` command."""
+    # Waiting OpenMP threads must sleep: spinning, they slow the network twentyfold beside a busy process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()

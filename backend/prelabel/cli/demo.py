@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,8 +47,6 @@ def demo(
 
     All is kept for the next start. Ctrl-C stops both programs.
     """
-    # Waiting OpenMP threads must sleep: spinning, they starve the two programs beside them.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from prelabel.demo.run import DemoOptions, running_demo
 
     _end_on_signals()

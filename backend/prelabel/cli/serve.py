@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -27,8 +26,6 @@ def serve(
 
     Every setting can be given in the environment, see docs/settings.md; an option goes before its variable.
     """
-    # Waiting OpenMP threads must sleep: spinning, they slow the network twentyfold beside a busy process.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for sentence in unknown_variables():
         console.print(f"[yellow]warning:[/yellow] {sentence}")

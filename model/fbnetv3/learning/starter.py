@@ -35,7 +35,7 @@ REGIONS: dict[str, Any] = {
     "pre_nms_proposals_train": 500,
     "post_nms_proposals_train": 200,
 }
-#: The largest size in training. At the package's 320/480, AP is 2 points higher, but large objects lose 15.
+#: The largest size in training. At the package's 320/480, AP is 2 points higher, but large objects lose 10.
 SETTINGS = {"min_size": 256, "max_size": 384}
 
 
