@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,9 @@ from prelabel.cli.errors import fail
 
 if TYPE_CHECKING:
     from fbnetv3 import Detector, Instances
+
+
+Writer = Callable[[int, Path, "Instances"], list[dict[str, Any]]]
 
 
 class Format(StrEnum):
@@ -95,8 +98,8 @@ def _detect(
             yield path, found
 
 
-def _writer(format: Format, detector: Detector, threshold: float, config: Path | None) -> Any:
-    """A function (number, path, instances) -> list of JSON records."""
+def _writer(format: Format, detector: Detector, threshold: float, config: Path | None) -> Writer:
+    """How the instances of an image (its number from 0, its path) become JSON records."""
     if format is Format.coco:
         return _to_coco
     from prelabel.labelstudio.label_config import label_config as config_for
