@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fbnetv3.factory import create_model
-from fbnetv3.images import ImageSource, network_size, read_image, to_network
+from fbnetv3.images import MAX_PIXELS, ImageSource, network_size, read_image, to_network
 from fbnetv3.instances import Instances
 from fbnetv3.network.mask_head import paste_mask
 from fbnetv3.network.rcnn import RCNN, Detections
@@ -23,19 +23,35 @@ BATCH_SIZE = 4
 
 
 class Detector:
-    """A network with its labels, ready to look at images. Safe to use from several threads."""
+    """A network with its labels, ready to look at images. Safe to use from several threads.
 
-    def __init__(self, model: RCNN, labels: Sequence[str], version: str, device: str = "cpu") -> None:
+    An image with more than `max_pixels` pixels is refused.
+    """
+
+    def __init__(
+        self,
+        model: RCNN,
+        labels: Sequence[str],
+        version: str,
+        device: str = "cpu",
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         # Channels last is 1.7 times faster on a CPU (docs/detector.md).
         self.model = model.eval().to(device).to(memory_format=torch.channels_last)
         self.labels = tuple(labels)
         self.version = version
         self.device = device
+        self.max_pixels = max_pixels
         self._lock = threading.Lock()
 
     @classmethod
     def load(
-        cls, weights: str | Path | Checkpoint = "starter", *, device: str = "cpu", **settings: Any
+        cls,
+        weights: str | Path | Checkpoint = "starter",
+        *,
+        device: str = "cpu",
+        max_pixels: int = MAX_PIXELS,
+        **settings: Any,
     ) -> Detector:
         """A detector from a zoo name, a weights file or a read checkpoint; `settings` are fields of ModelConfig.
 
@@ -44,7 +60,7 @@ class Detector:
         name = weights.model if isinstance(weights, Checkpoint) else weights
         checkpoint = weights if isinstance(weights, Checkpoint) else load_checkpoint(weights)
         model = create_model(checkpoint.model, checkpoint, **settings)
-        return cls(model, checkpoint.labels, version_of(name, checkpoint), device)
+        return cls(model, checkpoint.labels, version_of(name, checkpoint), device, max_pixels)
 
     @property
     def has_masks(self) -> bool:
@@ -57,12 +73,11 @@ class Detector:
         `score_threshold` (0..1) drops what scores less; the model's own threshold holds in any case. Images of the
         same shape share a batch. Raises ImageError for a source that cannot be read.
         """
-        arrays = [read_image(image) for image in images]
+        arrays = [read_image(image, self.max_pixels) for image in images]
         results: list[Instances | None] = [None] * len(arrays)
         for batch in _batches(arrays):
-            for index, found in zip(batch, self._detect([arrays[i] for i in batch]), strict=True):
-                if score_threshold is not None:
-                    found = _above(found, score_threshold)
+            detections = self._detect([arrays[i] for i in batch], score_threshold or 0.0)
+            for index, found in zip(batch, detections, strict=True):
                 results[index] = self._to_instances(found, arrays[index])
         return [result for result in results if result is not None]
 
@@ -71,10 +86,10 @@ class Detector:
         height, width = image.shape[:2]
         return network_size(height, width, self.model.config.min_size, self.model.config.max_size)
 
-    def _detect(self, arrays: Sequence[np.ndarray]) -> list[Detections]:
+    def _detect(self, arrays: Sequence[np.ndarray], lowest_score: float) -> list[Detections]:
         inputs = [to_network(array, self.network_size(array)).to(self.device) for array in arrays]
         with self._lock, torch.inference_mode():
-            found = self.model(inputs)
+            found = self.model(inputs, lowest_score=lowest_score)
         return [one.map(Tensor.cpu) for one in found]
 
     def _to_instances(self, found: Detections, image: np.ndarray) -> Instances:
@@ -113,8 +128,3 @@ def _batches(arrays: Sequence[np.ndarray]) -> Iterator[list[int]]:
     for indices in by_shape.values():
         for start in range(0, len(indices), BATCH_SIZE):
             yield indices[start : start + BATCH_SIZE]
-
-
-def _above(found: Detections, threshold: float) -> Detections:
-    keep = found.scores >= threshold
-    return found.map(lambda values: values[keep])

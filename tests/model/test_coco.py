@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 from pycocotools import mask as coco_mask
+from scene_data import OneExample, scenes
 
 from fbnetv3.instances import BoxMask
 from fbnetv3.learning.coco import CocoError, CocoExamples, encode_mask, read_coco, read_mask, to_coco
-from fbnetv3.learning.examples import Example, JoinedExamples, SceneExamples
+from fbnetv3.learning.examples import JoinedExamples, SceneExamples
 
 SIZE = (40, 60)
 SQUARE = [10.0, 5.0, 30.0, 5.0, 30.0, 25.0, 10.0, 25.0]
@@ -182,23 +181,6 @@ class TestOtherExamples:
             assert np.array_equal(joined[index].image, example.image)
         with pytest.raises(IndexError):
             joined[3]
-
-
-@cache
-def scenes() -> tuple[dict[str, Any], Sequence[np.ndarray]]:
-    return to_coco(SceneExamples(0, 4, (128, 160)), range(4))
-
-
-@dataclass(frozen=True)
-class OneExample:
-    example: Example
-    labels: tuple[str, ...] = SceneExamples(0, 1).labels
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, index: int) -> Example:
-        return self.example
 
 
 class TestToCoco:

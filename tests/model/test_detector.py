@@ -78,6 +78,18 @@ class TestPredict:
         for found, expected in zip(together, alone, strict=True):
             assert_same(found, expected)
 
+    def test_its_own_pixel_limit_holds_for_arrays_too(self) -> None:
+        pixels = photo(0).shape[0] * photo(0).shape[1]
+        strict = Detector(decided_network(), LABELS, "test-3", max_pixels=pixels - 1)
+        with pytest.raises(ImageError, match="more than the allowed"):
+            strict.predict([photo(0)])
+        lenient = Detector(decided_network(), LABELS, "test-3", max_pixels=pixels)
+        assert len(lenient.predict([photo(0)])) == 1
+
+    def test_nothing_scores_enough(self) -> None:
+        [found] = detector().predict([photo(0)], score_threshold=1.0)
+        assert len(found) == 0 and found.masks == ()
+
     def test_no_images(self) -> None:
         assert detector().predict([]) == []
 

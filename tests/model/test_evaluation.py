@@ -5,21 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+from scene_data import OneExample, scenes
 
 from fbnetv3.instances import BoxMask, Instances
 from fbnetv3.learning.coco import CocoError, to_coco
 from fbnetv3.learning.evaluation import Evaluation, evaluate
 from fbnetv3.learning.examples import Example, SceneExamples
-
-
-@cache
-def scenes() -> tuple[dict[str, Any], Sequence[np.ndarray]]:
-    return to_coco(SceneExamples(0, 4, (128, 160)), range(4))
 
 
 @dataclass
@@ -56,18 +51,6 @@ def knowing_nothing() -> Oracle:
 def judge(oracle: Oracle, truth: dict[str, Any] | None = None) -> Evaluation:
     data, images = scenes()
     return evaluate(oracle, truth or data, images)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class OneExample:
-    example: Example
-    labels: tuple[str, ...] = SceneExamples(0, 1).labels
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, index: int) -> Example:
-        return self.example
 
 
 class TestEvaluate:

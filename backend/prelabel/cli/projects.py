@@ -53,11 +53,12 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
     settings = _settings()
     with _errors_in_one_sentence():
         from prelabel.projects.connect import connect_project
+        from prelabel.projects.loading import label_studio_client
         from prelabel.projects.running import basic_auth_of, find_server, served_version
 
         local, auth = f"http://localhost:{settings.port}", basic_auth_of(settings)
         url = (url or local).rstrip("/")
-        client = _client(settings)
+        client = label_studio_client(settings)
         server = find_server([url, local])
         if server.url != url:
             console.print(f"{url} does not answer this machine, so {server.url} is asked for its version.")
@@ -93,10 +94,11 @@ def annotate(
     with _errors_in_one_sentence():
         from prelabel.projects.annotate import annotate_project
         from prelabel.projects.attached import attached_backends, recorded_versions
+        from prelabel.projects.loading import label_studio_client
         from prelabel.projects.own_versions import OwnVersions
         from prelabel.projects.shown_version import notes_after, serving_note
 
-        client = _client(settings)
+        client = label_studio_client(settings)
         backends = attached_backends(client, project)
         predictor = _predictor(settings)
         declared = [*recorded_versions(backends), *(replace or ())]
@@ -139,13 +141,6 @@ def _settings() -> Settings:
         return load_settings()
     except SettingsError as error:
         fail(str(error))
-
-
-def _client(settings: Settings) -> LabelStudioClient:
-    from prelabel.labelstudio.client import LabelStudioClient
-
-    key = settings.label_studio_api_key
-    return LabelStudioClient(settings.label_studio_url, key.get_secret_value() if key else "")
 
 
 def _predictor(settings: Settings) -> Predictor:

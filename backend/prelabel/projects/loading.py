@@ -22,7 +22,12 @@ def load_detector(settings: Settings) -> Detector:
     from fbnetv3.detector import Detector
 
     torch.set_num_threads(settings.torch_threads)
-    return Detector.load(chosen_weights(settings), device=settings.device, **settings.network_settings)
+    return Detector.load(
+        chosen_weights(settings),
+        device=settings.device,
+        max_pixels=settings.prelabel_max_image_pixels,
+        **settings.network_settings,
+    )
 
 
 def chosen_weights(settings: Settings) -> str:
@@ -32,6 +37,12 @@ def chosen_weights(settings: Settings) -> str:
     from fbnetv3.weights.store import find_weights
 
     return "coco" if find_weights("coco") else "starter"
+
+
+def label_studio_client(settings: Settings) -> LabelStudioClient:
+    """Label Studio as the user whose token is set. Raises LabelStudioError, also when there is no token."""
+    key = settings.label_studio_api_key
+    return LabelStudioClient(settings.label_studio_url, key.get_secret_value() if key else "")
 
 
 def build_predictor(settings: Settings, detector: InstanceDetector) -> Predictor:
@@ -47,8 +58,7 @@ def build_predictor(settings: Settings, detector: InstanceDetector) -> Predictor
 
 def build_fetcher(settings: Settings) -> ImageFetcher:
     """An image fetcher with the limits of the settings; without a token it cannot read from Label Studio."""
-    key = settings.label_studio_api_key
-    client = LabelStudioClient(settings.label_studio_url, key.get_secret_value()) if key else None
+    client = label_studio_client(settings) if settings.label_studio_api_key else None
     root = settings.prelabel_local_files_root
     seconds = settings.prelabel_fetch_timeout
     limits = FetchLimits(

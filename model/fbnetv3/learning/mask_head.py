@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -105,7 +106,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     parts: list[Examples] = [CocoExamples(read_coco(a, arguments.split), i) for a, i in arguments.coco]
-    recipe = TrainingConfig(**{**vars(RECIPE), "steps": arguments.steps})
+    recipe = replace(RECIPE, steps=arguments.steps)
     torch.manual_seed(recipe.seed)
     weights = load_checkpoint(arguments.weights)
     training = MaskHeadTraining(create_model(weights.model, weights))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=RECIPE.steps)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    recipe = TrainingConfig(**{**vars(RECIPE), "steps": arguments.steps})
+    recipe = replace(RECIPE, steps=arguments.steps)
     scenes = SceneExamples(first=0, count=1_000_000)
     torch.manual_seed(recipe.seed)
     model = create_model(MODEL, num_classes=len(scenes.labels), **REGIONS)

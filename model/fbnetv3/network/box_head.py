@@ -79,13 +79,21 @@ def box_losses(
 
 
 def choose_detections(
-    outputs: BoxOutputs, proposals: Tensor, size: tuple[int, int], config: ModelConfig
+    outputs: BoxOutputs,
+    proposals: Tensor,
+    size: tuple[int, int],
+    config: ModelConfig,
+    lowest_score: float = 0.0,
 ) -> Candidates:
-    """The best (region, class) pairs of one image: threshold, NMS per class, at most so many (detectron2 fast_rcnn)."""
+    """The best (region, class) pairs of one image: threshold, NMS per class, at most so many (detectron2 fast_rcnn).
+
+    Of those, what scores less than `lowest_score` is not wanted.
+    """
     scores = F.softmax(outputs.logits, 1)[:, :-1]
     boxes = clip(ROI_CODER.decode(proposals, outputs.offsets).view(-1, scores.shape[1], 4), size)
     finite = boxes.flatten(1).isfinite().all(1) & scores.isfinite().all(1)
     regions, classes = ((scores > config.score_threshold) & finite[:, None]).nonzero(as_tuple=True)
     boxes, scores = boxes[regions, classes], scores[regions, classes]
     keep = batched_nms(boxes, scores, classes, config.nms_threshold)[: config.detections_per_image]
+    keep = keep[scores[keep] >= lowest_score]
     return Candidates(boxes[keep], scores[keep], classes[keep], regions[keep])

@@ -33,8 +33,13 @@ def mask_loss(logits: Tensor, classes: Tensor, wanted: Tensor) -> Tensor:
     """
     if len(classes) == 0:
         return logits.sum() * 0
-    chosen = logits[torch.arange(len(classes), device=logits.device), classes]
+    chosen = channel_of_class(logits, classes)
     return F.binary_cross_entropy_with_logits(chosen, wanted.to(chosen.dtype))
+
+
+def channel_of_class(logits: Tensor, classes: Tensor) -> Tensor:
+    """The mask of each region's own class: (r, classes, s, s) and (r,) -> (r, s, s)."""
+    return logits[torch.arange(len(classes), device=logits.device), classes]
 
 
 def paste_mask(probability: Tensor, box: np.ndarray, size: tuple[int, int], threshold: float) -> BoxMask:

@@ -12,9 +12,16 @@ from torch.nn import functional as F
 from fbnetv3.architectures import ARCHITECTURES
 from fbnetv3.config import ModelConfig
 from fbnetv3.network.backbone import build_backbone
-from fbnetv3.network.box_head import BoxHead, BoxPredictor, Candidates, box_losses, choose_detections
+from fbnetv3.network.box_head import (
+    BoxHead,
+    BoxOutputs,
+    BoxPredictor,
+    Candidates,
+    box_losses,
+    choose_detections,
+)
 from fbnetv3.network.boxes import match, sample
-from fbnetv3.network.mask_head import MaskHead, mask_loss
+from fbnetv3.network.mask_head import MaskHead, channel_of_class, mask_loss
 from fbnetv3.network.norms import freeze
 from fbnetv3.network.pooler import pool_regions
 from fbnetv3.network.rpn import RPN, Proposals
@@ -73,7 +80,8 @@ class RCNN(nn.Module):
 
     In training, `forward(images, targets)` gives the losses by the original's names: `loss_rpn_cls`,
     `loss_rpn_loc`, `loss_cls`, `loss_box_reg` and `loss_mask`. In evaluation, `forward(images)` gives one
-    Detections per image. Images are (3, h, w) tensors, blue, green, red, 0..255, at the network's size.
+    Detections per image; those that score less than `lowest_score` are left out before the dear masks are made.
+    Images are (3, h, w) tensors, blue, green, red, 0..255, at the network's size.
     """
 
     def __init__(self, name: str, config: ModelConfig) -> None:
@@ -99,13 +107,16 @@ class RCNN(nn.Module):
             freeze(stage)
 
     def forward(
-        self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
+        self,
+        images: Sequence[Tensor],
+        targets: Sequence[Target] | None = None,
+        lowest_score: float = 0.0,
     ) -> dict[str, Tensor] | list[Detections]:
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
         features = self.backbone(self.normalise(images))
         if not self.training:
             proposals, _ = self.proposal_generator(features, sizes)
-            return self.detect(features, proposals, sizes)
+            return self.detect(features, proposals, sizes, lowest_score)
         if targets is None:
             raise ValueError("a network in training mode needs targets")
         proposals, losses = self.proposal_generator(features, sizes, targets)
@@ -134,13 +145,14 @@ class RCNN(nn.Module):
         features: dict[str, Tensor],
         proposals: Sequence[Proposals],
         sizes: Sequence[tuple[int, int]],
+        lowest_score: float = 0.0,
     ) -> list[Detections]:
         """Classes, final boxes and masks of the proposals of every image."""
         boxes = [found.boxes for found in proposals]
-        outputs = self.roi_heads.box_predictor(self.roi_heads.box_head(self._pool_for_boxes(features, boxes)))
+        outputs = self._box_outputs(features, boxes)
         counts = [len(box) for box in boxes]
         candidates = [
-            choose_detections(type(outputs)(logits, offsets), box, size, self.config)
+            choose_detections(BoxOutputs(logits, offsets), box, size, self.config, lowest_score)
             for logits, offsets, box, size in zip(
                 outputs.logits.split(counts), outputs.offsets.split(counts), boxes, sizes, strict=True
             )
@@ -157,6 +169,10 @@ class RCNN(nn.Module):
         side = self.config.mask_pooler_resolution
         return self.roi_heads.mask_head(pool_regions(features, self.backbone.roi_levels, boxes, side))
 
+    def _box_outputs(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> BoxOutputs:
+        regions = self._pool_for_boxes(features, boxes)
+        return self.roi_heads.box_predictor(self.roi_heads.box_head(regions))
+
     def _pool_for_boxes(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
         side = self.config.box_pooler_resolution
         return pool_regions(features, self.backbone.roi_levels, boxes, side)
@@ -168,8 +184,7 @@ class RCNN(nn.Module):
             return [None] * len(candidates)
         classes = torch.cat([found.classes for found in candidates])
         logits = self.mask_logits(features, [found.boxes for found in candidates])
-        chosen = logits[torch.arange(len(classes), device=classes.device), classes]
-        return chosen.sigmoid().split([len(found.classes) for found in candidates])
+        return channel_of_class(logits, classes).sigmoid().split([len(found.classes) for found in candidates])
 
     @torch.no_grad()
     def sample_regions(self, proposals: Proposals, target: Target) -> RegionSample:
@@ -192,7 +207,7 @@ class RCNN(nn.Module):
     ) -> dict[str, Tensor]:
         """The heads' losses on sampled regions."""
         boxes = [chosen.boxes for chosen in samples]
-        outputs = self.roi_heads.box_predictor(self.roi_heads.box_head(self._pool_for_boxes(features, boxes)))
+        outputs = self._box_outputs(features, boxes)
         classes = torch.cat([chosen.classes for chosen in samples])
         true_boxes = torch.cat(
             [

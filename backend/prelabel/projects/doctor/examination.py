@@ -12,7 +12,7 @@ from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.labelstudio.label_spec import LabelSpec
 from prelabel.projects.attached import AttachedBackend, attached_backends, recorded_versions, same_url
-from prelabel.projects.loading import chosen_weights
+from prelabel.projects.loading import chosen_weights, label_studio_client
 from prelabel.projects.own_versions import OwnVersions
 from prelabel.projects.running import (
     BasicAuth,
@@ -41,8 +41,7 @@ class Examination:
     @cached_property
     def client(self) -> LabelStudioClient:
         """Raises LabelStudioError."""
-        key = self.settings.label_studio_api_key
-        return LabelStudioClient(self.settings.label_studio_url, key.get_secret_value() if key else "")
+        return label_studio_client(self.settings)
 
     @cached_property
     def project(self) -> dict[str, Any]:
