@@ -33,21 +33,9 @@ class SurveyedTask:
 
 def survey(client: LabelStudioClient, project_id: int) -> Iterator[SurveyedTask]:
     """Every task of the project in the order of the ids, fetched page by page. Raises LabelStudioError."""
-    page, seen, total = 1, 0, 1
-    params = {
-        "project": project_id,
-        "page_size": PAGE_SIZE,
-        "query": NO_HIDDEN_COLUMNS,
-        "resolve_uri": "false",
-    }
-    while seen < total:
-        answer = client.json("GET", "/api/tasks", params={**params, "page": page})
-        for row in answer["tasks"]:
-            is_labelled = row["total_annotations"] > 0
-            yield SurveyedTask(row["id"], row["data"], _versions(client, row), is_labelled)
-        page, seen, total = page + 1, seen + len(answer["tasks"]), answer["total"]
-        if not answer["tasks"]:
-            return
+    for row in client.tasks(project_id, PAGE_SIZE, with_results=False, query=NO_HIDDEN_COLUMNS):
+        is_labelled = row["total_annotations"] > 0
+        yield SurveyedTask(row["id"], row["data"], _versions(client, row), is_labelled)
 
 
 def _versions(client: LabelStudioClient, row: dict[str, Any]) -> frozenset[str]:
