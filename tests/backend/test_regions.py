@@ -17,7 +17,6 @@ from prelabel.labelstudio.polygons import fill
 from prelabel.labelstudio.regions import (
     drop_invalid,
     image_score,
-    mask_to_rle,
     task_score,
     to_prediction,
     to_regions,
@@ -109,16 +108,6 @@ def test_boxes_come_back_within_a_hundredth_of_a_pixel(size: tuple[int, int], nu
 @pytest.mark.parametrize("box", [[-30, 10, -5, 20], [10, 130, 20, 140], [50, 50, 50, 60], [60, 50, 50, 60]])
 def test_boxes_without_any_of_the_image_are_left_out(box: list[float]):
     assert to_regions(instances_of([box]), [RECT]) == []
-
-
-@given(st.integers(1, 40), st.integers(1, 40), st.data())
-@settings(deadline=None)
-def test_brush_masks_are_decoded_to_the_same_pixels(height: int, width: int, data: st.DataObject):
-    bits = data.draw(st.integers(0, 2 ** (height * width) - 1))
-    mask = np.array([bits >> i & 1 for i in range(height * width)], bool).reshape(height, width)
-    decoded = decode_rle(mask_to_rle(BoxMask.from_full(mask), (height, width)))
-
-    assert (decoded.reshape(height, width, 4) == mask[..., None] * 255).all()
 
 
 def test_brush_region_has_the_natural_size_of_the_image():

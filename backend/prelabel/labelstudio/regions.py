@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from label_studio_sdk.converter.brush import mask2rle
 from label_studio_sdk.label_interface import LabelInterface
 
-from fbnetv3.instances import BoxMask, Instances
+from fbnetv3.instances import Instances
+from prelabel.labelstudio.brush_rle import mask_to_rle
 from prelabel.labelstudio.label_spec import ControlSpec, Kind
 from prelabel.labelstudio.polygons import TOLERANCE, polygons
 
@@ -114,15 +114,6 @@ def drop_invalid(interface: LabelInterface, prediction: Prediction) -> tuple[Pre
         if not errors:
             kept.append(region)
     return {**prediction, "result": kept}, reasons
-
-
-def mask_to_rle(mask: BoxMask, image_size: tuple[int, int]) -> list[int]:
-    """Label Studio's brush RLE of a mask at the size of its image (height, width): bytes, 0..255.
-
-    Set pixels are 255: Label Studio reads the RLE as RGBA rows and takes the alpha for the mask, where 1 is
-    invisible.
-    """
-    return mask2rle(mask.full(image_size).astype(np.uint8) * 255)
 
 
 def _values(instances: Instances, index: int, kind: Kind, tolerance: float) -> Iterator[Region]:
