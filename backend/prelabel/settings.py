@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from fbnetv3.engines.opening import EngineName
+
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -135,7 +137,12 @@ class Settings(BaseSettings):
     prelabel_batch_size: int = Field(
         4, ge=1, le=64, description="Images that go through the network together."
     )
-    prelabel_torch_threads: int | None = Field(
+    prelabel_engine: EngineName = Field(
+        "auto",
+        description="What runs the network. auto: ONNX Runtime on the CPU, PyTorch on other devices. "
+        "onnxruntime: PyTorch only where the exported network does not agree with it. torch: PyTorch.",
+    )
+    prelabel_inference_threads: int | None = Field(
         None,
         ge=1,
         le=256,
@@ -216,12 +223,12 @@ class Settings(BaseSettings):
         return self.prelabel_database_url or f"sqlite:///{self.prelabel_home / 'prelabel.sqlite3'}"
 
     @property
-    def torch_threads(self) -> int:
+    def inference_threads(self) -> int:
         """CPU threads of one inference."""
-        return self.prelabel_torch_threads or _usable_cores()
+        return self.prelabel_inference_threads or _usable_cores()
 
     @property
-    def network_settings(self) -> dict[str, int]:
+    def network_settings(self) -> dict[str, Any]:
         """What the environment changes of the network's own configuration, by the network's names."""
         chosen = {
             "min_size": self.prelabel_min_size,

@@ -6,9 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 ImageSource = str | Path | bytes | Image.Image | np.ndarray
 
@@ -64,11 +62,11 @@ def network_size(height: int, width: int, min_size: int, max_size: int) -> tuple
     return max(int(new[0] + 0.5), 1), max(int(new[1] + 0.5), 1)
 
 
-def to_network(image: np.ndarray, size: tuple[int, int]) -> Tensor:
+def to_network(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(H, W, 3) uint8 RGB -> (3, height, width) float32, blue, green, red, 0..255; bilinear with antialiasing."""
     if image.shape[:2] != size:
         image = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
-    return torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1))).float()
+    return np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1), dtype=np.float32)
 
 
 def _read_bytes(path: str | Path) -> bytes:

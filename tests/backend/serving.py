@@ -16,6 +16,7 @@ import numpy as np
 from flask.testing import FlaskClient
 from PIL import Image
 
+from fbnetv3.detector import Threshold
 from fbnetv3.instances import BoxMask, Instances
 from prelabel.server.app import create_app
 from prelabel.server.model_holder import ModelHolder
@@ -58,11 +59,14 @@ class ColourDetector:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def predict(self, images: Sequence[np.ndarray], score_threshold: float | None = None) -> list[Instances]:
+    def predict(
+        self, images: Sequence[np.ndarray], score_threshold: Threshold = 0.0, mask_threshold: Threshold = 0.0
+    ) -> list[Instances]:
         self.batches.append(len(images))
         if any((image[0, 0] == (0, 0, 255)).all() for image in images):
             raise RuntimeError("out of memory")
-        return [self._disc(image) for image in images if score_threshold is None or score_threshold <= SCORE]
+        least = score_threshold.get("Disc", np.inf) if isinstance(score_threshold, dict) else score_threshold
+        return [self._disc(image).select([0] if least <= SCORE else []) for image in images]
 
     def _disc(self, image: np.ndarray) -> Instances:
         x = int(image[0, 0, 0])

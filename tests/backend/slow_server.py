@@ -11,6 +11,7 @@ import numpy as np
 from flask import Flask
 from serving import ColourDetector
 
+from fbnetv3.detector import Threshold
 from fbnetv3.instances import Instances
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
 from prelabel.projects.predictor import Predictor, PredictorOptions
@@ -26,9 +27,9 @@ SECONDS_PER_IMAGE = 0.5
 class SlowDetector(ColourDetector):
     """Answers after SECONDS_PER_IMAGE."""
 
-    def predict(self, images: Sequence[np.ndarray], score_threshold: float | None = None) -> list[Instances]:
+    def predict(self, images: Sequence[np.ndarray], *thresholds: Threshold) -> list[Instances]:
         time.sleep(SECONDS_PER_IMAGE * len(images))
-        return super().predict(images, score_threshold)
+        return super().predict(images, *thresholds)
 
 
 class SlowServer(Server):

@@ -179,7 +179,7 @@ def test_a_task_whose_image_cannot_be_read_is_named_and_gets_nothing(studio, hos
 
 
 def test_an_image_without_objects_gets_an_empty_prediction(studio, images, predictor, annotate):
-    predictor.detector.predict = lambda pixels, score_threshold: [
+    predictor.detector.predict = lambda pixels, *thresholds: [
         ColourDetector().predict([image])[0].select([]) for image in pixels
     ]
     assert annotate().pushed == 10
@@ -296,10 +296,10 @@ def test_the_command_knows_the_versions_on_record_with_the_project(studio, image
 def test_ctrl_c_says_that_nothing_is_lost(studio, images, command, monkeypatch):
     calls = iter([False, True])
 
-    def predict(self, pixels, score_threshold=None):
+    def predict(self, pixels, *thresholds):
         if next(calls):
             raise KeyboardInterrupt
-        return ColourDetector.predict(self, pixels, score_threshold)
+        return ColourDetector.predict(self, pixels, *thresholds)
 
     monkeypatch.setattr(StarterDetector, "predict", predict)
     result = command("--batch-size", "4")

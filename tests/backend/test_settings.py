@@ -18,7 +18,7 @@ def test_the_defaults_need_no_environment() -> None:
     assert (settings.port, settings.workers, settings.host) == (9090, 1, "127.0.0.1")
     assert settings.prelabel_home.is_absolute()
     assert settings.database_url == f"sqlite:///{settings.prelabel_home}/prelabel.sqlite3"
-    assert settings.torch_threads >= 1
+    assert settings.inference_threads >= 1
     assert settings.network_settings == {}
 
 

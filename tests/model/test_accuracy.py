@@ -12,7 +12,7 @@ from fbnetv3.learning.evaluation import evaluate
 from fbnetv3.learning.examples import SceneExamples
 from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.weights import load_checkpoint
-from fbnetv3.weights.store import find_weights
+from fbnetv3.weights.folders import find_weights
 from prelabel.cli import app
 
 COCO = SHARED / "datasets" / "coco_val_dev50"

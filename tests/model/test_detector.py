@@ -16,6 +16,7 @@ from small_networks import C4, FASTER_C4, FEW_REGIONS, LABELS, as_checkpoint, sm
 from torch import nn
 
 from fbnetv3 import ConfigError, Detector, ImageError, Instances, WeightsError
+from fbnetv3.engines.torch_engine import TorchEngine
 from fbnetv3.images import to_network
 from fbnetv3.network.rcnn import RCNN
 from fbnetv3.scenes import generate_scene
@@ -36,7 +37,7 @@ def decided_network(name: str = C4) -> RCNN:
 
 @cache
 def detector() -> Detector:
-    return Detector(decided_network(), LABELS, "test-1")
+    return Detector(TorchEngine(decided_network()), LABELS, "test-1")
 
 
 @cache
@@ -59,7 +60,7 @@ class TestPredict:
     def test_what_it_returns(self) -> None:
         [found] = detector().predict([photo(0)])
         count = len(found)
-        assert 0 < count <= detector().model.config.detections_per_image
+        assert 0 < count <= detector().engine.config.detections_per_image
         assert found.image_size == LANDSCAPE and found.label_names == LABELS
         assert found.boxes.shape == (count, 4) and found.boxes.dtype == np.float32
         assert found.scores.shape == (count,) and found.scores.dtype == np.float32
@@ -80,10 +81,10 @@ class TestPredict:
 
     def test_its_own_pixel_limit_holds_for_arrays_too(self) -> None:
         pixels = photo(0).shape[0] * photo(0).shape[1]
-        strict = Detector(decided_network(), LABELS, "test-3", max_pixels=pixels - 1)
+        strict = Detector(TorchEngine(decided_network()), LABELS, "test-3", max_pixels=pixels - 1)
         with pytest.raises(ImageError, match="more than the allowed"):
             strict.predict([photo(0)])
-        lenient = Detector(decided_network(), LABELS, "test-3", max_pixels=pixels)
+        lenient = Detector(TorchEngine(decided_network()), LABELS, "test-3", max_pixels=pixels)
         assert len(lenient.predict([photo(0)])) == 1
 
     def test_nothing_scores_enough(self) -> None:
@@ -122,12 +123,12 @@ class TestPredict:
         size = detector().network_size(photo(0))
         assert size == (64, 80)
         with torch.inference_mode():
-            [raw] = detector().model([to_network(photo(0), size)])
+            [raw] = decided_network().eval()([torch.from_numpy(to_network(photo(0), size))])
         [found] = detector().predict([photo(0)])
         assert np.allclose(found.boxes, 2 * raw.boxes.numpy(), atol=1e-2)
 
     def test_without_a_mask_head_there_are_no_masks(self) -> None:
-        faster = Detector(decided_network(FASTER_C4), LABELS, "test-2")
+        faster = Detector(TorchEngine(decided_network(FASTER_C4)), LABELS, "test-2")
         [found] = faster.predict([photo(0)])
         assert not faster.has_masks and detector().has_masks
         assert len(found) > 0 and found.masks is None
@@ -197,7 +198,7 @@ class TestLoading:
     def test_from_a_checkpoint(self) -> None:
         checkpoint = as_checkpoint(decided_network(), **SETTINGS)
         loaded = Detector.load(checkpoint)
-        assert loaded.labels == LABELS and not loaded.model.training
+        assert loaded.labels == LABELS and loaded.engine.name == "torch"
         assert loaded.version == f"{C4}-{checkpoint.digest}"
         [found] = loaded.predict([photo(0)])
         [expected] = detector().predict([photo(0)])
@@ -219,7 +220,7 @@ class TestLoading:
     def test_settings_change_the_network(self) -> None:
         loaded = Detector.load(as_checkpoint(decided_network(), **SETTINGS), min_size=32, mask_threshold=0.9)
         assert loaded.network_size(photo(0)) == (32, 40)
-        assert loaded.model.config.mask_threshold == 0.9
+        assert loaded.engine.config.mask_threshold == 0.9
 
     def test_missing_weights(self, tmp_path: Path) -> None:
         with pytest.raises(WeightsError):

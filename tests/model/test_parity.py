@@ -14,6 +14,7 @@ from reference import SHARED, arrays, assert_close, meta, needs_shared
 from fbnetv3.architectures import ARCHITECTURES
 from fbnetv3.config import ModelConfig
 from fbnetv3.detector import Detector
+from fbnetv3.engines.torch_engine import TorchEngine
 from fbnetv3.images import network_size, to_network
 from fbnetv3.network.box_head import choose_detections
 from fbnetv3.network.rcnn import RCNN, RegionSample
@@ -71,7 +72,7 @@ def test_inference(model, reference):
 def check_inference(model: RCNN, want: dict[str, np.ndarray]) -> None:
     original = np.ascontiguousarray(want["orig_bgr_u8"][:, :, ::-1])
     resized = want["resized_bgr_u8"]
-    image = to_network(original, resized.shape[:2])
+    image = torch.from_numpy(to_network(original, resized.shape[:2]))
     assert np.array_equal(image.permute(1, 2, 0).numpy(), resized)
     sizes = [resized.shape[:2]]
 
@@ -90,7 +91,7 @@ def check_inference(model: RCNN, want: dict[str, np.ndarray]) -> None:
     assert_close(proposals.boxes, want["proposal_boxes"], "proposal_boxes")
     assert_close(proposals.logits, want["proposal_logits"], "proposal_logits")
 
-    pooled = model._pool_for_boxes(features, [proposals.boxes])
+    pooled = model.pool_for_boxes(features, [proposals.boxes])
     assert_close(pooled, want["box_pooled"], "box_pooled")
     head = model.roi_heads.box_head(pooled)
     assert_close(head, want["box_head_out"][:, :, 0, 0], "box_head_out")
@@ -114,7 +115,7 @@ def check_final(model: RCNN, original: np.ndarray, want: dict[str, np.ndarray]) 
     height, width = want["resized_bgr_u8"].shape[:2]
     settings = {"min_size": min(height, width), "max_size": max(height, width)}
     model.config = model.config.model_copy(update=settings)
-    [instances] = Detector(model, [str(i) for i in range(80)], "reference").predict([original])
+    [instances] = Detector(TorchEngine(model), [str(i) for i in range(80)], "reference").predict([original])
     assert_close(instances.boxes, want["final_boxes"], "final boxes")
     assert_close(instances.scores, want["final_scores"], "final scores")
     assert np.array_equal(instances.classes, want["final_classes"])

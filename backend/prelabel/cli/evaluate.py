@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from fbnetv3.engines.opening import EngineName
 from prelabel.cli.errors import fail
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def evaluate(
     max_size: Annotated[int | None, typer.Option(help="Bound on the longer side, pixels.")] = None,
     proposals: Annotated[int | None, typer.Option(help="Regions per image that are looked at.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
+    engine: Annotated[EngineName, typer.Option(help="What runs the network.")] = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
 ) -> None:
     """Measure average precision by COCO's rules, and the time per image."""
@@ -34,10 +36,10 @@ def evaluate(
     from fbnetv3.learning.evaluation import evaluate as measure
 
     given = {"min_size": min_size, "max_size": max_size, "post_nms_proposals_test": proposals}
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
         truth = read_coco(coco, split)
-        detector = Detector.load(weights, device=device, **settings)
+        detector = Detector.load(weights, engine=engine, device=device, **settings)
         files = [images / record["file_name"] for record in truth["images"]]
         with Progress(console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task(f"{detector.version} on {coco.parent.name}", total=len(files))

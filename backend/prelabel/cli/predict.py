@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from fbnetv3.engines.opening import EngineName
 from prelabel.cli.errors import fail
 
 if TYPE_CHECKING:
@@ -41,13 +42,14 @@ def predict(
         Path | None, typer.Option(help="Labelling config of the project (default: `prelabel label-config`).")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
+    engine: Annotated[EngineName, typer.Option(help="What runs the network.")] = "auto",
 ) -> None:
     """Find the objects in image files. An image that cannot be read is named and left out; exit code 1 then."""
     from fbnetv3 import Detector, WeightsError
     from prelabel.labelstudio.errors import LabelConfigError
 
     try:
-        detector = Detector.load(weights, device=device)
+        detector = Detector.load(weights, engine=engine, device=device)
         write = _writer(format, detector, threshold, label_config)
         results: list[Any] = []
         unread = 0

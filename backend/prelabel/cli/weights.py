@@ -43,7 +43,7 @@ class _Row(NamedTuple):
 def list_weights() -> None:
     """List the weights that come with prelabel, are published, or were imported."""
     from fbnetv3.weights import default_folder
-    from fbnetv3.weights.store import STARTER, stored_names
+    from fbnetv3.weights.folders import STARTER, stored_names
     from fbnetv3.weights.zoo import ZOO
 
     rows = [_row(name) for name in dict.fromkeys([STARTER, *ZOO, *stored_names()])]
@@ -68,8 +68,9 @@ def pull(
 ) -> None:
     """Fetch published weights, verify them, and store them in prelabel's own format."""
     from fbnetv3.weights import load_checkpoint, store
+    from fbnetv3.weights.folders import find_weights
 
-    if not force and (path := store.find_weights(name)):
+    if not force and (path := find_weights(name)):
         console.print(f"{name} is here already: {path}", soft_wrap=True)
         return
     with _readable_errors():
@@ -157,7 +158,7 @@ def _download_bar(name: str) -> Iterator[ShowProgress]:
 
 
 def _row(name: str) -> _Row:
-    from fbnetv3.weights.store import find_weights
+    from fbnetv3.weights.folders import find_weights
     from fbnetv3.weights.zoo import ZOO
 
     entry, path = ZOO.get(name), find_weights(name)

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from fbnetv3.weights import WeightsError
-from fbnetv3.weights.store import STARTER, find_weights, pull
+from fbnetv3.weights.folders import STARTER, find_weights
+from fbnetv3.weights.store import pull
 from fbnetv3.weights.zoo import ZOO
 from prelabel.projects.loading import AUTO_WEIGHTS
 

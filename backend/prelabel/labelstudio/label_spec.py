@@ -118,6 +118,21 @@ class LabelSpec:
         """The lowest score that some control wants: a detector need not report less. 1.0 without controls."""
         return min((control.score_threshold for control in self.active), default=1.0)
 
+    def wanted_scores(self) -> dict[str, float]:
+        """The lowest score that matters for each label of the model that some control takes.
+
+        It is `lowest_threshold` for all of them: how near a weak candidate came tells how sure an empty image is.
+        """
+        return {label: self.lowest_threshold for control in self.active for label in control.label_map}
+
+    def wanted_mask_scores(self) -> dict[str, float]:
+        """The lowest score with which an instance of each label becomes a region that is made from its mask."""
+        wanted: dict[str, float] = {}
+        for control in self.active:
+            for label in control.label_map if control.needs_masks else ():
+                wanted[label] = min(control.score_threshold, wanted.get(label, 1.0))
+        return wanted
+
     def controls_for(self, image_key: str) -> tuple[ControlSpec, ...]:
         """The controls that are not skipped on this image."""
         return tuple(control for control in self.active if control.image_key == image_key)

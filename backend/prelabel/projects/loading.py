@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from fbnetv3.detector import Detector
+from fbnetv3.weights.folders import find_weights
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
 from prelabel.projects.predictor import InstanceDetector, Predictor, PredictorOptions
 from prelabel.settings import Settings
-
-if TYPE_CHECKING:
-    from fbnetv3.detector import Detector
 
 AUTO_WEIGHTS = "auto"
 
 
 def load_detector(settings: Settings) -> Detector:
     """The detector that the settings ask for; takes seconds. Raises WeightsError and ConfigError."""
-    import torch
-
-    from fbnetv3.detector import Detector
-
-    torch.set_num_threads(settings.torch_threads)
     return Detector.load(
         chosen_weights(settings),
+        engine=settings.prelabel_engine,
         device=settings.device,
+        threads=settings.inference_threads,
         max_pixels=settings.prelabel_max_image_pixels,
         **settings.network_settings,
     )
@@ -34,8 +28,6 @@ def chosen_weights(settings: Settings) -> str:
     """The weights to load: `auto` is `coco` where these have been pulled or provisioned, else `starter`."""
     if settings.prelabel_weights != AUTO_WEIGHTS:
         return settings.prelabel_weights
-    from fbnetv3.weights.store import find_weights
-
     return "coco" if find_weights("coco") else "starter"
 
 

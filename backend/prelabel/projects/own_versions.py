@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fbnetv3.weights.store import STARTER, stored_names
+from fbnetv3.weights.folders import STARTER, stored_names
 from fbnetv3.weights.zoo import ZOO
 
 VERSION = re.compile(r"(?P<name>.+)-(?P<digest>[0-9a-f]{12})", re.DOTALL)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fbnetv3.detector import Threshold
 from fbnetv3.instances import Instances
 from prelabel.labelstudio.images import ImageFetcher
 from prelabel.labelstudio.label_spec import ControlSpec, LabelSpec
@@ -38,7 +39,7 @@ class InstanceDetector(Protocol):
     @property
     def version(self) -> str: ...
     def predict(
-        self, images: Sequence[np.ndarray], score_threshold: float | None = None
+        self, images: Sequence[np.ndarray], score_threshold: Threshold, mask_threshold: Threshold
     ) -> list[Instances]: ...
 
 
@@ -140,18 +141,18 @@ class Predictor:
     def _detect(self, batch: list[TaskImage], spec: LabelSpec) -> list[Instances | Failure]:
         """The instances of every image that could be read, its failure otherwise."""
         readable = [image.pixels for image in batch if not isinstance(image.pixels, Failure)]
-        found = iter(self._detect_pixels(readable, spec.lowest_threshold))
+        found = iter(self._detect_pixels(readable, spec))
         return [image.pixels if isinstance(image.pixels, Failure) else next(found) for image in batch]
 
-    def _detect_pixels(self, images: list[np.ndarray], threshold: float) -> list[Instances | Failure]:
+    def _detect_pixels(self, images: list[np.ndarray], spec: LabelSpec) -> list[Instances | Failure]:
         """Where a batch fails each image is tried alone, so that one of them costs the others nothing."""
         if not images:
             return []
         try:
-            return list(self.detector.predict(images, score_threshold=threshold))
-        except (RuntimeError, ValueError) as error:  # torch raises RuntimeError for all of its own
+            return list(self.detector.predict(images, spec.wanted_scores(), spec.wanted_mask_scores()))
+        except (RuntimeError, ValueError) as error:  # the engines raise RuntimeError for all of their own
             if len(images) > 1:
-                return [self._detect_pixels([image], threshold)[0] for image in images]
+                return [self._detect_pixels([image], spec)[0] for image in images]
             logger.exception("the network failed on an image of %d x %d", *images[0].shape[1::-1])
             return [Failure("model", f"the network failed: {type(error).__name__}")]
 

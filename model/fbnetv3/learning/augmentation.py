@@ -23,7 +23,7 @@ def augment(
     """
     height, width = example.image.shape[:2]
     size = network_size(height, width, int(rng.choice(list(min_sizes))), max_size)
-    image, target = to_network(example.image, size), to_target(example, size)
+    image, target = torch.from_numpy(to_network(example.image, size)), to_target(example, size)
     return mirror(image, target) if rng.random() < flip else (image, target)
 
 

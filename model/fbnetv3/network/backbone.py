@@ -71,8 +71,8 @@ class FPNBackbone(nn.Module):
         self.channels = channels = architecture.pyramid_channels
         self.bottom_up = Trunk(architecture, norm)
         for index, rows in enumerate(architecture.trunk[1:], start=2):
-            self.add_module(f"fpn_lateral{index}", _PyramidConv(rows[-1].channels, channels, 1, norm))
-            self.add_module(f"fpn_output{index}", _PyramidConv(channels, channels, 3, norm))
+            self.add_module(f"fpn_lateral{index}", PyramidConv(rows[-1].channels, channels, 1, norm))
+            self.add_module(f"fpn_output{index}", PyramidConv(channels, channels, 3, norm))
         self.rpn_levels = tuple(Level(f"p{index}", 2**index) for index in range(2, 7))
         self.roi_levels = self.rpn_levels[1:]
 
@@ -95,7 +95,7 @@ class FPNBackbone(nn.Module):
         return features
 
 
-class _PyramidConv(nn.Conv2d):
+class PyramidConv(nn.Conv2d):
     """Convolution with its norm below it (`norm`), as detectron2 names them."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, norm: Norm) -> None:

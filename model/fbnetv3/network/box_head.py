@@ -83,11 +83,11 @@ def choose_detections(
     proposals: Tensor,
     size: tuple[int, int],
     config: ModelConfig,
-    lowest_score: float = 0.0,
+    lowest_scores: Tensor | None = None,
 ) -> Candidates:
     """The best (region, class) pairs of one image: threshold, NMS per class, at most so many (detectron2 fast_rcnn).
 
-    Of those, what scores less than `lowest_score` is not wanted.
+    Of those, what scores less than its class's of `lowest_scores` (classes,) is not wanted.
     """
     scores = F.softmax(outputs.logits, 1)[:, :-1]
     boxes = clip(ROI_CODER.decode(proposals, outputs.offsets).view(-1, scores.shape[1], 4), size)
@@ -95,5 +95,6 @@ def choose_detections(
     regions, classes = ((scores > config.score_threshold) & finite[:, None]).nonzero(as_tuple=True)
     boxes, scores = boxes[regions, classes], scores[regions, classes]
     keep = batched_nms(boxes, scores, classes, config.nms_threshold)[: config.detections_per_image]
-    keep = keep[scores[keep] >= lowest_score]
+    if lowest_scores is not None:
+        keep = keep[scores[keep] >= lowest_scores[classes[keep]]]
     return Candidates(boxes[keep], scores[keep], classes[keep], regions[keep])

@@ -1,13 +1,11 @@
-"""Second stage, masks: a small mask per region and class, its loss, and pasting it into the image."""
+"""Second stage, masks: a small mask per region and class, and its loss."""
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fbnetv3.architectures import Architecture
 from fbnetv3.config import ModelConfig
-from fbnetv3.instances import BoxMask
 from fbnetv3.network.blocks import build_stage
 
 
@@ -40,25 +38,3 @@ def mask_loss(logits: Tensor, classes: Tensor, wanted: Tensor) -> Tensor:
 def channel_of_class(logits: Tensor, classes: Tensor) -> Tensor:
     """The mask of each region's own class: (r, classes, s, s) and (r,) -> (r, s, s)."""
     return logits[torch.arange(len(classes), device=logits.device), classes]
-
-
-def paste_mask(probability: Tensor, box: np.ndarray, size: tuple[int, int], threshold: float) -> BoxMask:
-    """Stretch a region's mask over its box and cut it at the threshold.
-
-    probability (s, s), 0..1; box (4,) in pixels of an image of `size` (height, width). Each pixel centre samples
-    the mask bilinearly, zero outside, and only pixels near the box are looked at (detectron2 mask_ops.py).
-    """
-    height, width = size
-    x0, y0 = np.maximum(np.floor(box[:2]).astype(int) - 1, 0)
-    x1, y1 = np.minimum(np.ceil(box[2:]).astype(int) + 1, (width, height))
-    grid_x = _positions(x0, x1, box[0], box[2])
-    grid_y = _positions(y0, y1, box[1], box[3])
-    rows, columns = torch.meshgrid(grid_y, grid_x, indexing="ij")
-    grid = torch.stack([columns, rows], -1)[None]
-    sampled = F.grid_sample(probability[None, None].float(), grid, align_corners=False)[0, 0]
-    return BoxMask(int(x0), int(y0), (sampled >= threshold).numpy())
-
-
-def _positions(start: int, stop: int, low: float, high: float) -> Tensor:
-    centres = torch.arange(start, stop, dtype=torch.float32) + 0.5
-    return (centres - low) / (high - low) * 2 - 1

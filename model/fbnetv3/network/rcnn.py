@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -34,23 +34,15 @@ PIXEL_MEAN_BGR = (103.53, 116.28, 123.675)
 class Detections(NamedTuple):
     """What the network finds in one image, in pixels of its input, best first.
 
-    boxes (n, 4); scores (n,); classes (n,); mask_probabilities (n, s, s) inside the box, or None.
+    boxes (n, 4); scores (n,); classes (n,); masked (n,) bool, which have a mask; mask_probabilities (m, s, s),
+    those masks inside their boxes, or None.
     """
 
     boxes: Tensor
     scores: Tensor
     classes: Tensor
+    masked: Tensor
     mask_probabilities: Tensor | None
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> Detections:
-        """The same with every tensor changed."""
-        masks = self.mask_probabilities
-        return Detections(
-            change(self.boxes),
-            change(self.scores),
-            change(self.classes),
-            None if masks is None else change(masks),
-        )
 
 
 class RegionSample(NamedTuple):
@@ -80,7 +72,8 @@ class RCNN(nn.Module):
 
     In training, `forward(images, targets)` gives the losses by the original's names: `loss_rpn_cls`,
     `loss_rpn_loc`, `loss_cls`, `loss_box_reg` and `loss_mask`. In evaluation, `forward(images)` gives one
-    Detections per image; those that score less than `lowest_score` are left out before the dear masks are made.
+    Detections per image, without those that score less than `lowest_scores`, and with masks, which are dear, for
+    those that score `lowest_mask_scores` or more; both are (classes,), or None for no limit.
     Images are (3, h, w) tensors, blue, green, red, 0..255, at the network's size.
     """
 
@@ -110,13 +103,14 @@ class RCNN(nn.Module):
         self,
         images: Sequence[Tensor],
         targets: Sequence[Target] | None = None,
-        lowest_score: float = 0.0,
+        lowest_scores: Tensor | None = None,
+        lowest_mask_scores: Tensor | None = None,
     ) -> dict[str, Tensor] | list[Detections]:
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
         features = self.backbone(self.normalise(images))
         if not self.training:
             proposals, _ = self.proposal_generator(features, sizes)
-            return self.detect(features, proposals, sizes, lowest_score)
+            return self.detect(features, proposals, sizes, lowest_scores, lowest_mask_scores)
         if targets is None:
             raise ValueError("a network in training mode needs targets")
         proposals, losses = self.proposal_generator(features, sizes, targets)
@@ -128,8 +122,8 @@ class RCNN(nn.Module):
     def normalise(self, images: Sequence[Tensor]) -> Tensor:
         """Subtract the mean and pad right and below with zeros to one batch (N, 3, H, W)."""
         step = self.backbone.size_divisibility
-        height = -(-max(image.shape[-2] for image in images) // step) * step
-        width = -(-max(image.shape[-1] for image in images) // step) * step
+        height = (max(image.shape[-2] for image in images) + step - 1) // step * step
+        width = (max(image.shape[-1] for image in images) + step - 1) // step * step
         return torch.stack(
             [
                 F.pad(
@@ -145,46 +139,55 @@ class RCNN(nn.Module):
         features: dict[str, Tensor],
         proposals: Sequence[Proposals],
         sizes: Sequence[tuple[int, int]],
-        lowest_score: float = 0.0,
+        lowest_scores: Tensor | None = None,
+        lowest_mask_scores: Tensor | None = None,
     ) -> list[Detections]:
         """Classes, final boxes and masks of the proposals of every image."""
         boxes = [found.boxes for found in proposals]
-        outputs = self._box_outputs(features, boxes)
+        outputs = self.box_outputs(features, boxes)
         counts = [len(box) for box in boxes]
         candidates = [
-            choose_detections(BoxOutputs(logits, offsets), box, size, self.config, lowest_score)
+            choose_detections(BoxOutputs(logits, offsets), box, size, self.config, lowest_scores)
             for logits, offsets, box, size in zip(
                 outputs.logits.split(counts), outputs.offsets.split(counts), boxes, sizes, strict=True
             )
         ]
-        masks = self._mask_probabilities(features, candidates)
+        masked = [_masked(found, lowest_mask_scores) for found in candidates]
+        masks = self._mask_probabilities(features, candidates, masked)
         return [
-            Detections(found.boxes, found.scores, found.classes, mask)
-            for found, mask in zip(candidates, masks, strict=True)
+            Detections(found.boxes, found.scores, found.classes, chosen, mask)
+            for found, chosen, mask in zip(candidates, masked, masks, strict=True)
         ]
+
+    def box_outputs(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> BoxOutputs:
+        """Classes and better boxes for boxes (r_i, 4) of each image, in that order."""
+        regions = self.pool_for_boxes(features, boxes)
+        return self.roi_heads.box_predictor(self.roi_heads.box_head(regions))
 
     def mask_logits(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Masks of every class inside boxes (r_i, 4) of each image: (sum of r_i, classes, s, s)."""
         assert self.roi_heads.mask_head is not None
-        side = self.config.mask_pooler_resolution
-        return self.roi_heads.mask_head(pool_regions(features, self.backbone.roi_levels, boxes, side))
+        return self.roi_heads.mask_head(self.pool_for_masks(features, boxes))
 
-    def _box_outputs(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> BoxOutputs:
-        regions = self._pool_for_boxes(features, boxes)
-        return self.roi_heads.box_predictor(self.roi_heads.box_head(regions))
-
-    def _pool_for_boxes(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
+    def pool_for_boxes(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """What the box head reads of boxes (r_i, 4) of each image: (sum of r_i, C, side, side)."""
         side = self.config.box_pooler_resolution
         return pool_regions(features, self.backbone.roi_levels, boxes, side)
 
+    def pool_for_masks(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """What the mask head reads, likewise."""
+        side = self.config.mask_pooler_resolution
+        return pool_regions(features, self.backbone.roi_levels, boxes, side)
+
     def _mask_probabilities(
-        self, features: dict[str, Tensor], candidates: Sequence[Candidates]
+        self, features: dict[str, Tensor], candidates: Sequence[Candidates], masked: Sequence[Tensor]
     ) -> Sequence[Tensor | None]:
         if not self.has_masks:
             return [None] * len(candidates)
-        classes = torch.cat([found.classes for found in candidates])
-        logits = self.mask_logits(features, [found.boxes for found in candidates])
-        return channel_of_class(logits, classes).sigmoid().split([len(found.classes) for found in candidates])
+        pairs = list(zip(candidates, masked, strict=True))
+        logits = self.mask_logits(features, [found.boxes[chosen] for found, chosen in pairs])
+        classes = torch.cat([found.classes[chosen] for found, chosen in pairs])
+        return channel_of_class(logits, classes).sigmoid().split([int(chosen.sum()) for chosen in masked])
 
     @torch.no_grad()
     def sample_regions(self, proposals: Proposals, target: Target) -> RegionSample:
@@ -207,7 +210,7 @@ class RCNN(nn.Module):
     ) -> dict[str, Tensor]:
         """The heads' losses on sampled regions."""
         boxes = [chosen.boxes for chosen in samples]
-        outputs = self._box_outputs(features, boxes)
+        outputs = self.box_outputs(features, boxes)
         classes = torch.cat([chosen.classes for chosen in samples])
         true_boxes = torch.cat(
             [
@@ -234,3 +237,9 @@ class RCNN(nn.Module):
             if target.masks is not None
         ]
         return mask_loss(logits, classes, torch.cat(wanted))
+
+
+def _masked(found: Candidates, lowest_scores: Tensor | None) -> Tensor:
+    if lowest_scores is None:
+        return torch.ones_like(found.classes, dtype=torch.bool)
+    return found.scores >= lowest_scores[found.classes]

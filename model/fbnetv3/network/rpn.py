@@ -84,8 +84,8 @@ class RPN(nn.Module):
     ) -> tuple[list[Proposals], dict[str, Tensor]]:
         """Proposals per image (of these unpadded sizes), and the losses where there are targets."""
         outputs = [self.rpn_head(features[level.name]) for level in self.levels]
-        logits = [_flatten(score, 1)[..., 0] for score, _ in outputs]
-        offsets = [_flatten(offset, 4) for _, offset in outputs]
+        logits = [flatten_maps(score, 1)[..., 0] for score, _ in outputs]
+        offsets = [flatten_maps(offset, 4) for _, offset in outputs]
         anchors = self.anchors(features)
         losses = {}
         if targets is not None:
@@ -157,7 +157,7 @@ class RPN(nn.Module):
         return {"loss_rpn_cls": objectness / normaliser, "loss_rpn_loc": localisation / normaliser}
 
 
-def _flatten(maps: Tensor, values: int) -> Tensor:
+def flatten_maps(maps: Tensor, values: int) -> Tensor:
     """(N, A * values, H, W) -> (N, H * W * A, values)."""
     n, channels, height, width = maps.shape
     maps = maps.view(n, channels // values, values, height, width)

@@ -66,7 +66,7 @@ class Examination:
     @property
     def local_version(self) -> str:
         """The version that these weights have, as the detector would name it. Raises WeightsError."""
-        return version_of(chosen_weights(self.settings), self.checkpoint)
+        return version_of(chosen_weights(self.settings), self.checkpoint.digest)
 
     @property
     def basic_auth(self) -> BasicAuth | None:

@@ -1,0 +1,148 @@
+"""The network as ONNX Runtime runs it: exported graphs for the arithmetic, numpy for the choices between them.
+
+Nothing here needs PyTorch, which takes seconds and half a gigabyte to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from fbnetv3.config import ModelConfig
+from fbnetv3.engines.engine import NetworkOutput, Wanted
+
+Features = dict[str, np.ndarray]
+
+
+class OnnxEngine:
+    """Runs the graphs in `folder`, which `export` wrote for a model with this configuration.
+
+    `threads`: of one inference; None takes one per core. Several threads may call it at a time.
+    """
+
+    name = "onnxruntime"
+    #: A batch takes as long as its images one by one (docs/performance.md).
+    batch_size = 1
+
+    def __init__(self, folder: Path, config: ModelConfig, threads: int | None = None) -> None:
+        self._config = config
+        self._image = _session(folder / "image.onnx", threads)
+        self._boxes = _session(folder / "boxes.onnx", threads)
+        self._nms = _session(folder / "nms.onnx", 1)
+        masks = folder / "masks.onnx"
+        self._masks = _session(masks, threads) if masks.exists() else None
+        self._feature_names = [entry.name for entry in self._boxes.get_inputs()[:-1]]
+        self._outputs = [entry.name for entry in self._image.get_outputs()]
+
+    @property
+    def config(self) -> ModelConfig:
+        """The configuration of the network."""
+        return self._config
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether there is a mask head."""
+        return self._masks is not None
+
+    def detect(self, images: Sequence[np.ndarray], wanted: Wanted) -> list[NetworkOutput]:
+        """See Engine."""
+        return [self._detect(image, wanted) for image in images]
+
+    def _detect(self, image: np.ndarray, wanted: Wanted) -> NetworkOutput:
+        height, width = image.shape[1:]
+        corner = np.array([width, height] * 2, np.float32)
+        outputs = dict(zip(self._outputs, self._image.run(None, {"image": image}), strict=True))
+        features = {name: outputs[name] for name in self._feature_names}
+        proposals = self._propose(outputs, corner)
+        boxes, scores, classes = self._choose(features, proposals, corner, wanted)
+        masked = scores >= wanted.masks[classes]
+        masks = self.mask_probabilities(features, boxes[masked], classes[masked])
+        return NetworkOutput(boxes, scores, classes, masked, masks)
+
+    def mask_probabilities(
+        self, features: Features, boxes: np.ndarray, classes: np.ndarray
+    ) -> np.ndarray | None:
+        """Masks (n, s, s) of these classes (n,) inside these boxes (n, 4); None without a mask head."""
+        if self._masks is None:
+            return None
+        side = 2 * self.config.mask_pooler_resolution
+        if not len(boxes):
+            return np.zeros((0, side, side), np.float32)
+        [probabilities] = self._masks.run(None, {**features, "boxes": boxes, "classes": classes})
+        return probabilities
+
+    def _propose(self, outputs: dict[str, np.ndarray], corner: np.ndarray) -> np.ndarray:
+        """The boxes (r, 4) that are most likely to hold something."""
+        levels = [name.removeprefix("logits ") for name in self._outputs if name.startswith("logits ")]
+        best = [_largest(outputs[f"logits {level}"], self.config.pre_nms_proposals_test) for level in levels]
+        boxes = np.concatenate([outputs[f"boxes {level}"][i] for level, i in zip(levels, best, strict=True)])
+        logits = np.concatenate(
+            [outputs[f"logits {level}"][i] for level, i in zip(levels, best, strict=True)]
+        )
+        level_of = np.repeat(np.arange(len(levels)), [len(i) for i in best])
+        boxes = boxes.clip(0, corner)
+        usable = (boxes[:, 2:] > boxes[:, :2]).all(1) & np.isfinite(boxes).all(1) & np.isfinite(logits)
+        boxes, logits, level_of = boxes[usable], logits[usable], level_of[usable]
+        config = self.config
+        return boxes[
+            self._suppress(boxes, logits, level_of, config.rpn_nms_threshold, config.post_nms_proposals_test)
+        ]
+
+    def _choose(
+        self, features: Features, proposals: np.ndarray, corner: np.ndarray, wanted: Wanted
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Boxes, scores and classes of the detections.
+
+        Looking only at what the least demanding class wants changes no other detection: in non-maximum
+        suppression the weaker never decides about the stronger.
+        """
+        config = self.config
+        if not len(proposals):
+            return np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
+        scores, boxes = self._boxes.run(None, {**features, "boxes": proposals})
+        boxes = boxes.reshape(len(proposals), -1, 4)
+        usable = np.isfinite(boxes).all((1, 2)) & np.isfinite(scores).all(1)
+        likely = (scores > config.score_threshold) & (scores >= wanted.boxes.min()) & usable[:, None]
+        regions, classes = np.nonzero(likely)
+        boxes, scores = boxes[regions, classes].clip(0, corner), scores[regions, classes]
+        keep = self._suppress(boxes, scores, classes, config.nms_threshold, config.detections_per_image)
+        keep = keep[scores[keep] >= wanted.boxes[classes[keep]]]
+        return boxes[keep], scores[keep], classes[keep]
+
+    def _suppress(
+        self, boxes: np.ndarray, scores: np.ndarray, group_of: np.ndarray, limit: float, count: int
+    ) -> np.ndarray:
+        """Indices of the best `count` boxes, best first, of which none overlaps a better one of its group.
+
+        Groups are moved apart, so that boxes of two of them never overlap.
+        """
+        if not len(boxes):
+            return np.zeros(0, np.int64)
+        apart = boxes + (group_of * (boxes.max() + 1))[:, None].astype(np.float32)
+        inputs = {
+            "boxes": apart,
+            "scores": scores,
+            "limit": np.array([limit], np.float32),
+            "count": np.array([count], np.int64),
+        }
+        [kept] = self._nms.run(None, inputs)
+        return kept
+
+
+def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    # Waiting threads sleep: spinning, they take the cores from whatever else the machine does.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _largest(values: np.ndarray, count: int) -> np.ndarray:
+    """Indices of the `count` largest values, largest first."""
+    if count < len(values):
+        chosen = np.argpartition(values, -count)[-count:]
+        return chosen[np.argsort(-values[chosen], kind="stable")]
+    return np.argsort(-values, kind="stable")
