@@ -1,6 +1,6 @@
-"""Time per image of the detector: the zoo's input size against prelabel's default, one by one against batches.
+"""Time per image of the detector: the zoo's input size against prelabel's default and a larger one.
 
-    python benchmarks/detector.py [--weights NAME_OR_FILE] [--images N] [--rounds N]
+    python benchmarks/detector.py [--weights NAME_OR_FILE] [--engine auto|onnxruntime|torch] [--images N] [--rounds N]
 
 Uses generated scenes, so it needs nothing. The variants take turns in every round, and each ratio is the median over
 the rounds of this variant's time over the first one's in the same round: the machine's mood cancels out.
@@ -29,16 +29,15 @@ VARIANTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", default="starter")
+    parser.add_argument("--engine", default="auto", choices=("auto", "onnxruntime", "torch"))
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     images = [generate_scene(2_000_000 + i).image for i in range(arguments.images)]
     runs: dict[str, Callable[[], object]] = {}
     for name, settings in VARIANTS.items():
-        detector = Detector.load(arguments.weights, **settings)
+        detector = Detector.load(arguments.weights, engine=arguments.engine, **settings)
         runs[name] = lambda detector=detector: [detector.predict([image]) for image in images]
-    batched = Detector.load(arguments.weights, **VARIANTS["320/480, 100 proposals (default)"])
-    runs["320/480, in batches of 4"] = lambda: batched.predict(images)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(arguments.rounds + 1):
         for name, run in runs.items():

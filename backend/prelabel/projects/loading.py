@@ -13,7 +13,10 @@ AUTO_WEIGHTS = "auto"
 
 
 def load_detector(settings: Settings) -> Detector:
-    """The detector that the settings ask for; takes seconds. Raises WeightsError and ConfigError."""
+    """The detector that the settings ask for. Raises WeightsError and ConfigError.
+
+    The first time that ONNX Runtime runs some weights takes ten seconds or more, with PyTorch some seconds.
+    """
     return Detector.load(
         chosen_weights(settings),
         engine=settings.prelabel_engine,

@@ -6,6 +6,7 @@ damaged is made again. What used it last decides which go when there are too man
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -73,9 +74,11 @@ class ExportError(Exception):
 def obtain(weights: str | Path, settings: dict[str, Any]) -> tuple[Path, Manifest]:
     """The folder of the graphs of these weights under these settings; made now if need be, which takes seconds.
 
+    Its manifest knows nothing of settings in NOT_EXPORTED: they are the caller's, the next one may have others.
     Raises WeightsError when there are no such weights, ExportError when the export cannot be made.
     """
     root = default_folder() / "onnx"
+    settings = {name: settings[name] for name in sorted(settings.keys() - NOT_EXPORTED)}
     folder = root / _key(weights, settings)
     if manifest := _read(folder):
         return folder, manifest
@@ -91,9 +94,8 @@ def obtain(weights: str | Path, settings: dict[str, Any]) -> tuple[Path, Manifes
 
 def _key(weights: str | Path, settings: dict[str, Any]) -> str:
     """Changes with the content of the weights, the settings that the graphs hold, and what runs them."""
-    exported = {name: settings[name] for name in sorted(settings.keys() - NOT_EXPORTED)}
     sha256 = hashlib.sha256(
-        json.dumps([FORMAT, importlib.metadata.version("onnxruntime"), exported]).encode()
+        json.dumps([FORMAT, importlib.metadata.version("onnxruntime"), settings]).encode()
     )
     for path in weights_files(weights):
         try:
@@ -109,9 +111,10 @@ def _read(folder: Path) -> Manifest | None:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
         if any(file_digest(folder / name) != digest for name, digest in manifest.files.items()):
             return None
-        os.utime(folder)
     except (OSError, ValidationError):
         return None
+    with contextlib.suppress(OSError):  # a disk that cannot be written serves as well
+        os.utime(folder)
     return manifest
 
 
@@ -130,6 +133,8 @@ def _make(weights: str | Path, settings: dict[str, Any], folder: Path) -> Manife
             done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         except subprocess.TimeoutExpired:
             raise ExportError(f"exporting took more than {PATIENCE} s") from None
+        if done.returncode < 0:
+            raise ExportError(f"the export was ended by signal {-done.returncode}")
         if done.returncode:
             raise ExportError((done.stderr.strip().splitlines() or ["the export failed"])[-1])
         shutil.rmtree(folder, ignore_errors=True)
@@ -142,6 +147,9 @@ def _make(weights: str | Path, settings: dict[str, Any], folder: Path) -> Manife
 
 
 def _drop_old(root: Path) -> None:
+    """Drop what was used longest ago, and what a process left that was killed while it was making one."""
+    for left in root.glob(".making-*"):
+        shutil.rmtree(left, ignore_errors=True)
     folders = sorted(root.glob("[!.]*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
     for folder in folders[KEPT:]:
         shutil.rmtree(folder, ignore_errors=True)

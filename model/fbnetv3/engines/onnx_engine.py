@@ -5,6 +5,7 @@ Nothing here needs PyTorch, which takes seconds and half a gigabyte to import.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,11 +30,12 @@ class OnnxEngine:
 
     def __init__(self, folder: Path, config: ModelConfig, threads: int | None = None) -> None:
         self._config = config
-        self._image = _session(folder / "image.onnx", threads)
-        self._boxes = _session(folder / "boxes.onnx", threads)
-        self._nms = _session(folder / "nms.onnx", 1)
+        self._lock = threading.Lock()
+        self._image = open_session(folder / "image.onnx", threads)
+        self._boxes = open_session(folder / "boxes.onnx", threads)
+        self._nms = open_session(folder / "nms.onnx", 1)
         masks = folder / "masks.onnx"
-        self._masks = _session(masks, threads) if masks.exists() else None
+        self._masks = open_session(masks, threads) if masks.exists() else None
         self._feature_names = [entry.name for entry in self._boxes.get_inputs()[:-1]]
         self._outputs = [entry.name for entry in self._image.get_outputs()]
 
@@ -49,7 +51,12 @@ class OnnxEngine:
 
     def detect(self, images: Sequence[np.ndarray], wanted: Wanted) -> list[NetworkOutput]:
         """See Engine."""
-        return [self._detect(image, wanted) for image in images]
+        return [self._in_turn(image, wanted) for image in images]
+
+    def _in_turn(self, image: np.ndarray, wanted: Wanted) -> NetworkOutput:
+        """One image after the other, each with all threads: side by side they would all be done late."""
+        with self._lock:
+            return self._detect(image, wanted)
 
     def _detect(self, image: np.ndarray, wanted: Wanted) -> NetworkOutput:
         height, width = image.shape[1:]
@@ -132,7 +139,8 @@ class OnnxEngine:
         return kept
 
 
-def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+    """A graph, ready to run on so many threads; None is one per core."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # Waiting threads sleep: spinning, they take the cores from whatever else the machine does.

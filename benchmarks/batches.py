@@ -1,0 +1,139 @@
+"""Would it pay to join images into batches, or to let requests take turns? ONNX Runtime on this machine's CPU.
+
+    python benchmarks/batches.py [--weights NAME_OR_FILE] [--rounds N]
+
+Uses a generated scene. Everything is a ratio of times for the same work: the parts of the network on four images at
+once over four times on one, and whole images from several threads, together or in turns, over one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import onnxruntime
+import torch
+
+from fbnetv3.detector import Detector
+from fbnetv3.engines import exports
+from fbnetv3.engines.folding import folded
+from fbnetv3.engines.onnx_engine import open_session
+from fbnetv3.factory import create_model
+from fbnetv3.images import to_network
+from fbnetv3.scenes import generate_scene
+from fbnetv3.weights import load_checkpoint
+
+JOINED = 4
+IMAGES = 8
+Work = Callable[[], object]
+
+
+def trunk_session(weights: str, image: np.ndarray, folder: Path) -> onnxruntime.InferenceSession:
+    """The trunk for batches of any size; the product's own graphs take one image."""
+    checkpoint = load_checkpoint(weights)
+    trunk = folded(create_model(checkpoint.model, checkpoint)).backbone
+    path = folder / "trunk.onnx"
+    example = torch.from_numpy(np.stack([image, image]))
+    program = torch.onnx.export(
+        trunk, (example,), dynamo=True, verbose=False, input_names=["images"],
+        dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+    )  # fmt: skip
+    assert program is not None
+    program.save(path)
+    return open_session(path, None)
+
+
+def part_variants(weights: str, image: np.ndarray, folder: Path) -> dict[str, tuple[Work, Work]]:
+    """Name of a part -> (four times on one image, once on four)."""
+    trunk = trunk_session(weights, image, folder)
+    exported, _ = exports.obtain(weights, {})
+    boxes, masks = (open_session(exported / f"{name}.onnx", None) for name in ("boxes", "masks"))
+    [name] = [entry.name for entry in boxes.get_inputs()[:-1]]
+    features = trunk.run(None, {"images": image[None]})[-1]
+    regions = np.tile(np.array([[10, 20, 150, 200]], np.float32), (100, 1))
+    box_inputs = {name: features, "boxes": regions}
+    mask_inputs = {name: features, "boxes": regions[:20], "classes": np.zeros(20, np.int64)}
+    return {
+        "trunk": pair(trunk, {"images": image[None]}, {"images": np.stack([image] * JOINED)}),
+        "box head, 100 regions": pair(boxes, box_inputs, joined(box_inputs, name)),
+        "mask head, 20 regions": pair(masks, mask_inputs, joined(mask_inputs, name)),
+    }
+
+
+def joined(inputs: dict[str, np.ndarray], shared: str) -> dict[str, np.ndarray]:
+    """The inputs of a head with as many regions as several images have."""
+    return {k: v if k == shared else np.concatenate([v] * JOINED) for k, v in inputs.items()}
+
+
+def pair(
+    session: onnxruntime.InferenceSession, one: dict[str, np.ndarray], four: dict[str, np.ndarray]
+) -> tuple[Work, Work]:
+    """The two ways of the same work."""
+    return lambda: [session.run(None, one) for _ in range(JOINED)], lambda: session.run(None, four)
+
+
+def thread_variants(weights: str, image: np.ndarray) -> dict[str, Work]:
+    """The same images from one thread, and from several: all at once, or one at a time."""
+    detector = Detector.load(weights)
+    lock = threading.Lock()
+
+    def in_turn(_: int) -> None:
+        with lock:
+            detector.predict([image])
+
+    def spread(clients: int, work: Callable[[int], object]) -> Work:
+        pool = ThreadPoolExecutor(clients)
+        return lambda: list(pool.map(work, range(IMAGES)))
+
+    variants = {"1 thread": spread(1, lambda _: detector.predict([image]))}
+    for clients in (2, 4, 8):
+        variants[f"{clients} threads, together"] = spread(clients, lambda _: detector.predict([image]))
+        variants[f"{clients} threads, in turns"] = spread(clients, in_turn)
+    return variants
+
+
+def seconds(work: Work) -> float:
+    """How long it takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def report(name: str, ratios: list[float], first: list[float]) -> None:
+    """One line: median ratio, its range, and milliseconds of what it is relative to."""
+    low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
+    print(f"{name:28} {middle:5.2f}  ({low:.2f} to {high:.2f})  of {1000 * statistics.median(first):.0f} ms")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", default="starter")
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    scene = generate_scene(7, (480, 640)).image
+    with tempfile.TemporaryDirectory() as folder:
+        parts = part_variants(options.weights, to_network(scene, (320, 427)), Path(folder))
+    print(f"{JOINED} images at once, over {JOINED} times one:")
+    for name, (apart, together) in parts.items():
+        pairs = [(seconds(apart), seconds(together)) for _ in range(options.rounds + 1)][1:]
+        report(name, [b / a for a, b in pairs], [a for a, _ in pairs])
+    print(f"{IMAGES} whole images from several threads, over one thread:")
+    variants = thread_variants(options.weights, scene)
+    rounds = [[seconds(work) for work in variants.values()] for _ in range(options.rounds + 1)][1:]
+    for index, name in enumerate(variants):
+        report(name, [row[index] / row[0] for row in rounds], [row[0] for row in rounds])
+
+
+if __name__ == "__main__":
+    main()
