@@ -47,7 +47,7 @@ class Instances:
 
     `image_size`: (height, width) of the upright image in pixels. `boxes`: (n, 4) float32, x0, y0, x1, y1 in
     pixels of that image. `scores`: (n,) float32 in 0..1. `classes`: (n,) int64, indices into `label_names`.
-    `masks`: n masks, or None from a network without a mask head.
+    `masks`: n masks, an empty one where none was asked for; None from a network without a mask head.
     """
 
     image_size: tuple[int, int]

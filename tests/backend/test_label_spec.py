@@ -141,6 +141,49 @@ def test_images_of_skipped_controls_are_not_looked_at():
     assert spec.lowest_threshold == 1.0
 
 
+def test_scores_from_which_on_boxes_and_masks_are_wanted():
+    """Boxes by the lowest threshold of all controls, masks by that of the controls that are made from masks."""
+    spec = spec_of(
+        """<RectangleLabels name="a" toName="image" model_score_threshold="0.3">
+          <Label value="car"/><Label value="person"/></RectangleLabels>
+        <PolygonLabels name="b" toName="image" model_score_threshold="0.7">
+          <Label value="car"/><Label value="Animal" predicted_values="dog,wolf"/></PolygonLabels>
+        <BrushLabels name="c" toName="image" model_score_threshold="0.6"><Label value="car"/></BrushLabels>"""
+    )
+
+    assert spec.wanted_scores() == {"car": 0.3, "person": 0.3, "dog": 0.3, "wolf": 0.3}
+    assert spec.wanted_mask_scores() == {"car": 0.6, "dog": 0.7, "wolf": 0.7}
+
+
+def test_the_order_of_controls_does_not_decide_which_masks_are_wanted():
+    thresholds = ("0.9", "0.2", "0.4")
+    spec = spec_of(
+        "".join(
+            f'''<BrushLabels name="m{value}" toName="image" model_score_threshold="{value}">
+            <Label value="car"/></BrushLabels>'''
+            for value in thresholds
+        )
+    )
+    assert spec.wanted_mask_scores() == spec.wanted_scores() == {"car": 0.2}
+
+
+def test_boxes_alone_want_no_masks():
+    spec = spec_of('<RectangleLabels name="r" toName="image"><Label value="car"/></RectangleLabels>')
+    assert spec.wanted_scores() == {"car": 0.5}
+    assert spec.wanted_mask_scores() == {}
+
+
+def test_skipped_controls_and_labels_that_the_model_lacks_want_nothing():
+    spec = spec_of(
+        """<RectangleLabels name="r" toName="image"><Label value="unicorn"/><Label value="dog"/></RectangleLabels>
+        <BrushLabels name="m" toName="image" model_skip="true" model_score_threshold="0.1">
+          <Label value="car"/></BrushLabels>"""
+    )
+    assert spec.wanted_scores() == {"dog": 0.5}
+    assert spec.wanted_mask_scores() == {}
+    assert spec_of("").wanted_scores() == {}
+
+
 @pytest.mark.parametrize(
     ("images", "note"),
     [

@@ -14,6 +14,7 @@ from fbnetv3.network.targets import Bitmaps, Target
 from fbnetv3.weights import Checkpoint
 
 C4 = "mask_rcnn_fbnetv3a_dsmask_C4"
+A_C4 = "mask_rcnn_fbnetv3a_C4"
 FASTER_C4 = "faster_rcnn_fbnetv3a_dsmask_C4"
 FPN = "mask_rcnn_fbnetv3g_fpn"
 
@@ -36,6 +37,28 @@ def small_network(name: str = C4, seed: int = 0, **settings: Any) -> RCNN:
     """A network for `LABELS`, in training mode."""
     torch.manual_seed(seed)
     return create_model(name, **{"num_classes": len(LABELS), **FEW_REGIONS, **settings})
+
+
+def decided(model: RCNN) -> RCNN:
+    """The same network, untrained, but with scores that spread and boxes that leave their proposals and the image."""
+    torch.manual_seed(3)
+    nn.init.normal_(model.roi_heads.box_predictor.cls_score.weight, std=0.5)
+    nn.init.normal_(model.roi_heads.box_predictor.bbox_pred.weight, std=0.5)
+    return model
+
+
+def with_statistics(model: RCNN) -> RCNN:
+    """The same network, its batch norms with the statistics of a picture and with scales and shifts of all kinds."""
+    torch.manual_seed(4)
+    norms = [module for module in model.eval().modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        nn.init.uniform_(norm.weight, 0.6, 1.4)
+        nn.init.normal_(norm.bias, std=0.2)
+        norm.train().momentum = 0.9
+    with torch.no_grad():
+        for seed in range(2):
+            model([labelled_image((96, 128), 3, seed)[0]])
+    return model.eval()
 
 
 def labelled_image(

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_networks import C4, FASTER_C4, FEW_REGIONS, LABELS, as_checkpoint, small_network
-from torch import nn
+from small_networks import C4, FASTER_C4, FEW_REGIONS, LABELS, as_checkpoint, decided, small_network
 
 from fbnetv3 import ConfigError, Detector, ImageError, Instances, WeightsError
 from fbnetv3.engines.torch_engine import TorchEngine
@@ -28,11 +27,7 @@ SETTINGS = {**FEW_REGIONS, "norm": "GN", "min_size": 64, "max_size": 96}
 
 def decided_network(name: str = C4) -> RCNN:
     """Untrained, but with scores that spread and boxes that leave their proposals and the image."""
-    model = small_network(name, **SETTINGS)
-    torch.manual_seed(3)
-    nn.init.normal_(model.roi_heads.box_predictor.cls_score.weight, std=0.5)
-    nn.init.normal_(model.roi_heads.box_predictor.bbox_pred.weight, std=0.5)
-    return model
+    return decided(small_network(name, **SETTINGS))
 
 
 @cache
@@ -213,7 +208,7 @@ class TestLoading:
             with torch.no_grad():
                 model.roi_heads.box_predictor.cls_score.bias.add_(step)
             write_checkpoint(as_checkpoint(model, **SETTINGS), path)
-            versions += [Detector.load(path).version, Detector.load(str(path)).version]
+            versions += [Detector.load(name, engine="torch").version for name in (path, str(path))]
         assert all(re.fullmatch(r"small\.parts-[0-9a-f]{12}", version) for version in versions)
         assert versions[0] == versions[1] != versions[2] == versions[3]
 

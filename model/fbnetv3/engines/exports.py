@@ -34,6 +34,7 @@ KEPT = 12
 #: Seconds; it takes ten, on the largest network a minute, on a busy machine a few times that.
 PATIENCE = 900
 MANIFEST = "manifest.json"
+UNFINISHED = ".making-"
 #: Settings that decide what the engine keeps, not what the graphs compute: changing them needs no export.
 NOT_EXPORTED = frozenset(
     {
@@ -127,19 +128,23 @@ def _make(weights: str | Path, settings: dict[str, Any], folder: Path) -> Manife
     """Export in a process of its own: what PyTorch and the exporter take of memory goes with it."""
     logger.info("preparing %s for ONNX Runtime; this is done once and takes some seconds", weights)
     name = str(Path(weights).expanduser().absolute()) if isinstance(weights, Path) else weights
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making:
-        command = [sys.executable, "-m", "fbnetv3.engines.exporting", name, making, json.dumps(settings)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        except subprocess.TimeoutExpired:
-            raise ExportError(f"exporting took more than {PATIENCE} s") from None
+    making = tempfile.mkdtemp(dir=folder.parent, prefix=UNFINISHED)
+    command = [sys.executable, "-P", "-m", "fbnetv3.engines.exporting", name, making, json.dumps(settings)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         if done.returncode < 0:
             raise ExportError(f"the export was ended by signal {-done.returncode}")
         if done.returncode:
             raise ExportError((done.stderr.strip().splitlines() or ["the export failed"])[-1])
         shutil.rmtree(folder, ignore_errors=True)
+        Path(making).chmod(
+            0o755
+        )  # mkdtemp's is for its maker alone; an image is built by root and run by others
         Path(making).replace(folder)
-        Path(making).mkdir()
+    except subprocess.TimeoutExpired:
+        raise ExportError(f"exporting took more than {PATIENCE} s") from None
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
     manifest = _read(folder)
     if manifest is None:
         raise ExportError("the export is not what was written")
@@ -148,7 +153,7 @@ def _make(weights: str | Path, settings: dict[str, Any], folder: Path) -> Manife
 
 def _drop_old(root: Path) -> None:
     """Drop what was used longest ago, and what a process left that was killed while it was making one."""
-    for left in root.glob(".making-*"):
+    for left in root.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
     folders = sorted(root.glob("[!.]*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
     for folder in folders[KEPT:]:

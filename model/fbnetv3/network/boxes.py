@@ -28,7 +28,7 @@ class BoxCoder(NamedTuple):
 
     def decode(self, references: Tensor, offsets: Tensor) -> Tensor:
         """References (n, 4) and offsets (n, 4k), k boxes each -> boxes (n, 4k)."""
-        offsets = offsets.view(references.shape[0], -1, 4) / offsets.new_tensor(self)
+        offsets = offsets.view(references.shape[0], offsets.shape[1] // 4, 4) / offsets.new_tensor(self)
         references = references.to(offsets.dtype)[:, None]
         size = references[..., 2:] - references[..., :2]
         centre = references[..., :2] + 0.5 * size
