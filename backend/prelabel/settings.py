@@ -135,8 +135,11 @@ class Settings(BaseSettings):
         "images are read from disk, nothing outside it is.",
     )
     prelabel_batch_size: int = Field(
-        4, ge=1, le=64, description="Images of one request that are fetched and decoded ahead of the network; "
-        "where PyTorch runs on a GPU, they also go through it together."
+        4,
+        ge=1,
+        le=64,
+        description="Images of one request that are fetched and decoded ahead of the network; "
+        "where PyTorch runs on a GPU, they also go through it together.",
     )
     prelabel_engine: EngineName = Field(
         "auto",

@@ -77,7 +77,7 @@ class AllClassesMaskHead(nn.Module):
 
 
 class OneClassMaskHead(nn.Module):
-    """The mask head for one class per region: 30 % fewer multiply-adds, the same logits.
+    """The mask head for one class per region: a quarter fewer multiply-adds, the same logits.
 
     After the last ReLU everything is linear: nearest-neighbour doubling, a depthwise convolution, a projection
     and the predictor's 1x1 convolution. Doubling only copies, so the rest can be summed over the channels first:
