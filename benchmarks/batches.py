@@ -12,7 +12,6 @@ import argparse
 import os
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +25,9 @@ import torch
 
 from fbnetv3.detector import Detector
 from fbnetv3.engines import exports
+from fbnetv3.engines.engine import Wanted
 from fbnetv3.engines.folding import folded
-from fbnetv3.engines.onnx_engine import open_session
+from fbnetv3.engines.onnx_engine import OnnxEngine, open_session
 from fbnetv3.factory import create_model
 from fbnetv3.images import to_network
 from fbnetv3.scenes import generate_scene
@@ -35,6 +35,7 @@ from fbnetv3.weights import load_checkpoint
 
 JOINED = 4
 IMAGES = 8
+SCORE_THRESHOLD = 0.3
 Work = Callable[[], object]
 
 
@@ -83,22 +84,22 @@ def pair(
 
 
 def thread_variants(weights: str, image: np.ndarray) -> dict[str, Work]:
-    """The same images from one thread, and from several: all at once, or one at a time."""
-    detector = Detector.load(weights)
-    lock = threading.Lock()
+    """The same images from one thread, and from several: side by side, or in turns as the engine takes them."""
+    engine = Detector.load(weights, engine="onnxruntime").engine
+    assert isinstance(engine, OnnxEngine)
+    classes = engine.config.num_classes
+    wanted = Wanted(*np.full((2, classes), SCORE_THRESHOLD, np.float32))
 
-    def in_turn(_: int) -> None:
-        with lock:
-            detector.predict([image])
-
-    def spread(clients: int, work: Callable[[int], object]) -> Work:
+    def spread(clients: int, look: Callable[[int], object]) -> Work:
         pool = ThreadPoolExecutor(clients)
-        return lambda: list(pool.map(work, range(IMAGES)))
+        return lambda: list(pool.map(look, range(IMAGES)))
 
-    variants = {"1 thread": spread(1, lambda _: detector.predict([image]))}
+    variants = {"1 thread": spread(1, lambda _: engine.detect([image], wanted))}
     for clients in (2, 4, 8):
-        variants[f"{clients} threads, together"] = spread(clients, lambda _: detector.predict([image]))
-        variants[f"{clients} threads, in turns"] = spread(clients, in_turn)
+        variants[f"{clients} threads, side by side"] = spread(
+            clients, lambda _: engine._detect(image, wanted)
+        )
+        variants[f"{clients} threads, in turns"] = spread(clients, lambda _: engine.detect([image], wanted))
     return variants
 
 
@@ -121,15 +122,15 @@ def main() -> None:
     parser.add_argument("--weights", default="starter")
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
-    scene = generate_scene(7, (480, 640)).image
+    image = to_network(generate_scene(7, (480, 640)).image, (320, 427))
     with tempfile.TemporaryDirectory() as folder:
-        parts = part_variants(options.weights, to_network(scene, (320, 427)), Path(folder))
+        parts = part_variants(options.weights, image, Path(folder))
     print(f"{JOINED} images at once, over {JOINED} times one:")
     for name, (apart, together) in parts.items():
         pairs = [(seconds(apart), seconds(together)) for _ in range(options.rounds + 1)][1:]
         report(name, [b / a for a, b in pairs], [a for a, _ in pairs])
     print(f"{IMAGES} whole images from several threads, over one thread:")
-    variants = thread_variants(options.weights, scene)
+    variants = thread_variants(options.weights, image)
     rounds = [[seconds(work) for work in variants.values()] for _ in range(options.rounds + 1)][1:]
     for index, name in enumerate(variants):
         report(name, [row[index] / row[0] for row in rounds], [row[0] for row in rounds])

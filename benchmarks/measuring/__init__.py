@@ -1,1 +1,1 @@
-"""What `serving.py` measures with: rounds, the engine's parts, the machine's limits, a running server."""
+"""What serving.py and int8.py are made of: one thing that is measured, or that measuring takes, per file."""
