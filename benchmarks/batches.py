@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +20,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import onnxruntime
 import torch
+from measuring.rounds import alternate
+from measuring.sheets import Sheet
 
 from fbnetv3.detector import Detector
 from fbnetv3.engines import exports
@@ -35,6 +35,7 @@ from fbnetv3.weights import load_checkpoint
 
 JOINED = 4
 IMAGES = 8
+APART, TOGETHER, ONE_THREAD = "apart", "together", "1 thread"
 SCORE_THRESHOLD = 0.3
 Work = Callable[[], object]
 
@@ -94,26 +95,13 @@ def thread_variants(weights: str, image: np.ndarray) -> dict[str, Work]:
         pool = ThreadPoolExecutor(clients)
         return lambda: list(pool.map(look, range(IMAGES)))
 
-    variants = {"1 thread": spread(1, lambda _: engine.detect([image], wanted))}
+    variants = {ONE_THREAD: spread(1, lambda _: engine.detect([image], wanted))}
     for clients in (2, 4, 8):
         variants[f"{clients} threads, side by side"] = spread(
             clients, lambda _: engine._detect(image, wanted)
         )
         variants[f"{clients} threads, in turns"] = spread(clients, lambda _: engine.detect([image], wanted))
     return variants
-
-
-def seconds(work: Work) -> float:
-    """How long it takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def report(name: str, ratios: list[float], first: list[float]) -> None:
-    """One line: median ratio, its range, and milliseconds of what it is relative to."""
-    low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
-    print(f"{name:28} {middle:5.2f}  ({low:.2f} to {high:.2f})  of {1000 * statistics.median(first):.0f} ms")
 
 
 def main() -> None:
@@ -125,15 +113,19 @@ def main() -> None:
     image = to_network(generate_scene(7, (480, 640)).image, (320, 427))
     with tempfile.TemporaryDirectory() as folder:
         parts = part_variants(options.weights, image, Path(folder))
-    print(f"{JOINED} images at once, over {JOINED} times one:")
+    joining = Sheet(
+        f"{JOINED} images at once, over {JOINED} times one", ("part", "ratio", f"{JOINED} times one, ms")
+    )
     for name, (apart, together) in parts.items():
-        pairs = [(seconds(apart), seconds(together)) for _ in range(options.rounds + 1)][1:]
-        report(name, [b / a for a, b in pairs], [a for a, _ in pairs])
-    print(f"{IMAGES} whole images from several threads, over one thread:")
+        timed = alternate({APART: apart, TOGETHER: together}, options.rounds)
+        joining.add(name, timed.ratio(TOGETHER, APART), timed.median(APART))
+    joining.show()
     variants = thread_variants(options.weights, image)
-    rounds = [[seconds(work) for work in variants.values()] for _ in range(options.rounds + 1)][1:]
-    for index, name in enumerate(variants):
-        report(name, [row[index] / row[0] for row in rounds], [row[0] for row in rounds])
+    timed = alternate(variants, options.rounds, calls=1)
+    threads = Sheet(f"{IMAGES} whole images from several threads, over one thread", ("", "ratio", "ms"))
+    for name in variants:
+        threads.add(name, timed.ratio(name, ONE_THREAD), timed.median(name))
+    threads.show()
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What serving.py and int8.py are made of: one thing that is measured, or that measuring takes, per file."""
+"""What serving.py, int8.py and batches.py are made of: one thing measured, or that measuring takes, per file."""

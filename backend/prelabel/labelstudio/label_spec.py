@@ -123,7 +123,8 @@ class LabelSpec:
 
         It is `lowest_threshold` for all of them: how near a weak candidate came tells how sure an empty image is.
         """
-        return {label: self.lowest_threshold for control in self.active for label in control.label_map}
+        labels = (label for control in self.active for label in control.label_map)
+        return dict.fromkeys(labels, self.lowest_threshold)
 
     def wanted_mask_scores(self) -> dict[str, float]:
         """The lowest score with which an instance of each label becomes a region that is made from its mask."""

@@ -15,13 +15,14 @@ from fbnetv3.config import ConfigError
 from fbnetv3.detector import Detector
 from fbnetv3.engines.agreement import Agreement, compare
 from fbnetv3.engines.export import export
-from fbnetv3.engines.exports import MANIFEST, Manifest, file_digest
+from fbnetv3.engines.exports import MANIFEST, Manifest
 from fbnetv3.engines.onnx_engine import OnnxEngine
 from fbnetv3.engines.torch_engine import TorchEngine
 from fbnetv3.factory import create_model
 from fbnetv3.network.rcnn import RCNN
 from fbnetv3.scenes import generate_scene
 from fbnetv3.weights.checkpoint import WeightsError
+from fbnetv3.weights.digest import file_sha256
 from fbnetv3.weights.store import load_checkpoint
 
 #: Pictures that the engines are compared on, (height, width): drawn, so that they are there on every machine.
@@ -43,7 +44,7 @@ def main(weights: str, folder: Path, settings: dict[str, Any]) -> None:
         digest=checkpoint.digest,
         agreement=asdict(agreement),
         refusal=agreement.disagreement,
-        files={path.name: file_digest(path) for path in sorted(folder.iterdir())},
+        files={path.name: file_sha256(path) for path in sorted(folder.iterdir())},
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
 

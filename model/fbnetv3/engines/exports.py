@@ -23,6 +23,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
 from fbnetv3.weights.checkpoint import WeightsError
+from fbnetv3.weights.digest import file_sha256
 from fbnetv3.weights.folders import default_folder, weights_files
 
 logger = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def _key(weights: str | Path, settings: dict[str, Any]) -> str:
     )
     for path in weights_files(weights):
         try:
-            sha256.update(hashlib.sha256(path.read_bytes()).digest())
+            sha256.update(bytes.fromhex(file_sha256(path)))
         except OSError as error:
             raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
     return sha256.hexdigest()[:16]
@@ -110,18 +111,13 @@ def _read(folder: Path) -> Manifest | None:
     """The manifest of a whole export; None where there is none."""
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
-        if any(file_digest(folder / name) != digest for name, digest in manifest.files.items()):
+        if any(file_sha256(folder / name) != digest for name, digest in manifest.files.items()):
             return None
     except (OSError, ValidationError):
         return None
     with contextlib.suppress(OSError):  # a disk that cannot be written serves as well
         os.utime(folder)
     return manifest
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _make(weights: str | Path, settings: dict[str, Any], folder: Path) -> Manifest:
@@ -137,9 +133,8 @@ def _make(weights: str | Path, settings: dict[str, Any], folder: Path) -> Manife
         if done.returncode:
             raise ExportError((done.stderr.strip().splitlines() or ["the export failed"])[-1])
         shutil.rmtree(folder, ignore_errors=True)
-        Path(making).chmod(
-            0o755
-        )  # mkdtemp's is for its maker alone; an image is built by root and run by others
+        # mkdtemp's folder is for its maker alone; an image is built by root and run by others.
+        Path(making).chmod(0o755)
         Path(making).replace(folder)
     except subprocess.TimeoutExpired:
         raise ExportError(f"exporting took more than {PATIENCE} s") from None

@@ -38,6 +38,7 @@ class OnnxEngine:
         self._masks = open_session(masks, threads) if masks.exists() else None
         self._feature_names = [entry.name for entry in self._boxes.get_inputs()[:-1]]
         self._outputs = [entry.name for entry in self._image.get_outputs()]
+        self._levels = [name.removeprefix("logits ") for name in self._outputs if name.startswith("logits ")]
 
     @property
     def config(self) -> ModelConfig:
@@ -87,20 +88,16 @@ class OnnxEngine:
 
     def _propose(self, outputs: dict[str, np.ndarray], corner: np.ndarray) -> np.ndarray:
         """The boxes (r, 4) that are most likely to hold something."""
-        levels = [name.removeprefix("logits ") for name in self._outputs if name.startswith("logits ")]
-        best = [_largest(outputs[f"logits {level}"], self.config.pre_nms_proposals_test) for level in levels]
-        boxes = np.concatenate([outputs[f"boxes {level}"][i] for level, i in zip(levels, best, strict=True)])
-        logits = np.concatenate(
-            [outputs[f"logits {level}"][i] for level, i in zip(levels, best, strict=True)]
-        )
-        level_of = np.repeat(np.arange(len(levels)), [len(i) for i in best])
-        boxes = boxes.clip(0, corner)
+        config = self.config
+        best = [_largest(outputs[f"logits {level}"], config.pre_nms_proposals_test) for level in self._levels]
+        chosen = list(zip(self._levels, best, strict=True))
+        boxes = np.concatenate([outputs[f"boxes {level}"][i] for level, i in chosen]).clip(0, corner)
+        logits = np.concatenate([outputs[f"logits {level}"][i] for level, i in chosen])
+        level_of = np.repeat(np.arange(len(best)), [len(i) for i in best])
         usable = (boxes[:, 2:] > boxes[:, :2]).all(1) & np.isfinite(boxes).all(1) & np.isfinite(logits)
         boxes, logits, level_of = boxes[usable], logits[usable], level_of[usable]
-        config = self.config
-        return boxes[
-            self._suppress(boxes, logits, level_of, config.rpn_nms_threshold, config.post_nms_proposals_test)
-        ]
+        limit, count = config.rpn_nms_threshold, config.post_nms_proposals_test
+        return boxes[self._suppress(boxes, logits, level_of, limit, count)]
 
     def _choose(
         self, features: Features, proposals: np.ndarray, corner: np.ndarray, wanted: Wanted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import logging
 import re
@@ -17,6 +16,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from fbnetv3.weights.checkpoint import WeightsError
+from fbnetv3.weights.digest import file_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -109,12 +109,6 @@ def download(
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error.strerror}") from error
     return digest
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _transfer_with_retries(url: str, part: _Part, progress: Progress, attempts: int) -> None:
