@@ -94,6 +94,10 @@ class ModelConfig(BaseModel):
     roi_batch_per_image: int = Field(512, ge=1, description="Proposals per image in the heads' losses.")
     roi_positive_fraction: float = Field(0.25, gt=0, le=1, description="Bound on the foreground among them.")
 
+    mask_batch_per_image: int | None = Field(
+        None, ge=1, description="Bound on the foreground in the mask head's loss; None, as the original: all of it."
+    )
+
     score_threshold: float = Field(0.05, ge=0, le=1, description="Detections must score more than this.")
     nms_threshold: float = Field(
         0.5, ge=0, le=1, description="IoU from which on one of two detections of a class goes."

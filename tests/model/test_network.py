@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from fbnetv3 import ModelConfig, create_model, list_models
 from fbnetv3.network.box_head import BoxOutputs, choose_detections
+from fbnetv3.network.targets import Bitmaps, Target
 
 LOSSES = {"loss_rpn_cls", "loss_rpn_loc", "loss_cls", "loss_box_reg"}
 
@@ -72,6 +73,39 @@ class TestZoo:
         images, targets = two_images()
         losses = training_step(small_network(), images, [replace(target, masks=None) for target in targets])
         assert losses.keys() == LOSSES
+
+    def test_objects_without_a_mask_do_not_count_in_the_mask_loss(self) -> None:
+        images, [first, second] = two_images()
+        known = torch.tensor([True, False])
+
+        def loss(*targets: Target) -> float:
+            return training_step(small_network(), images, list(targets))["loss_mask"]
+
+        assert isinstance(first.masks, Bitmaps)
+        other = Bitmaps(torch.stack([first.masks.pixels[0], ~first.masks.pixels[1]]))
+        part = loss(replace(first, has_mask=known), second)
+        assert part == loss(replace(first, masks=other, has_mask=known), second)
+        assert part != pytest.approx(loss(first, second), rel=1e-4)
+        assert loss(first, second) == loss(replace(first, has_mask=torch.tensor([True, True])), second)
+
+    def test_an_image_without_masks_leaves_the_others_theirs(self) -> None:
+        images, [first, second] = two_images()
+        none = torch.zeros(2, dtype=torch.bool)
+        losses = [
+            training_step(small_network(), images, [without, second])["loss_mask"]
+            for without in (replace(first, masks=None), replace(first, has_mask=none))
+        ]
+        assert losses[0] == losses[1] > 0
+
+    @pytest.mark.parametrize("objects", [0, 2])
+    def test_without_a_known_mask_the_mask_loss_is_zero_and_reaches_the_mask_head(self, objects: int) -> None:
+        image, target = labelled_image(objects=objects)
+        model = small_network()
+        losses = model([image], [replace(target, has_mask=torch.zeros(objects, dtype=torch.bool))])
+        losses["loss_mask"].backward()
+        assert losses["loss_mask"].item() == 0
+        assert all(p.grad is not None and not p.grad.any() for p in model.roi_heads.mask_head.parameters())
+        assert all(value.isfinite().all() for value in model.state_dict().values())
 
     def test_the_seed_decides_which_regions_count(self) -> None:
         model = small_network(norm="GN")

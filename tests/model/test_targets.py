@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fbnetv3.network.targets import Bitmaps, Polygons, TargetMasks
+from fbnetv3.network.targets import Bitmaps, Polygons, Target, TargetMasks
 
 SIDE = 28
 Rectangle = tuple[int, int, int, int]
@@ -99,3 +101,11 @@ def test_an_image_without_objects_has_no_crops() -> None:
         torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), SIDE
     )
     assert found.shape == (0, SIDE, SIDE)
+
+
+def test_which_masks_are_known() -> None:
+    target = Target(torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64))
+    assert target.mask_known.tolist() == [False, False]
+    with_masks = replace(target, masks=Bitmaps(torch.zeros(2, 4, 4)))
+    assert with_masks.mask_known.tolist() == [True, True]
+    assert replace(with_masks, has_mask=torch.tensor([False, True])).mask_known.tolist() == [False, True]

@@ -1,5 +1,6 @@
 """The trunk, alone (C4) or with a feature pyramid (FPN): images in, feature maps with their strides out."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -30,11 +31,17 @@ class Trunk(nn.Module):
             self.add_module(f"trunk{index}", build_stage(rows, channels, norm, index))
             channels = rows[-1].channels
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(N, 3, H, W) -> every stage's output: {"trunk0": (N, C0, H/2, W/2), "trunk1": ...}."""
-        features = {}
-        for name, stage in self.named_children():
-            features[name] = x = stage(x)
+    def forward(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """(N, 3, H, W) -> every stage's output: {"trunk0": (N, C0, H/2, W/2), "trunk1": ...}.
+
+        In place of images, outputs of the first stages, which are then not computed: the last of them at least.
+        """
+        features: dict[str, Tensor] = {} if isinstance(x, Tensor) else dict(x)
+        stages = list(self.named_children())
+        first = 1 + max((i for i, (name, _) in enumerate(stages) if name in features), default=-1)
+        last = x if isinstance(x, Tensor) else features[stages[first - 1][0]]
+        for name, stage in stages[first:]:
+            features[name] = last = stage(last)
         return features
 
 
@@ -56,7 +63,12 @@ class C4Backbone(nn.Module):
         """The stages, first to last."""
         return self.body
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
+    def stages_read(self, count: int) -> tuple[str, ...]:
+        """Of the first `count` stages, those whose outputs the rest of the network reads."""
+        return (f"trunk{count - 1}",)
+
+    def forward(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Images, or outputs of the first stages (see Trunk)."""
         return self.body(x)
 
 
@@ -81,7 +93,12 @@ class FPNBackbone(nn.Module):
         """The stages, first to last."""
         return self.bottom_up
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
+    def stages_read(self, count: int) -> tuple[str, ...]:
+        """Of the first `count` stages, those whose outputs the rest of the network reads."""
+        return tuple(f"trunk{index}" for index in range(min(1, count - 1), count))
+
+    def forward(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Images, or outputs of the first stages (see Trunk)."""
         stages = self.bottom_up(x)
         features: dict[str, Tensor] = {}
         top_down: Tensor | None = None

@@ -75,7 +75,13 @@ def match(truth: Tensor, boxes: Tensor, lower: float, upper: float, low_quality:
     return Matches(index, label)
 
 
-def sample(positive: Tensor, negative: Tensor, count: int, positive_fraction: float) -> tuple[Tensor, Tensor]:
+def sample(
+    positive: Tensor,
+    negative: Tensor,
+    count: int,
+    positive_fraction: float,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
     """Choose at random `count` of the true entries of two (n,) masks, at most the fraction positive.
 
     Returns the indices of the chosen positives and negatives; a shortage of positives is filled with negatives.
@@ -83,6 +89,8 @@ def sample(positive: Tensor, negative: Tensor, count: int, positive_fraction: fl
     positives, negatives = positive.nonzero().flatten(), negative.nonzero().flatten()
     positive_count = min(len(positives), int(count * positive_fraction))
     negative_count = min(len(negatives), count - positive_count)
-    chosen_positives = positives[torch.randperm(len(positives), device=positives.device)[:positive_count]]
-    chosen_negatives = negatives[torch.randperm(len(negatives), device=negatives.device)[:negative_count]]
-    return chosen_positives, chosen_negatives
+    chosen = [
+        indices[torch.randperm(len(indices), generator=generator, device=indices.device)[:number]]
+        for indices, number in ((positives, positive_count), (negatives, negative_count))
+    ]
+    return chosen[0], chosen[1]

@@ -71,9 +71,10 @@ class RCNN(nn.Module):
     """A network of the zoo.
 
     In training, `forward(images, targets)` gives the losses by the original's names: `loss_rpn_cls`,
-    `loss_rpn_loc`, `loss_cls`, `loss_box_reg` and `loss_mask`. In evaluation, `forward(images)` gives one
-    Detections per image, without those that score less than `lowest_scores`, and with masks, which are dear, for
-    those that score `lowest_mask_scores` or more; both are (classes,), or None for no limit.
+    `loss_rpn_loc`, `loss_cls`, `loss_box_reg` and, where some target has masks, `loss_mask`. In evaluation,
+    `forward(images)` gives one Detections per image, without those that score less than `lowest_scores`, and with
+    masks, which are dear, for those that score `lowest_mask_scores` or more; both are (classes,), or None for no
+    limit.
     Images are (3, h, w) tensors, blue, green, red, 0..255, at the network's size.
     """
 
@@ -113,6 +114,15 @@ class RCNN(nn.Module):
             return self.detect(features, proposals, sizes, lowest_scores, lowest_mask_scores)
         if targets is None:
             raise ValueError("a network in training mode needs targets")
+        return self.losses(features, sizes, targets)
+
+    def losses(
+        self,
+        features: dict[str, Tensor],
+        sizes: Sequence[tuple[int, int]],
+        targets: Sequence[Target],
+    ) -> dict[str, Tensor]:
+        """The losses by their names, from the backbone's output for images of these (unpadded) sizes."""
         proposals, losses = self.proposal_generator(features, sizes, targets)
         samples = [
             self.sample_regions(found, target) for found, target in zip(proposals, targets, strict=True)
@@ -200,7 +210,11 @@ class RCNN(nn.Module):
         if len(target.classes):
             classes = torch.where(label == 1, target.classes[owner], background)
         positives, negatives = sample(
-            label == 1, label == 0, config.roi_batch_per_image, config.roi_positive_fraction
+            label == 1,
+            label == 0,
+            config.roi_batch_per_image,
+            config.roi_positive_fraction,
+            target.generator(),
         )
         chosen = torch.cat([positives, negatives])
         return RegionSample(boxes[chosen], classes[chosen], owner[chosen])
@@ -219,24 +233,34 @@ class RCNN(nn.Module):
             ]
         )
         losses = box_losses(outputs, torch.cat(boxes), classes, true_boxes)
-        if self.has_masks and all(target.masks is not None for target in targets):
+        if self.has_masks and any(target.masks is not None for target in targets):
             losses["loss_mask"] = self._mask_loss(features, samples, targets)
         return losses
 
     def _mask_loss(
         self, features: dict[str, Tensor], samples: Sequence[RegionSample], targets: Sequence[Target]
     ) -> Tensor:
-        foreground = [chosen.classes < self.config.num_classes for chosen in samples]
-        boxes = [chosen.boxes[keep] for chosen, keep in zip(samples, foreground, strict=True)]
-        classes = torch.cat([chosen.classes[keep] for chosen, keep in zip(samples, foreground, strict=True)])
+        """Of the regions on objects whose mask is known; 0 where there are none."""
+        pairs = list(zip(samples, targets, strict=True))
+        counted = [self._counts_for_masks(chosen, target) for chosen, target in pairs]
+        boxes = [chosen.boxes[keep] for chosen, keep in zip(samples, counted, strict=True)]
+        classes = torch.cat([chosen.classes[keep] for chosen, keep in zip(samples, counted, strict=True)])
         logits = self.mask_logits(features, boxes)
         side = logits.shape[-1]
         wanted = [
             target.masks.crop(box, chosen.owner[keep], side)
-            for target, box, chosen, keep in zip(targets, boxes, samples, foreground, strict=True)
+            for (chosen, target), box, keep in zip(pairs, boxes, counted, strict=True)
             if target.masks is not None
         ]
         return mask_loss(logits, classes, torch.cat(wanted))
+
+    def _counts_for_masks(self, chosen: RegionSample, target: Target) -> Tensor:
+        """(r,) bool: the regions on an object whose mask is known, the first of them where there are many."""
+        counts = chosen.classes < self.config.num_classes
+        if len(target.classes):
+            counts = counts & target.mask_known[chosen.owner]
+        limit = self.config.mask_batch_per_image
+        return counts if limit is None else counts & (counts.cumsum(0) <= limit)
 
 
 def _masked(found: Candidates, lowest_scores: Tensor | None) -> Tensor:

@@ -133,7 +133,11 @@ class RPN(nn.Module):
         config = self.config
         index, label = match(target.boxes, anchors, config.rpn_iou_lower, config.rpn_iou_upper, True)
         positives, negatives = sample(
-            label == 1, label == 0, config.rpn_batch_per_image, config.rpn_positive_fraction
+            label == 1,
+            label == 0,
+            config.rpn_batch_per_image,
+            config.rpn_positive_fraction,
+            target.generator(),
         )
         labels = torch.full_like(label, -1)
         labels[positives], labels[negatives] = 1, 0

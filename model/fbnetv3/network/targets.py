@@ -75,9 +75,24 @@ def _rasterise(outlines: Sequence[np.ndarray], box: np.ndarray, side: int) -> np
 class Target:
     """The m labelled objects of one image, in pixels of the network's input.
 
-    `boxes` (m, 4) float32; `classes` (m,) int64, 0 .. num_classes - 1; `masks` may be None: no mask loss.
+    `boxes` (m, 4) float32; `classes` (m,) int64, 0 .. num_classes - 1; `masks` may be None: none is known.
+    `has_mask` (m,) bool: whose mask is known, None for all; what `masks` holds for the others means nothing.
+    `seed`: of the random choices of anchors and regions; None: PyTorch's own generator makes them.
     """
 
     boxes: Tensor
     classes: Tensor
     masks: TargetMasks | None = None
+    has_mask: Tensor | None = None
+    seed: int | None = None
+
+    def generator(self) -> torch.Generator | None:
+        """For one series of random choices; the same seed makes the same ones."""
+        return None if self.seed is None else torch.Generator(self.boxes.device).manual_seed(self.seed)
+
+    @property
+    def mask_known(self) -> Tensor:
+        """(m,) bool: the objects that count in the mask loss."""
+        if self.masks is None or self.has_mask is None:
+            return torch.full_like(self.classes, self.masks is not None, dtype=torch.bool)
+        return self.has_mask
