@@ -10,6 +10,7 @@ import torch
 from small_networks import labelled_image
 
 from fbnetv3.images import network_size, to_network
+from fbnetv3.instances import BoxMask
 from fbnetv3.learning.augmentation import augment, mirror, to_target
 from fbnetv3.learning.examples import Example, SceneExamples
 from fbnetv3.network.targets import Bitmaps, Polygons, Target
@@ -61,6 +62,19 @@ class TestAugmentation:
         )
         target = to_target(example, (30, 40))
         assert target.boxes.tolist() == [[4, 3, 20, 15]] and target.masks is None
+
+    def test_an_empty_mask_is_one_that_is_not_known(self) -> None:
+        bitmap = np.ones((2, 3), bool)
+        example = Example(
+            np.zeros((10, 20, 3), np.uint8),
+            np.array([[2, 1, 5, 3], [4, 4, 8, 8]], np.float32),
+            np.array([0, 0]),
+            (BoxMask(2, 1, bitmap), BoxMask(0, 0, np.zeros((0, 0), bool))),
+        )
+        target = to_target(example, (10, 20))
+        _, mirrored = mirror(torch.zeros(3, 10, 20), target)
+        assert target.mask_known.tolist() == mirrored.mask_known.tolist() == [True, False]
+        assert pixels_of(target)[0].sum() == 6
 
     def test_no_objects(self) -> None:
         example = Example(

@@ -95,6 +95,13 @@ class TestReading:
             pytest.param('{"images": [], "annotations": []}', "categories", id="no categories"),
             pytest.param(json.dumps(coco()), "'test'", id="no such split"),
             pytest.param(None, "No such file", id="missing"),
+            pytest.param(json.dumps(coco({"id": 5})), "annotation 5 has no bbox", id="no bbox"),
+            pytest.param(json.dumps(coco(annotation(5, bbox=[1, 2]))), "annotation 5", id="half a bbox"),
+            pytest.param(json.dumps(coco(annotation(5, image_id=8))), "no image 8", id="unknown image"),
+            pytest.param(
+                json.dumps(coco(annotation(5, category_id=7))), "no category 7", id="unknown category"
+            ),
+            pytest.param(json.dumps({**coco(), "images": [{"id": 1}]}), "file_name", id="no file name"),
         ],
     )
     def test_what_cannot_be_used(self, content: str | bytes | None, says: str, tmp_path: Path) -> None:
@@ -151,12 +158,48 @@ class TestCocoExamples:
         assert len(examples) == 1 and len(examples[0].boxes) == 1
 
     @pytest.mark.parametrize("segmentation", [None, [], "absent"], ids=str)
-    def test_one_label_without_a_mask_means_boxes_only(self, segmentation: Any, folder: Path) -> None:
+    def test_a_label_without_a_mask_has_an_empty_one_beside_those_with(
+        self, segmentation: Any, folder: Path
+    ) -> None:
         bare = annotation(2, segmentation=segmentation)
         if segmentation == "absent":
             del bare["segmentation"]
-        examples = CocoExamples(coco(annotation(1), bare), folder)
-        assert examples[0].masks is None and len(examples[0].boxes) == 2
+        [example] = CocoExamples(coco(annotation(1), bare), folder)
+        assert example.masks is not None and len(example.boxes) == 2
+        assert [mask.area for mask in example.masks] == [400, 0]
+        assert CocoExamples(coco(bare), folder)[0].masks is None
+
+    def test_an_image_without_masks_has_empty_ones_where_others_have_masks(self, folder: Path) -> None:
+        data = coco(annotation(1), annotation(2, image_id=2, segmentation=None))
+        masks = CocoExamples(data, folder)[1].masks
+        assert masks is not None and [mask.area for mask in masks] == [0]
+
+    @pytest.mark.parametrize(
+        ("segmentation", "masks"), [([SQUARE], ()), (None, None)], ids=["masks", "boxes"]
+    )
+    def test_images_without_labels_when_asked_for(self, segmentation: Any, masks: Any, folder: Path) -> None:
+        data = coco(annotation(1, segmentation=segmentation))
+        assert len(CocoExamples(data, folder)) == 1
+        empty = CocoExamples(data, folder, with_empty=True)[1]
+        assert empty.boxes.shape == (0, 4) and empty.boxes.dtype == np.float32
+        assert empty.classes.shape == (0,) and empty.classes.dtype == np.int64 and empty.masks == masks
+
+    @pytest.mark.parametrize(
+        ("file_name", "label", "says"),
+        [
+            ("gone.png", annotation(1), "gone.png: cannot read"),
+            (
+                "one.png",
+                annotation(1, segmentation={"size": [3, 4], "counts": [12]}),
+                "4 x 3, its image 60 x 40",
+            ),
+        ],
+    )
+    def test_images_that_cannot_be_used(self, file_name: str, label: Any, says: str, folder: Path) -> None:
+        data = coco(label)
+        data["images"][0]["file_name"] = file_name
+        with pytest.raises(CocoError, match=says):
+            CocoExamples(data, folder)[0]
 
     def test_images_keep_the_order_of_the_file(self, folder: Path) -> None:
         examples = CocoExamples(coco(annotation(1, image_id=2, bbox=[1, 1, 2, 2]), annotation(2)), folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -31,15 +32,16 @@ def to_target(example: Example, size: tuple[int, int]) -> Target:
     """The labels at the network's size (height, width)."""
     height, width = example.image.shape[:2]
     scale = np.array([size[1] / width, size[0] / height] * 2, np.float32)
-    masks = None
-    if example.masks is not None:
-        pixels = np.zeros((len(example.masks), *size), bool)
-        for i, mask in enumerate(example.masks):
+    boxes, classes = torch.from_numpy(example.boxes * scale), torch.from_numpy(example.classes)
+    if example.masks is None:
+        return Target(boxes, classes)
+    pixels = np.zeros((len(example.masks), *size), bool)
+    for i, mask in enumerate(example.masks):
+        if mask.area:
             full = Image.fromarray(mask.full((height, width)).astype(np.uint8) * 255)
             pixels[i] = np.asarray(full.resize(size[::-1], Image.Resampling.BILINEAR)) >= 128
-        masks = Bitmaps(torch.from_numpy(pixels))
-    boxes = torch.from_numpy(example.boxes * scale)
-    return Target(boxes, torch.from_numpy(example.classes), masks)
+    known = torch.tensor([mask.area > 0 for mask in example.masks], dtype=torch.bool)
+    return Target(boxes, classes, Bitmaps(torch.from_numpy(pixels)), known)
 
 
 def mirror(image: Tensor, target: Target) -> tuple[Tensor, Target]:
@@ -48,4 +50,4 @@ def mirror(image: Tensor, target: Target) -> tuple[Tensor, Target]:
     boxes = target.boxes.clone()
     boxes[:, [0, 2]] = width - target.boxes[:, [2, 0]]
     masks = None if target.masks is None else target.masks.mirror(width)
-    return image.flip(-1), Target(boxes, target.classes, masks)
+    return image.flip(-1), replace(target, boxes=boxes, masks=masks)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from fbnetv3.images import read_image
+from fbnetv3.images import ImageError, read_image
 from fbnetv3.instances import BoxMask
 from fbnetv3.learning.examples import Example, Examples
 
@@ -23,13 +23,15 @@ class CocoError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class CocoExamples:
-    """The images of a COCO data set that have labels; crowd regions are left out.
+    """The images of a COCO data set that have labels, `with_empty` the others too; crowd regions are left out.
 
-    Classes are the categories in the order of their ids.
+    Classes are the categories in the order of their ids. Where some label of the data set has a mask, every
+    example has masks, an empty one for each label without; otherwise they are None.
     """
 
     data: dict[str, Any]
     images: Path
+    with_empty: bool = False
 
     @cached_property
     def categories(self) -> dict[int, int]:
@@ -42,27 +44,40 @@ class CocoExamples:
         return tuple(category["name"] for category in sorted_categories(self.data))
 
     @cached_property
+    def has_masks(self) -> bool:
+        """Whether some label has a mask."""
+        return any(has_mask(annotation) for annotation in self.data["annotations"])
+
+    @cached_property
     def records(self) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-        """Each labelled image with its labels."""
+        """Each image with its labels."""
         by_image: dict[int, list[dict[str, Any]]] = {}
         for annotation in self.data["annotations"]:
             if not annotation.get("iscrowd") and min(annotation["bbox"][2:]) > 0:
                 by_image.setdefault(annotation["image_id"], []).append(annotation)
-        return [(image, by_image[image["id"]]) for image in self.data["images"] if image["id"] in by_image]
+        return [
+            (image, by_image.get(image["id"], []))
+            for image in self.data["images"]
+            if self.with_empty or image["id"] in by_image
+        ]
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> Example:
+        """Raises CocoError for an image that cannot be read, and a mask of another size than its image."""
         record, annotations = self.records[index]
-        image = read_image(self.images / record["file_name"])
-        boxes = np.array([annotation["bbox"] for annotation in annotations], np.float32)
+        try:
+            image = read_image(self.images / record["file_name"])
+        except ImageError as error:
+            raise CocoError(f"{record['file_name']}: {error}") from None
+        boxes = np.array([annotation["bbox"] for annotation in annotations], np.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
-        classes = np.array([self.categories[annotation["category_id"]] for annotation in annotations])
+        classes = [self.categories[annotation["category_id"]] for annotation in annotations]
         masks = None
-        if all(annotation.get("segmentation") for annotation in annotations):
-            masks = tuple(read_mask(a["segmentation"], image.shape[:2]) for a in annotations)
-        return Example(image, boxes, classes, masks)
+        if self.has_masks:
+            masks = tuple(_mask_of(annotation, image.shape[:2]) for annotation in annotations)
+        return Example(image, boxes, np.array(classes, np.int64), masks)
 
 
 def read_coco(annotations: Path, split: str | None = None) -> dict[str, Any]:
@@ -76,21 +91,72 @@ def read_coco(annotations: Path, split: str | None = None) -> dict[str, Any]:
         raise CocoError(f"cannot read {annotations}: {error.strerror or error}") from None
     except ValueError:
         raise CocoError(f"{annotations} is not JSON") from None
-    if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= data.keys():
-        raise CocoError(
-            f"{annotations} is not in COCO's format: images, annotations and categories are needed"
-        )
-    for annotation in data["annotations"]:
-        annotation.setdefault("iscrowd", 0)
-        annotation.setdefault("area", annotation["bbox"][2] * annotation["bbox"][3])
+    try:
+        check_coco(data)
+    except CocoError as error:
+        raise CocoError(f"{annotations} {error}") from None
     if split is None:
         return data
-    images = [image for image in data["images"] if image.get("split") == split]
-    if not images:
+    chosen = of_split(data, split)
+    if not chosen["images"]:
         raise CocoError(f"{annotations} has no images whose split is {split!r}")
+    return chosen
+
+
+def check_coco(data: Any) -> None:
+    """Raise CocoError, a sentence without a subject, for what is not COCO's; give labels iscrowd and area."""
+    if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= data.keys():
+        raise CocoError("is not in COCO's format: images, annotations and categories are needed")
+    for kind, key in (("images", "file_name"), ("categories", "name")):
+        for record in data[kind]:
+            if not isinstance(record, dict) or not {"id", key} <= record.keys():
+                raise CocoError(f"is not in COCO's format: all {kind} need an id and a {key}")
+    images = {image["id"] for image in data["images"]}
+    categories = {category["id"] for category in data["categories"]}
+    for annotation in data["annotations"]:
+        _check_annotation(annotation, images, categories)
+        annotation.setdefault("iscrowd", 0)
+        annotation.setdefault("area", annotation["bbox"][2] * annotation["bbox"][3])
+
+
+def _check_annotation(annotation: Any, images: set[int], categories: set[int]) -> None:
+    name = f"annotation {annotation.get('id') if isinstance(annotation, dict) else annotation}"
+    if not isinstance(annotation, dict) or not _is_box(annotation.get("bbox")):
+        raise CocoError(f"is not in COCO's format: {name} has no bbox of four numbers")
+    if annotation.get("image_id") not in images:
+        raise CocoError(f"has no image {annotation.get('image_id')}, of which {name} is")
+    if annotation.get("category_id") not in categories:
+        raise CocoError(f"has no category {annotation.get('category_id')}, which {name} has")
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(isinstance(v, int | float) for v in value)
+
+
+def of_split(data: dict[str, Any], split: str) -> dict[str, Any]:
+    """The images of COCO data whose `split` is this, and their labels; all categories stay."""
+    images = [image for image in data["images"] if image.get("split") == split]
     chosen = {image["id"] for image in images}
     labels = [annotation for annotation in data["annotations"] if annotation["image_id"] in chosen]
     return {**data, "images": images, "annotations": labels}
+
+
+def has_mask(annotation: dict[str, Any]) -> bool:
+    """Whether a label has a mask, and is not of a crowd."""
+    return bool(annotation.get("segmentation")) and not annotation.get("iscrowd")
+
+
+def _mask_of(annotation: dict[str, Any], size: tuple[int, int]) -> BoxMask:
+    """A label's mask, an empty one where it has none. Raises CocoError for one of another size."""
+    if not has_mask(annotation):
+        return BoxMask(0, 0, np.zeros((0, 0), bool))
+    segmentation = annotation["segmentation"]
+    if isinstance(segmentation, dict) and tuple(segmentation["size"]) != size:
+        height, width = segmentation["size"]
+        raise CocoError(
+            f"the mask of annotation {annotation['id']} is {width} x {height}, its image {size[1]} x {size[0]}"
+        )
+    return read_mask(segmentation, size)
 
 
 def sorted_categories(data: dict[str, Any]) -> list[dict[str, Any]]:
@@ -119,28 +185,39 @@ def encode_mask(mask: BoxMask, size: tuple[int, int]) -> dict[str, Any]:
 
 def to_coco(examples: Examples, indices: Iterable[int]) -> tuple[dict[str, Any], Sequence[np.ndarray]]:
     """Examples as COCO data, image ids counting from 0, together with their images in that order."""
-    data: dict[str, Any] = {
-        "images": [],
-        "annotations": [],
-        "categories": [{"id": index, "name": name} for index, name in enumerate(examples.labels)],
-    }
+    data = empty_coco(examples.labels)
     images = []
-    for image_id, index in enumerate(indices):
+    for index in indices:
         example = examples[index]
-        size = example.image.shape[:2]
         images.append(example.image)
-        data["images"].append({"id": image_id, "height": size[0], "width": size[1]})
-        for i, (box, class_) in enumerate(zip(example.boxes.tolist(), example.classes.tolist(), strict=True)):
-            record: dict[str, Any] = {
-                "id": len(data["annotations"]) + 1,
-                "image_id": image_id,
-                "category_id": class_,
-                "iscrowd": 0,
-                "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
-                "area": (box[2] - box[0]) * (box[3] - box[1]),
-            }
-            if example.masks is not None:
-                record["segmentation"] = encode_mask(example.masks[i], size)
-                record["area"] = example.masks[i].area
-            data["annotations"].append(record)
+        add_example(data, example)
     return data, images
+
+
+def empty_coco(labels: Sequence[str]) -> dict[str, Any]:
+    """COCO data without images, its category ids the labels' places."""
+    categories = [{"id": index, "name": name} for index, name in enumerate(labels)]
+    return {"images": [], "annotations": [], "categories": categories}
+
+
+def add_example(data: dict[str, Any], example: Example) -> None:
+    """Append an example to COCO data; its image id is the number of images before it.
+
+    An object whose mask is empty (not known) gets no segmentation.
+    """
+    size = example.image.shape[:2]
+    image_id = len(data["images"])
+    data["images"].append({"id": image_id, "height": size[0], "width": size[1]})
+    for i, (box, class_) in enumerate(zip(example.boxes.tolist(), example.classes.tolist(), strict=True)):
+        record: dict[str, Any] = {
+            "id": len(data["annotations"]) + 1,
+            "image_id": image_id,
+            "category_id": class_,
+            "iscrowd": 0,
+            "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
+            "area": (box[2] - box[0]) * (box[3] - box[1]),
+        }
+        if example.masks is not None and example.masks[i].area:
+            record["segmentation"] = encode_mask(example.masks[i], size)
+            record["area"] = example.masks[i].area
+        data["annotations"].append(record)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -69,20 +69,21 @@ def evaluate(
         started = time.perf_counter()
         [found] = detector.predict([image])
         seconds += time.perf_counter() - started
-        results.extend(_to_results(found, record["id"], category_of, with_masks))
+        results.extend(to_results(found, record["id"], category_of, with_masks))
         on_image()
     count = len(truth["images"])
     return Evaluation(
-        box=_score(truth, results, "bbox"),
-        mask=_score(truth, results, "segm") if with_masks else None,
+        box=average_precision(truth, results, "bbox"),
+        mask=average_precision(truth, results, "segm") if with_masks else None,
         images=count,
         ms_per_image=round(1000 * seconds / max(count, 1), 1),
     )
 
 
-def _to_results(
-    found: Instances, image_id: int, category_of: dict[str, int], with_masks: bool
+def to_results(
+    found: Instances, image_id: int, category_of: Mapping[str, int], with_masks: bool
 ) -> list[dict[str, Any]]:
+    """Instances as COCO results; those whose label is no category are left out."""
     results = []
     for i, label in enumerate(found.labels):
         if label not in category_of:
@@ -100,7 +101,10 @@ def _to_results(
     return results
 
 
-def _score(truth: dict[str, Any], results: list[dict[str, Any]], kind: str) -> AveragePrecision:
+def average_precision(
+    truth: dict[str, Any], results: list[dict[str, Any]], kind: Literal["bbox", "segm"]
+) -> AveragePrecision:
+    """What COCO's evaluation says of `results` (see to_results) against the COCO data `truth`."""
     # With both geometries in a result, pycocotools would take a mask's size from its box.
     other = "segmentation" if kind == "bbox" else "bbox"
     results = [{key: value for key, value in result.items() if key != other} for result in results]

@@ -17,7 +17,7 @@ class Example:
     """One image with its n labelled objects.
 
     `image` (H, W, 3) uint8 RGB; `boxes` (n, 4) float32 x0, y0, x1, y1 in pixels; `classes` (n,) int64;
-    `masks`: n masks, or None where only boxes are known.
+    `masks`: n masks, an empty one where an object's mask is not known; None where only boxes are known.
     """
 
     image: np.ndarray

@@ -60,7 +60,7 @@ class MaskHeadTraining(nn.Module):
         with torch.no_grad():
             features = base.backbone(base.normalise(images))
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
-        chosen = [torch.randperm(len(target.boxes))[:REGIONS_PER_IMAGE] for target in targets]
+        chosen = [random_masked(target, REGIONS_PER_IMAGE) for target in targets]
         boxes = [
             jitter(target.boxes[index], size)
             for target, index, size in zip(targets, chosen, sizes, strict=True)
@@ -74,6 +74,12 @@ class MaskHeadTraining(nn.Module):
         ]
         classes = torch.zeros(len(logits), dtype=torch.int64)
         return {"loss_mask": mask_loss(logits, classes, torch.cat(wanted))}
+
+
+def random_masked(target: Target, count: int) -> Tensor:
+    """Indices of at most `count` objects, drawn at random from those whose mask is known."""
+    known = target.mask_known.nonzero().flatten()
+    return known[torch.randperm(len(known))[:count]]
 
 
 def jitter(boxes: Tensor, size: tuple[int, int]) -> Tensor:

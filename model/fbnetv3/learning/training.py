@@ -89,7 +89,9 @@ def train(
     optimizer = torch.optim.AdamW(
         parameter_groups(model, config.weight_decay), lr=config.learning_rate, weight_decay=0.0
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, config))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: rate(step, config.warmup_steps, config.steps)
+    )
     average = AveragedModel(model, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
     sums: dict[str, float] = {}
     started = time.monotonic()
@@ -122,11 +124,11 @@ def total(losses: dict[str, Tensor]) -> Tensor:
     return torch.stack(list(losses.values())).sum()
 
 
-def rate(step: int, config: TrainingConfig) -> float:
+def rate(step: int, warmup_steps: int, steps: int) -> float:
     """The learning rate of this step over the highest one."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    done = (step - warmup_steps) / max(steps - warmup_steps, 1)
     return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
