@@ -1,0 +1,119 @@
+"""How well a detector does on labelled images: AP by COCO's rules, and what a person would have to edit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from fbnetv3.detector import Detector
+from fbnetv3.instances import Instances
+from fbnetv3.judging.outcomes import ImageOutcome, image_outcome
+from fbnetv3.learning.coco import add_example, empty_coco
+from fbnetv3.learning.evaluation import average_precision, to_results
+from fbnetv3.learning.examples import Examples
+
+#: Regions that score less are not shown: the default of `PRELABEL_SCORE_THRESHOLD`.
+SCORE_THRESHOLD = 0.3
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A detector's figures on `images` images with `objects` labelled objects.
+
+    AP: 0..1, over IoU 0.50:0.95 and at 0.50; of masks only where the data and the detector have some, else None.
+    `no_edit_share`: 0..1, objects whose region can stay as it is. `outcomes`: the images', in order.
+    """
+
+    images: int
+    objects: int
+    box_AP50: float
+    box_AP: float
+    mask_AP50: float | None
+    mask_AP: float | None
+    no_edit_share: float
+    false_positives_per_image: float
+    outcomes: tuple[ImageOutcome, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"outcomes": [asdict(outcome) for outcome in self.outcomes]}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Judgement:
+        """What `as_dict` gave."""
+        return cls(**data | {"outcomes": tuple(ImageOutcome(**one) for one in data["outcomes"])})
+
+
+def judge(
+    detector: Detector,
+    examples: Examples,
+    score_threshold: float = SCORE_THRESHOLD,
+    on_image: Callable[[], None] = lambda: None,
+) -> Judgement:
+    """Look at every image once and compare what is found with its labels, which are matched by name.
+
+    AP counts everything that the detector finds; the rest counts what scores `score_threshold` (0..1) or more, as
+    a person sees it. A label that the detector does not know is a label whose objects it misses. Images without
+    objects count too. Mask AP takes objects whose mask is not known for crowds with the shape of their box: what
+    lies inside is neither right nor wrong. `on_image` is called after each image.
+    """
+    category_of = {label: index for index, label in enumerate(examples.labels)}
+    knows_any = not category_of.keys().isdisjoint(detector.labels)
+    truth = empty_coco(examples.labels)
+    results: list[dict[str, Any]] = []
+    outcomes = []
+    for index in range(len(examples)):
+        example = examples[index]
+        found = Instances.empty(example.image.shape[:2], examples.labels)
+        if knows_any:
+            [found] = detector.predict([example.image])
+        add_example(truth, example)
+        results += to_results(found, index, category_of, detector.has_masks)
+        outcomes.append(
+            image_outcome(found.select(found.scores >= score_threshold), example, examples.labels)
+        )
+        on_image()
+    with_masks = detector.has_masks and any("segmentation" in one for one in truth["annotations"])
+    box = _precision(truth, results, "bbox")
+    mask = _precision(_with_crowds(truth), results, "segm") if with_masks else (None, None)
+    return _summary(box, mask, tuple(outcomes))
+
+
+def _precision(
+    truth: dict[str, Any], results: list[dict[str, Any]], kind: Literal["bbox", "segm"]
+) -> tuple[float, float]:
+    """(AP50, AP); 0 where there is no object to find."""
+    precision = average_precision(truth, results, kind)
+    return max(precision.AP50, 0.0), max(precision.AP, 0.0)
+
+
+def _with_crowds(truth: dict[str, Any]) -> dict[str, Any]:
+    """The same objects; those without a mask are crowds, which COCO's evaluation counts neither way."""
+    annotations = []
+    for one in truth["annotations"]:
+        if "segmentation" not in one:
+            x, y, width, height = one["bbox"]
+            outline = [x, y, x + width, y, x + width, y + height, x, y + height]
+            one = {**one, "segmentation": [outline], "iscrowd": 1}
+        annotations.append(one)
+    return {**truth, "annotations": annotations}
+
+
+def _summary(
+    box: tuple[float, float],
+    mask: tuple[float, float] | tuple[None, None],
+    outcomes: tuple[ImageOutcome, ...],
+) -> Judgement:
+    objects = sum(one.objects for one in outcomes)
+    return Judgement(
+        images=len(outcomes),
+        objects=objects,
+        box_AP50=box[0],
+        box_AP=box[1],
+        mask_AP50=mask[0],
+        mask_AP=mask[1],
+        no_edit_share=sum(one.no_edit for one in outcomes) / max(objects, 1),
+        false_positives_per_image=sum(one.false_positives for one in outcomes) / max(len(outcomes), 1),
+        outcomes=outcomes,
+    )

@@ -1,0 +1,143 @@
+"""What a person finds when an image opens with its pre-labels: right, to be corrected, missing, to be deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fbnetv3.detector import Detector
+from fbnetv3.instances import BoxMask, Instances
+from fbnetv3.learning.examples import Example, Examples
+
+#: From this IoU on a person leaves a region as it is; a mask differs from another along its whole outline.
+GOOD_BOX = 0.8
+GOOD_MASK = 0.75
+#: From this IoU of the boxes on a region is worth correcting; below, it is deleted and the object is drawn.
+FOUND_BOX = 0.5
+
+
+@dataclass(frozen=True)
+class ImageOutcome:
+    """One image's pre-labels against its labelled objects, in counts.
+
+    `found`: objects with a region of their label, box IoU >= 0.5 or good; `no_edit`: those of them whose region is
+    good. `false_positives`: regions that belong to no object, duplicates too. `outlined`, `outlined_found`,
+    `outlined_no_edit`: the part of `objects`, `found`, `no_edit` whose masks are known.
+    """
+
+    objects: int
+    no_edit: int
+    found: int
+    false_positives: int
+    outlined: int = 0
+    outlined_no_edit: int = 0
+    outlined_found: int = 0
+
+
+def outcomes_of(
+    detector: Detector | None,
+    examples: Examples,
+    score_threshold: float,
+    on_image: Callable[[], None] = lambda: None,
+) -> list[ImageOutcome]:
+    """The outcome of every image when regions from `score_threshold` (0..1) on are shown; no detector shows none."""
+    outcomes = []
+    for index in range(len(examples)):
+        example = examples[index]
+        if detector is None:
+            found = Instances.empty(example.image.shape[:2], examples.labels)
+        else:
+            [found] = detector.predict([example.image], score_threshold)
+        outcomes.append(image_outcome(found, example, examples.labels))
+        on_image()
+    return outcomes
+
+
+def image_outcome(found: Instances, example: Example, labels: Sequence[str]) -> ImageOutcome:
+    """`found`: the regions that are shown. `labels`: what the example's classes mean; other labels are not shown.
+
+    An object whose mask is known is judged by masks if the regions have any, every other object by boxes.
+    """
+    shown = found.select([i for i, label in enumerate(found.labels) if label in labels])
+    classes = np.array([labels.index(label) for label in shown.labels], np.int64)
+    good = np.zeros(len(example.boxes), bool)
+    partnered = np.zeros(len(example.boxes), bool)
+    for object_, is_good in _partners(_pairs(shown, classes, example)).items():
+        partnered[object_], good[object_] = True, is_good
+    outlined = has_outline(example)
+    return ImageOutcome(
+        objects=len(good),
+        no_edit=int(good.sum()),
+        found=int(partnered.sum()),
+        false_positives=len(shown) - int(partnered.sum()),
+        outlined=int(outlined.sum()),
+        outlined_no_edit=int((good & outlined).sum()),
+        outlined_found=int((partnered & outlined).sum()),
+    )
+
+
+def has_outline(example: Example) -> np.ndarray:
+    """(n,) bool: whether an object's mask is known; an empty one is not."""
+    if example.masks is None:
+        return np.zeros(len(example.boxes), bool)
+    return np.array([mask.bitmap.any() for mask in example.masks], bool)
+
+
+#: Whether it is good, its IoU, the region's index, the object's index.
+_Pair = tuple[bool, float, int, int]
+
+
+def _pairs(shown: Instances, classes: np.ndarray, example: Example) -> Iterator[_Pair]:
+    """A region and an object of its label that a person would take for one."""
+    outlined = has_outline(example)
+    boxes = box_iou(shown.boxes, example.boxes)
+    for region, object_ in np.argwhere((classes[:, None] == example.classes) & (boxes > 0)).tolist():
+        iou = float(boxes[region, object_])
+        good = iou >= GOOD_BOX
+        if outlined[object_] and shown.masks is not None and example.masks is not None:
+            overlap = mask_iou(shown.masks[region], example.masks[object_])
+            good = overlap >= GOOD_MASK
+        if good or iou >= FOUND_BOX:
+            yield good, iou, region, object_
+
+
+def _partners(pairs: Iterator[_Pair]) -> dict[int, bool]:
+    """{object: whether its region is good}, one to one: good pairs first, then the largest IoU.
+
+    Scores decide nothing here: whoever labels sees all regions at once and keeps the one that fits.
+    """
+    regions: set[int] = set()
+    objects: dict[int, bool] = {}
+    for good, _, region, object_ in sorted(pairs, reverse=True):
+        if region not in regions and object_ not in objects:
+            regions.add(region)
+            objects[object_] = good
+    return objects
+
+
+def box_iou(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """(n, 4) and (m, 4) boxes x0, y0, x1, y1 -> (n, m) intersection over union, 0..1."""
+    size = np.minimum(ours[:, None, 2:], theirs[:, 2:]) - np.maximum(ours[:, None, :2], theirs[:, :2])
+    shared = size.clip(0).prod(-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(-1) for boxes in (ours, theirs)]
+    union = areas[0][:, None] + areas[1] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def mask_iou(ours: BoxMask, theirs: BoxMask) -> float:
+    """Intersection over union of two masks of one image, 0..1; 0 where both are empty."""
+    x0, y0 = max(ours.x, theirs.x), max(ours.y, theirs.y)
+    x1, y1 = (min(a, b) for a, b in zip(_corner(ours), _corner(theirs), strict=True))
+    shared = 0
+    if x0 < x1 and y0 < y1:
+        parts = [m.bitmap[y0 - m.y : y1 - m.y, x0 - m.x : x1 - m.x] for m in (ours, theirs)]
+        shared = int((parts[0] & parts[1]).sum())
+    union = ours.area + theirs.area - shared
+    return shared / union if union else 0.0
+
+
+def _corner(mask: BoxMask) -> tuple[int, int]:
+    height, width = mask.bitmap.shape
+    return mask.x + width, mask.y + height

@@ -1,0 +1,245 @@
+"""Judging by hand-made pictures: what counts as right, found, missed and wrong, and what AP is made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from scene_data import scenes
+
+from fbnetv3.instances import BoxMask, Instances
+from fbnetv3.judging import ImageOutcome, Judgement, judge, outcomes_of
+from fbnetv3.judging.outcomes import box_iou, image_outcome, mask_iou
+from fbnetv3.learning.evaluation import evaluate
+from fbnetv3.learning.examples import Example, SceneExamples
+
+SIZE = (100, 200)
+LABELS = ("bolt", "nut")
+UNKNOWN = BoxMask(0, 0, np.zeros((0, 0), bool))
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Examples:
+    examples: tuple[Example, ...]
+    labels: tuple[str, ...] = LABELS
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.examples[index]
+
+
+@dataclass
+class Scripted:
+    """Stands in for a detector: gives these answers in turn, and counts how often it is asked."""
+
+    answers: list[Instances]
+    labels: tuple[str, ...] = LABELS
+    has_masks: bool = False
+    asked: list[float] = field(default_factory=list)
+
+    def predict(self, images: Sequence[Any], score_threshold: float = 0.0) -> list[Instances]:
+        self.asked.append(score_threshold)
+        found = self.answers[len(self.asked) - 1]
+        return [found.select(found.scores >= score_threshold)]
+
+
+def whole(box: Box) -> BoxMask:
+    x0, y0, x1, y1 = map(int, box)
+    return BoxMask(x0, y0, np.ones((y1 - y0, x1 - x0), bool))
+
+
+def example(*objects: tuple[str, Box], masks: tuple[BoxMask, ...] | None = None) -> Example:
+    boxes = np.array([box for _, box in objects], np.float32).reshape(-1, 4)
+    classes = np.array([LABELS.index(label) for label, _ in objects], np.int64)
+    return Example(np.zeros((*SIZE, 3), np.uint8), boxes, classes, masks)
+
+
+def found(
+    *regions: tuple[str, Box, float],
+    masks: tuple[BoxMask, ...] | None = None,
+    labels: tuple[str, ...] = LABELS,
+) -> Instances:
+    boxes = np.array([box for _, box, _ in regions], np.float32).reshape(-1, 4)
+    classes = np.array([labels.index(label) for label, _, _ in regions], np.int64)
+    scores = np.array([score for _, _, score in regions], np.float32)
+    return Instances(SIZE, boxes, scores, classes, labels, masks)
+
+
+def counts(shown: Instances, truth: Example) -> tuple[int, int, int, int]:
+    outcome = image_outcome(shown, truth, LABELS)
+    return outcome.objects, outcome.no_edit, outcome.found, outcome.false_positives
+
+
+HERE: Box = (10, 10, 50, 50)
+THERE: Box = (100, 10, 140, 50)
+
+
+class TestOutcome:
+    @pytest.mark.parametrize(
+        ("box", "expected"),
+        [
+            ((10, 10, 50, 42), (1, 1, 1, 0)),  # IoU 0.8 exactly
+            ((10, 10, 50, 41.9), (1, 0, 1, 0)),
+            ((10, 10, 50, 30), (1, 0, 1, 0)),  # 0.5
+            ((10, 10, 50, 29.9), (1, 0, 0, 1)),
+        ],
+    )
+    def test_boxes(self, box: Box, expected: tuple[int, ...]):
+        assert counts(found(("bolt", box, 0.9)), example(("bolt", HERE))) == expected
+
+    @pytest.mark.parametrize(("rows", "no_edit"), [(30, 1), (29, 0)])
+    def test_where_the_mask_is_known_it_decides(self, rows: int, no_edit: int):
+        """Boxes fit perfectly, the masks by rows / 40: 0.75 is enough."""
+        shown = found(("bolt", HERE, 0.9), masks=(BoxMask(10, 10, np.ones((rows, 40), bool)),))
+        outcome = image_outcome(shown, example(("bolt", HERE), masks=(whole(HERE),)), LABELS)
+        assert (outcome.no_edit, outcome.found) == (no_edit, 1)
+        assert (outcome.outlined, outcome.outlined_no_edit, outcome.outlined_found) == (1, no_edit, 1)
+
+    def test_an_object_without_a_mask_is_judged_by_its_box(self):
+        """An empty mask means that it is not known; the other object's is."""
+        truth = example(("bolt", HERE), ("bolt", THERE), masks=(UNKNOWN, whole(THERE)))
+        shown = found(("bolt", HERE, 0.9), ("bolt", THERE, 0.8), masks=(whole((0, 0, 2, 2)),) * 2)
+        outcome = image_outcome(shown, truth, LABELS)
+        assert (outcome.no_edit, outcome.outlined, outcome.outlined_no_edit) == (1, 1, 0)
+
+    def test_a_detector_without_masks_is_judged_by_boxes(self):
+        outcome = image_outcome(
+            found(("bolt", HERE, 0.9)), example(("bolt", HERE), masks=(whole(HERE),)), LABELS
+        )
+        assert (outcome.no_edit, outcome.outlined_no_edit) == (1, 1)
+
+    def test_the_wrong_label_is_a_miss_and_an_alarm(self):
+        assert counts(found(("nut", HERE, 0.9)), example(("bolt", HERE))) == (1, 0, 0, 1)
+
+    def test_a_duplicate_must_be_deleted(self):
+        shown = found(("bolt", HERE, 0.9), ("bolt", HERE, 0.8))
+        assert counts(shown, example(("bolt", HERE))) == (1, 1, 1, 1)
+
+    def test_a_region_serves_one_object_only(self):
+        assert counts(found(("bolt", HERE, 0.9)), example(("bolt", HERE), ("bolt", HERE))) == (2, 1, 1, 0)
+
+    def test_the_better_fit_wins_not_the_higher_score(self):
+        """A poor region with a high score does not take the object that another one fits."""
+        shown = found(("bolt", (10, 10, 50, 32), 0.99), ("bolt", HERE, 0.4))
+        assert counts(shown, example(("bolt", HERE))) == (1, 1, 1, 1)
+
+    def test_a_good_mask_wins_over_a_better_box(self):
+        shown = found(
+            ("bolt", HERE, 0.9),
+            ("bolt", (10, 10, 50, 45), 0.8),
+            masks=(whole((10, 10, 50, 20)), whole((10, 10, 50, 45))),
+        )
+        assert counts(shown, example(("bolt", HERE), masks=(whole(HERE),))) == (1, 1, 1, 1)
+
+    def test_an_image_without_objects_has_alarms_only(self):
+        assert counts(found(("bolt", HERE, 0.9)), example()) == (0, 0, 0, 1)
+
+    def test_labels_that_the_data_lacks_are_not_shown(self):
+        shown = found(("gear", HERE, 0.9), labels=("gear", "bolt", "nut"))
+        assert counts(shown, example(("bolt", HERE))) == (1, 0, 0, 0)
+
+    def test_nobody_serves(self):
+        [outcome] = outcomes_of(None, Examples((example(("bolt", HERE)),)), 0.3)
+        assert outcome == ImageOutcome(objects=1, no_edit=0, found=0, false_positives=0)
+
+    def test_the_detector_is_asked_for_what_is_shown_only(self):
+        detector = Scripted([found(("bolt", HERE, 0.9), ("bolt", THERE, 0.2))])
+        [outcome] = outcomes_of(detector, Examples((example(("bolt", HERE)),)), 0.3)  # type: ignore[arg-type]
+        assert detector.asked == [0.3] and outcome.false_positives == 0
+
+
+class TestIoU:
+    def test_of_boxes(self):
+        boxes = np.array([[0, 0, 10, 10], [5, 5, 15, 15], [20, 20, 20, 20]], np.float32)
+        expected = [[1, 25 / 175, 0], [25 / 175, 1, 0], [0, 0, 0]]
+        np.testing.assert_allclose(box_iou(boxes, boxes), expected, rtol=1e-6)
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_of_masks_as_of_full_bitmaps(self, seed: int):
+        rng = np.random.default_rng(seed)
+        full = np.zeros((2, 30, 40), bool)
+        for bitmap in full:
+            y, x = rng.integers(0, 15, 2)
+            bitmap[y : y + 12, x : x + 20] = rng.random((12, 20)) < 0.7
+        ours, theirs = (BoxMask.from_full(bitmap) for bitmap in full)
+        expected = (full[0] & full[1]).sum() / (full[0] | full[1]).sum()
+        assert mask_iou(ours, theirs) == pytest.approx(expected)
+
+    def test_of_masks_apart_and_empty(self):
+        assert mask_iou(whole(HERE), whole(THERE)) == mask_iou(UNKNOWN, UNKNOWN) == 0
+
+
+class TestJudge:
+    def test_the_same_ap_as_evaluate_from_one_look_at_each_image(self):
+        data, images = scenes()
+        truth = SceneExamples(0, 4, (128, 160))
+        rng = np.random.default_rng(0)
+        answers = []
+        for index in range(4):
+            one = truth[index]
+            boxes = one.boxes + rng.normal(0, 3, one.boxes.shape).astype(np.float32)
+            scores = rng.uniform(0.1, 0.9, len(boxes)).astype(np.float32)
+            answers.append(
+                Instances(one.image.shape[:2], boxes, scores, one.classes, truth.labels, one.masks)
+            )
+        detector = Scripted(answers, truth.labels, has_masks=True)
+        heard: list[int] = []
+        judgement = judge(detector, truth, on_image=lambda: heard.append(1))  # type: ignore[arg-type]
+        assert len(detector.asked) == len(heard) == judgement.images == 4
+        expected = evaluate(Scripted(answers, truth.labels, True), data, images)  # type: ignore[arg-type]
+        assert expected.mask is not None and 0 < expected.box.AP < 1
+        assert (judgement.box_AP, judgement.box_AP50) == (expected.box.AP, expected.box.AP50)
+        assert (judgement.mask_AP, judgement.mask_AP50) == (expected.mask.AP, expected.mask.AP50)
+
+    def test_ap_takes_all_scores_the_rest_what_is_shown(self):
+        detector = Scripted([found(("bolt", HERE, 0.29), ("nut", THERE, 0.3))])
+        judgement = judge(detector, Examples((example(("bolt", HERE), ("nut", THERE)),)))  # type: ignore[arg-type]
+        assert judgement.box_AP == 1.0
+        assert judgement.no_edit_share == 0.5
+        assert judgement.mask_AP is judgement.mask_AP50 is None
+
+    def test_unknown_labels_are_zeros(self):
+        data = Examples((example(("bolt", HERE), masks=(whole(HERE),)), example()))
+        detector = Scripted([], ("zebra",), has_masks=True)
+        judgement = judge(detector, data)  # type: ignore[arg-type]
+        assert (judgement.images, judgement.objects, detector.asked) == (2, 1, [])
+        assert judgement.box_AP50 == judgement.mask_AP50 == judgement.no_edit_share == 0
+        assert judgement.false_positives_per_image == 0
+
+    def test_a_label_that_it_does_not_know_is_missed(self):
+        detector = Scripted([found(("bolt", HERE, 0.9), labels=("bolt",))], ("bolt",))
+        judgement = judge(detector, Examples((example(("bolt", HERE), ("nut", THERE)),)))  # type: ignore[arg-type]
+        assert judgement.box_AP == judgement.no_edit_share == 0.5
+
+    def test_images_without_objects_count_alarms(self):
+        detector = Scripted([found(("bolt", HERE, 0.9)), found()])
+        judgement = judge(detector, Examples((example(), example())))  # type: ignore[arg-type]
+        assert (judgement.images, judgement.objects, judgement.box_AP) == (2, 0, 0.0)
+        assert judgement.false_positives_per_image == 0.5
+
+    def test_mask_ap_where_only_some_masks_are_known(self):
+        """The object known by its box costs nothing, whether it is found or not; a mask elsewhere does."""
+        truth = Examples((example(("bolt", HERE), ("bolt", THERE), masks=(whole(HERE), UNKNOWN)),))
+        beside: Box = (100, 60, 140, 95)
+        near_it = ("bolt", THERE, 0.95), ("bolt", HERE, 0.9)
+        elsewhere = ("bolt", beside, 0.95), ("bolt", HERE, 0.9)
+        for regions, expected in ((near_it, 1.0), (near_it[1:], 1.0), (elsewhere, 0.5)):
+            shown = found(*regions, masks=tuple(whole(box) for _, box, _ in regions))
+            judgement = judge(Scripted([shown], has_masks=True), truth)  # type: ignore[arg-type]
+            assert judgement.mask_AP == pytest.approx(expected, abs=0.01)
+
+    def test_no_images(self):
+        judgement = judge(Scripted([]), Examples(()))  # type: ignore[arg-type]
+        assert (judgement.images, judgement.box_AP, judgement.outcomes) == (0, 0.0, ())
+
+    def test_there_and_back_as_json(self):
+        detector = Scripted([found(("bolt", HERE, 0.9), masks=(whole(HERE),))], has_masks=True)
+        judgement = judge(detector, Examples((example(("bolt", HERE), masks=(whole(HERE),)),)))  # type: ignore[arg-type]
+        assert Judgement.from_dict(json.loads(json.dumps(judgement.as_dict()))) == judgement
