@@ -1,0 +1,240 @@
+"""The plan of a fine-tuning: every choice that the data decides, with the reason for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from fbnetv3.config import ConfigError, ModelConfig, Norm
+from fbnetv3.finetuning.settings import FineTuningSettings
+from fbnetv3.images import network_size
+from fbnetv3.learning.examples import Examples
+from fbnetv3.weights import Checkpoint
+
+FROZEN_STAGES = 2
+SMALL_OBJECT = 24.0
+"""Side in network pixels that small objects should have: one and a half cells of the feature map."""
+
+LARGEST_MIN_SIZE, LARGEST_MAX_SIZE = 480, 720
+"""Beyond these a step takes more than twice the time of the default 320/480."""
+
+BATCH_SIZE = 4
+STEPS_PER_IMAGE, FEWEST_STEPS, MOST_STEPS = 6, 100, 3000
+LEARNING_RATE = 5e-4
+REGIONS_PER_IMAGE, MASKS_PER_IMAGE = 32, 6
+VIEWS = 6
+SCALES = (1.0, 0.8, 1.25)
+CHECKS, PATIENCE = 4, 2
+SMALL_QUANTILE = 0.25
+FITS = 0.7
+SMALLEST_ANCHOR = 8.0
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """What the plan asks of a data set: image sizes (height, width), boxes (n, 4) in pixels, whether it has masks."""
+
+    sizes: tuple[tuple[int, int], ...]
+    boxes: tuple[np.ndarray, ...]
+    has_masks: bool
+    digest: str
+
+    @classmethod
+    def of(cls, examples: Examples) -> Outlines:
+        """Every example is decoded once."""
+        sha256 = hashlib.sha256("\0".join(examples.labels).encode())
+        sizes, boxes, has_masks = [], [], False
+        for index in range(len(examples)):
+            example = examples[index]
+            sizes.append((example.image.shape[0], example.image.shape[1]))
+            boxes.append(example.boxes)
+            has_masks |= example.masks is not None and any(mask.area for mask in example.masks)
+            for array in (example.image[::16, ::16], example.boxes, example.classes):
+                sha256.update(array.tobytes())
+        return cls(tuple(sizes), tuple(boxes), has_masks, sha256.hexdigest())
+
+    def object_sizes(self, min_size: int, max_size: int) -> np.ndarray:
+        """Root of the area of every box in network pixels, ascending."""
+        found = [np.zeros(0)]
+        for (height, width), boxes in zip(self.sizes, self.boxes, strict=True):
+            scale = network_size(height, width, min_size, max_size)[0] / height
+            extent = boxes[:, 2:] - boxes[:, :2]
+            found.append(np.sqrt(extent.prod(1)) * scale)
+        return np.sort(np.concatenate(found))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A fine-tuning's settings. `reasons`: why those that the data decided are what they are, by field.
+
+    `steps` batches of `batch_size` views; `views` of each image are there to choose from. `check_every`: steps
+    between looks at the hold-out; training ends after `patience` of them without gain. `fingerprint`: of all this
+    and of what is trained on what.
+    """
+
+    frozen_stages: int
+    norm: Norm
+    min_size: int
+    max_size: int
+    anchor_sizes: tuple[tuple[float, ...], ...]
+    batch_size: int
+    epochs: float
+    steps: int
+    learning_rate: float
+    warmup_steps: int
+    views: int
+    scales: tuple[float, ...]
+    flip: bool
+    regions_per_image: int
+    masks_per_image: int
+    check_every: int
+    patience: int
+    seed: int
+    weight_decay: float = 1e-2
+    clip_norm: float = 10.0
+    ema_decay: float = 0.99
+    fingerprint: str = ""
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The choices and their reasons, for people."""
+        return [f"{name} = {getattr(self, name)}: {reason}" for name, reason in self.reasons.items()]
+
+    @property
+    def network_settings(self) -> dict[str, Any]:
+        """What the network's configuration takes over for good: it is served as it was trained."""
+        return {"min_size": self.min_size, "max_size": self.max_size, "anchor_sizes": self.anchor_sizes}
+
+
+def make_plan(
+    start: Checkpoint, outlines: Outlines, settings: FineTuningSettings, processes: int = 1
+) -> Plan:
+    """Choose for the data; what the settings say goes before. `processes`: that share each batch.
+
+    Raises ConfigError for a setting that cannot be.
+    """
+    return _Planner(start, outlines, settings, processes).plan()
+
+
+class _Planner:
+    """The choices, each of which notes its reason."""
+
+    def __init__(
+        self, start: Checkpoint, outlines: Outlines, settings: FineTuningSettings, processes: int
+    ) -> None:
+        self._start, self._outlines, self._settings, self._processes = start, outlines, settings, processes
+        self._reasons: dict[str, str] = {}
+
+    def plan(self) -> Plan:
+        self._check_positive()
+        settings, images = self._settings, len(self._outlines.sizes)
+        min_size, max_size = self._input_size()
+        frozen = self._choose(
+            "frozen_stages", FROZEN_STAGES, "measured to be best on few images (docs/learning.md)"
+        )
+        batch_size = self._batch_size(images)
+        steps = int(np.clip(STEPS_PER_IMAGE * images, FEWEST_STEPS, MOST_STEPS))
+        steps_per_epoch = images / batch_size
+        epochs = self._choose(
+            "epochs", round(steps / steps_per_epoch, 1), f"{steps} steps for {images} images"
+        )
+        steps = max(1, round(epochs * steps_per_epoch))
+        plan = Plan(
+            frozen_stages=frozen,
+            norm=self._choose("norm", "FrozenBN", "a batch is too small for statistics of its own"),
+            min_size=min_size,
+            max_size=max_size,
+            anchor_sizes=self._anchors(min_size, max_size),
+            batch_size=batch_size,
+            epochs=epochs,
+            steps=steps,
+            learning_rate=self._choose("learning_rate", LEARNING_RATE, "measured on small sets"),
+            warmup_steps=max(1, min(50, steps // 10)),
+            views=VIEWS,
+            scales=SCALES,
+            flip=settings.flip,
+            regions_per_image=REGIONS_PER_IMAGE,
+            masks_per_image=MASKS_PER_IMAGE,
+            check_every=max(1, -(-steps // CHECKS)),
+            patience=PATIENCE,
+            seed=settings.seed,
+            reasons=self._reasons,
+        )
+        self._check_network(plan)
+        return replace(plan, fingerprint=self._fingerprint(plan))
+
+    def _check_positive(self) -> None:
+        for name in ("epochs", "learning_rate", "batch_size", "devices", "threads"):
+            value = getattr(self._settings, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name} must be greater than 0, not {value}")
+
+    def _check_network(self, plan: Plan) -> None:
+        ModelConfig.for_model(
+            self._start.model, frozen_stages=plan.frozen_stages, norm=plan.norm, **plan.network_settings
+        )
+
+    def _batch_size(self, images: int) -> int:
+        """A multiple of the number of processes, so that each has the same share."""
+        shares = -(-min(BATCH_SIZE, images) // self._processes)
+        batch_size = self._choose("batch_size", shares * self._processes, "many small steps suit few images")
+        if batch_size % self._processes:
+            raise ConfigError(f"batch_size must be a multiple of {self._processes}, the number of processes")
+        return batch_size
+
+    def _choose(self, name: str, value: Any, reason: str) -> Any:
+        given = getattr(self._settings, name)
+        self._reasons[name] = reason if given is None else "as given"
+        return value if given is None else given
+
+    def _input_size(self) -> tuple[int, int]:
+        """Larger than the start weights' own where small objects ask for it, up to a bound; never smaller."""
+        own = ModelConfig.for_model(self._start.model, **self._start.settings)
+        min_size, max_size, reason = own.min_size, own.max_size, "as the start weights have it"
+        sizes = self._outlines.object_sizes(min_size, max_size)
+        if len(sizes):
+            small = float(np.quantile(sizes, SMALL_QUANTILE))
+            wanted = SMALL_OBJECT / max(small, 1.0)
+            if wanted > 1:
+                factor = min(wanted, LARGEST_MIN_SIZE / min_size)
+                min_size, max_size = _rounded(min_size * factor), _rounded(max_size * factor)
+            reason = f"a quarter of the objects is smaller than {small:.0f} pixels at {own.min_size}/{own.max_size}"
+        return self._choose("min_size", min_size, reason), self._choose("max_size", max_size, reason)
+
+    def _anchors(self, min_size: int, max_size: int) -> tuple[tuple[float, ...], ...]:
+        """The start weights' own, unless objects are too small or too large for all of them."""
+        own = ModelConfig.for_model(self._start.model, **self._start.settings).anchor_sizes
+        sizes = self._outlines.object_sizes(min_size, max_size)
+        self._reasons["anchor_sizes"] = "as the start weights have them"
+        if len(own) > 1 or not len(sizes):
+            return own
+        smallest = float(np.quantile(sizes, 0.1))
+        if smallest >= own[0][0] * FITS:
+            return own
+        first = max(SMALLEST_ANCHOR, smallest)
+        scaled = tuple(round(float(size)) * 1.0 for size in np.geomspace(first, own[0][-1], len(own[0])))
+        self._reasons["anchor_sizes"] = (
+            f"a tenth of the objects is smaller than {smallest:.0f} network pixels"
+        )
+        return (scaled,)
+
+    def _fingerprint(self, plan: Plan) -> str:
+        content = {
+            **plan.as_dict(),
+            "reasons": None,
+            "start": self._start.digest,
+            "data": self._outlines.digest,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _rounded(size: float) -> int:
+    return int(round(size / 32) * 32)
