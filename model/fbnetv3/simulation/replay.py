@@ -1,0 +1,240 @@
+"""The loop of a simulation, the product's own step by step: pre-label, accept, train, judge, promote or not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from fbnetv3.detector import Detector
+from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, TrainingError
+from fbnetv3.judging import (
+    SCORE_THRESHOLD,
+    Effort,
+    Judgement,
+    Verdict,
+    decide,
+    judge,
+    outcomes_of,
+    seconds_with,
+    seconds_without,
+)
+from fbnetv3.learning.coco import CocoExamples
+from fbnetv3.learning.examples import Examples
+from fbnetv3.learning.snapshot import is_held_out
+from fbnetv3.simulation.orders import ORDERS, Queue
+from fbnetv3.simulation.replay_data import ImageId, ReplayData
+from fbnetv3.simulation.round_results import Figures, RoundResult, StartResult
+from fbnetv3.simulation.storage import SimulationError, Storage
+from fbnetv3.weights import Checkpoint
+
+
+class Trainer(Protocol):
+    """`fine_tune`, or what stands in for it."""
+
+    def __call__(
+        self,
+        start: Checkpoint,
+        train: Examples,
+        holdout: Examples,
+        folder: Path,
+        settings: FineTuningSettings,
+        *,
+        on_progress: Callable[[Progress], None],
+    ) -> FineTuned: ...
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """`rounds`: numbers of labelled images at which a training starts, rising. `order`: a name in ORDERS.
+
+    `training` is used with each seed in turn.
+    """
+
+    rounds: tuple[int, ...]
+    seeds: int = 3
+    order: str = "random"
+    score_threshold: float = SCORE_THRESHOLD
+    effort: Effort = field(default_factory=Effort)
+    training: FineTuningSettings = field(default_factory=FineTuningSettings)
+
+    def __post_init__(self) -> None:
+        """Raises SimulationError for what cannot be simulated."""
+        if not self.rounds or self.rounds[0] < 1 or list(self.rounds) != sorted(set(self.rounds)):
+            raise SimulationError("rounds must be rising numbers of images, such as 10,20,40,80")
+        if self.seeds < 1:
+            raise SimulationError("at least one seed is needed")
+        if self.order not in ORDERS:
+            raise SimulationError(f"there is no order {self.order!r}, but {', '.join(ORDERS)}")
+
+    def cut_to(self, images: int) -> SimulationSettings:
+        """No round larger than the data, and no two that are equal."""
+        return replace(self, rounds=tuple(sorted({min(labels, images) for labels in self.rounds})))
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A training and what the gate said of it; `figures` are those of a promoted candidate."""
+
+    verdict: Verdict
+    seconds: float = 0.0
+    candidate: Checkpoint | None = None
+    figures: Figures | None = None
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A simulation on `data`, from the weights `start`, in `folder`.
+
+    `on_round` hears each result, those of an earlier call too; `on_step` hears what is going on.
+    """
+
+    data: ReplayData
+    start: Checkpoint
+    settings: SimulationSettings
+    folder: Path
+    trainer: Trainer
+    on_round: Callable[[RoundResult], None] = lambda result: None
+    on_step: Callable[[str], None] = lambda text: None
+
+    def run(self) -> tuple[StartResult, list[RoundResult]]:
+        """All rounds of all seeds. Raises SimulationError, CocoError for an image that cannot be read, ConfigError."""
+        settings = replace(self, settings=self.settings.cut_to(len(self.data.pool)))
+        return settings._run()
+
+    def _run(self) -> tuple[StartResult, list[RoundResult]]:
+        Storage(self.folder).claim(self._identity())
+        self.on_step("judging the start weights")
+        start = self._judged_start()
+        results = [result for seed in range(self.settings.seeds) for result in self._play_seed(seed, start)]
+        Storage(self.folder).drop_features()
+        return start, results
+
+    def _identity(self) -> dict[str, Any]:
+        """What results depend on; more seeds may be added later."""
+        training = asdict(self.settings.training)
+        for name in ("seed", "cache", "cache_bytes", "device", "devices", "threads"):
+            del training[name]
+        return {
+            "data": hashlib.sha256(json.dumps(self.data.data, sort_keys=True).encode()).hexdigest()[:12],
+            "weights": self.start.digest,
+            "rounds": self.settings.rounds,
+            "order": self.settings.order,
+            "score_threshold": self.settings.score_threshold,
+            "effort": asdict(self.settings.effort),
+            "training": training,
+        }
+
+    def _judged_start(self) -> StartResult:
+        known = tuple(label for label in self.data.labels if label in self.start.labels)
+        return StartResult(**asdict(Figures.of(self._judge_for_figures(self.start))), known_labels=known)
+
+    def _play_seed(self, seed: int, start: StartResult) -> Sequence[RoundResult]:
+        storage = Storage(self.folder)
+        results: list[RoundResult] = []
+        for labels in self.settings.rounds:
+            result = storage.finished(seed, labels)
+            if result is None:
+                result = self._play(seed, labels, start, results)
+            results.append(result)
+            self.on_round(result)
+        return results
+
+    def _play(
+        self, seed: int, labels: int, start: StartResult, earlier: Sequence[RoundResult]
+    ) -> RoundResult:
+        """Label up to `labels` images with what serves after the rounds before, then train on all of them."""
+        step = f"seed {seed}, {labels} labels: "
+        self.on_step(f"{step}labelling")
+        serving = self._serving(earlier)
+        detector = self._detector(serving) if self._knows_any(serving) else None
+        before = tuple(id_ for result in earlier for id_ in result.image_ids)
+        new = self._next(seed, before, labels - len(before), detector)
+        outcomes = outcomes_of(detector, self.data.of(new), self.settings.score_threshold)
+        attempt = self._attempt(seed, before + new, serving, detector, step)
+        figures = attempt.figures or (earlier[-1] if earlier else start)
+        effort = self.settings.effort
+        result = RoundResult(
+            **{one.name: getattr(figures, one.name) for one in fields(Figures)},
+            seed=seed,
+            labels=labels,
+            objects=sum(one.objects for one in outcomes) + (earlier[-1].objects if earlier else 0),
+            held_out=sum(map(is_held_out, before + new)),
+            train_seconds=round(attempt.seconds, 1),
+            person_seconds=self._total(earlier, "person_seconds", seconds_with(outcomes, effort)),
+            person_seconds_without=self._total(
+                earlier, "person_seconds_without", seconds_without(outcomes, effort)
+            ),
+            promoted=attempt.verdict.promoted,
+            reason=attempt.verdict.reason,
+            image_ids=new,
+        )
+        Storage(self.folder).finish(result, attempt.candidate if attempt.verdict.promoted else None)
+        return result
+
+    def _next(
+        self, seed: int, before: Sequence[ImageId], count: int, serves: Detector | None
+    ) -> tuple[ImageId, ...]:
+        labelled = set(before)
+        waiting = tuple(id_ for id_ in self.data.pool if id_ not in labelled)
+        return tuple(ORDERS[self.settings.order](Queue(self.data, waiting, serves, seed), count))
+
+    @staticmethod
+    def _total(earlier: Sequence[RoundResult], name: str, seconds: float) -> float:
+        return round(seconds + (getattr(earlier[-1], name) if earlier else 0.0), 1)
+
+    def _attempt(
+        self,
+        seed: int,
+        labelled: Sequence[ImageId],
+        serving: Checkpoint,
+        detector: Detector | None,
+        step: str,
+    ) -> _Attempt:
+        """Train on the labels that are not held out, and ask the gate."""
+        train = self.data.of(id_ for id_ in labelled if not is_held_out(id_))
+        holdout = self.data.of(id_ for id_ in labelled if is_held_out(id_))
+        try:
+            trained = self.trainer(
+                serving,
+                train,
+                holdout,
+                Storage(self.folder).training(seed, len(labelled)),
+                self._training(seed),
+                on_progress=lambda progress: self.on_step(f"{step}{progress}"),
+            )
+        except TrainingError as error:
+            return _Attempt(Verdict(False, f"Training failed: {error}."))
+        self.on_step(f"{step}judging")
+        verdict = self._gate(trained.checkpoint, detector, holdout)
+        figures = Figures.of(self._judge_for_figures(trained.checkpoint)) if verdict.promoted else None
+        return _Attempt(verdict, trained.train_seconds, trained.checkpoint, figures)
+
+    def _training(self, seed: int) -> FineTuningSettings:
+        settings = self.settings.training
+        return replace(settings, seed=seed, cache=settings.cache or str(Storage(self.folder).features))
+
+    def _gate(self, candidate: Checkpoint, serving: Detector | None, holdout: CocoExamples) -> Verdict:
+        threshold = self.settings.score_threshold
+        old = judge(serving, holdout, threshold) if serving else None
+        return decide(judge(self._detector(candidate), holdout, threshold), old, self.settings.effort)
+
+    def _serving(self, earlier: Sequence[RoundResult]) -> Checkpoint:
+        """What the last promotion brought, else the start weights."""
+        promoted = [result for result in earlier if result.promoted]
+        return Storage(self.folder).weights(promoted[-1]) if promoted else self.start
+
+    def _knows_any(self, checkpoint: Checkpoint) -> bool:
+        return not set(checkpoint.labels).isdisjoint(self.data.labels)
+
+    def _detector(self, checkpoint: Checkpoint) -> Detector:
+        training = self.settings.training
+        return Detector.load(checkpoint, engine="torch", device=training.device, threads=training.threads)
+
+    def _judge_for_figures(self, checkpoint: Checkpoint) -> Judgement:
+        return judge(
+            self._detector(checkpoint), self.data.of(self.data.figures), self.settings.score_threshold
+        )

@@ -1,0 +1,113 @@
+"""`prelabel simulate` as typed, with a pretended training: what it prints and writes, and how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from simulated_data import FakeTrainer, write_scenes
+from typer.testing import CliRunner
+
+from fbnetv3.weights import load_checkpoint
+from prelabel.cli import app
+
+#: Of the nine images to label, numbers 8 and 9 are held out.
+SPLITS = ["train"] * 9 + ["val"]
+ASKED = {
+    "labels",
+    "objects",
+    "box_AP50",
+    "mask_AP50",
+    "no_edit_share",
+    "false_positives_per_image",
+    "train_seconds",
+    "person_seconds",
+    "person_seconds_without",
+}
+
+
+@pytest.fixture(scope="module")
+def annotations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    return write_scenes(folder, SPLITS)
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch) -> FakeTrainer:
+    monkeypatch.setenv("COLUMNS", "120")
+    fake = FakeTrainer([load_checkpoint("starter")])
+    monkeypatch.setattr("fbnetv3.finetuning.fine_tune", fake)
+    return fake
+
+
+def simulate(annotations: Path, *arguments: str | Path) -> Result:
+    command = ["simulate", "--coco", annotations, "--images", annotations.parent, *arguments]
+    return CliRunner().invoke(app, [str(argument) for argument in command])
+
+
+def test_a_simulation(annotations: Path, trainer: FakeTrainer, tmp_path: Path):
+    out = tmp_path / "out"
+    options = (
+        "--rounds",
+        "4,50",
+        "--order",
+        "file",
+        "--seeds",
+        "1",
+        "--frozen-stages",
+        "4",
+        "--threads",
+        "1",
+    )
+    result = simulate(annotations, *options, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "larger rounds become 9" in result.stderr
+    assert "seed 0, 4 labels: rejected. Not judged: no image is held out yet" in result.stderr
+    assert "seed 0, 9 labels: rejected. Not better" in result.stderr
+    rows = [line.split() for line in result.stdout.splitlines() if line.strip()[:1].isdigit()]
+    assert [row[0] for row in rows] == ["0", "4", "9"]
+
+    settings = trainer.calls[0]["settings"]
+    assert (settings.frozen_stages, settings.threads, settings.device) == (4, 1, "cpu")
+    content = json.loads((out / "simulate.json").read_text())
+    assert [one["labels"] for one in content["rounds"]] == [4, 9]
+    for one in content["rounds"]:
+        assert one.keys() >= ASKED and one["seeds"][0].keys() >= ASKED
+        assert one["person_seconds"] < one["person_seconds_without"]
+    assert content["start"]["known_labels"] == content["labels"]
+    assert content["settings"]["rounds"] == [4, 9] and content["settings"]["effort"]["draw_box"] == 7
+    assert content["images"] == {"to_label": 9, "for_figures": 1, "figures_from": "val"}
+    assert (out / "simulate.png").read_bytes().startswith(b"\x89PNG")
+
+    again = simulate(annotations, *options, "--out", out)
+    assert again.exit_code == 0 and len(trainer.calls) == 2, "nothing is trained again"
+    assert again.stdout == result.stdout
+    other = simulate(annotations, "--rounds", "5", "--out", out)
+    assert other.exit_code == 1 and "another rounds, order, training" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--rounds", "ten"), "--rounds takes numbers"),
+        (("--rounds", "20,10"), "rounds must be rising"),
+        (("--order", "alphabetical"), "there is no order 'alphabetical', but random, file"),
+        (("--weights", "nowhere.safetensors"), "nowhere.safetensors"),
+        (("--coco", "nowhere.json"), "cannot read nowhere.json"),
+    ],
+)
+def test_one_sentence_when_it_cannot(
+    arguments: tuple[str, str], sentence: str, annotations: Path, trainer: FakeTrainer, tmp_path: Path
+):
+    result = simulate(annotations, *arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert sentence in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_an_image_that_is_missing(trainer: FakeTrainer, tmp_path: Path):
+    annotations = write_scenes(tmp_path, ["train", "val"])
+    (tmp_path / "1.png").unlink()
+    result = simulate(annotations, "--rounds", "1", "--out", tmp_path / "out")
+    assert result.exit_code == 1 and "error: 1.png" in result.stderr

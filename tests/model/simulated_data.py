@@ -1,0 +1,69 @@
+"""A tiny labelled data set on disk, and trainers that only pretend: what the tests of simulations share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from PIL import Image
+
+from fbnetv3.finetuning import FineTuningSettings, Progress
+from fbnetv3.learning.coco import CocoExamples, to_coco
+from fbnetv3.learning.examples import SceneExamples
+from fbnetv3.weights import Checkpoint
+
+SIZE = (192, 256)
+
+
+def write_scenes(folder: Path, splits: list[str | None]) -> Path:
+    """One scene per split, image ids counting from 1; the annotation file, beside the images."""
+    data, images = to_coco(SceneExamples(1_000_000, len(splits), SIZE), range(len(splits)))
+    for record, image, split in zip(data["images"], images, splits, strict=True):
+        record["id"] += 1
+        record["file_name"] = f"{record['id']}.png"
+        if split:
+            record["split"] = split
+        Image.fromarray(image).save(folder / record["file_name"])
+    for label in data["annotations"]:
+        label["image_id"] += 1
+    file = folder / "annotations.json"
+    file.write_text(json.dumps(data))
+    return file
+
+
+@dataclass
+class FakeTrainer:
+    """Answers with these weights in turn, the last ones for ever; keeps what it was given."""
+
+    answers: list[Checkpoint | Exception]
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(
+        self,
+        start: Checkpoint,
+        train: CocoExamples,
+        holdout: CocoExamples,
+        folder: Path,
+        settings: FineTuningSettings,
+        *,
+        on_progress: Callable[[Progress], None],
+    ) -> Any:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "state.pt").write_text("where it can go on from")
+        assert settings.cache is not None
+        Path(settings.cache).mkdir(exist_ok=True)
+        given = {"start": start.digest, "train": ids(train), "holdout": ids(holdout), "settings": settings}
+        self.calls.append(given)
+        answer = self.answers[min(len(self.calls), len(self.answers)) - 1]
+        if isinstance(answer, Exception):
+            raise answer
+        on_progress(Progress(1, 1, {"loss": 1.0}, 0.1, 2.0, 0.0))
+        return SimpleNamespace(checkpoint=answer, train_seconds=10.0 * len(train))
+
+
+def ids(examples: CocoExamples) -> list[int]:
+    return [record["id"] for record, _ in examples.records]
