@@ -1,9 +1,10 @@
-"""Time and size of brush RLE beside the SDK's encoder.
+"""Time and size of brush RLE beside the SDK's encoder, and the time to read it beside the SDK's decoder.
 
     python benchmarks/brush_rle.py [--repeats 9]
 
-Both encoders take turns in one process; the ratio is the median over the pairs. The SDK is given the mask at
-the size of the image ready-made; prelabel starts from the mask's box. One mask each, at the size named:
+Both take turns in one process; the ratio is the median over the pairs. The SDK is given the mask at the size of
+the image ready-made, and reads to an image; prelabel starts from the mask's box and reads to it. One mask each, at
+the size named:
 
 * object: an ellipse that covers a quarter of the image;
 * small: an ellipse in a box of a tenth of the image's width and height;
@@ -18,12 +19,12 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from label_studio_sdk.converter.brush import mask2rle
+from label_studio_sdk.converter.brush import decode_rle, mask2rle
 from rich.console import Console
 from rich.table import Table
 
 from fbnetv3.instances import BoxMask
-from prelabel.labelstudio.brush_rle import mask_to_rle
+from prelabel.labelstudio.brush_rle import mask_to_rle, rle_to_mask
 
 VGA, FULL_HD, PHOTO = (480, 640), (1080, 1920), (3000, 4000)
 
@@ -49,27 +50,28 @@ def masks() -> dict[str, np.ndarray]:
     return result
 
 
-def milliseconds(encode: Callable[[], list[int]]) -> float:
+def milliseconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
-    encode()
+    work()
     return 1000 * (time.perf_counter() - start)
 
 
-def measure(mask: np.ndarray, repeats: int) -> tuple[float, float, float, int, int]:
-    """Medians of the SDK's and prelabel's milliseconds and of their ratio; the bytes of both."""
-    full, box = mask.astype(np.uint8) * 255, BoxMask.from_full(mask)
-
-    def theirs() -> list[int]:
-        return mask2rle(full)
-
-    def ours() -> list[int]:
-        return mask_to_rle(box, mask.shape)
-
-    theirs_bytes, ours_bytes = len(theirs()), len(ours())
+def compare(theirs: Callable[[], object], ours: Callable[[], object], repeats: int) -> list[str]:
+    """Medians of the SDK's and prelabel's milliseconds and of their ratio."""
     pairs = [(milliseconds(theirs), milliseconds(ours)) for _ in range(repeats)]
     ratio = statistics.median(slow / fast for slow, fast in pairs)
     theirs_ms, ours_ms = (statistics.median(times) for times in zip(*pairs, strict=True))
-    return theirs_ms, ours_ms, ratio, theirs_bytes, ours_bytes
+    return [f"{theirs_ms:.2f}", f"{ours_ms:.2f}", f"{ratio:.0f}"]
+
+
+def measure(mask: np.ndarray, repeats: int) -> list[str]:
+    """Writing: times, and the bytes of both. Reading: times."""
+    full, box = mask.astype(np.uint8) * 255, BoxMask.from_full(mask)
+    written = mask_to_rle(box, mask.shape)
+    sizes = [str(len(mask2rle(full))), str(len(written))]
+    writing = compare(lambda: mask2rle(full), lambda: mask_to_rle(box, mask.shape), repeats)
+    reading = compare(lambda: decode_rle(written), lambda: rle_to_mask(written, mask.shape), repeats)
+    return [*writing, *sizes, *reading]
 
 
 def main() -> None:
@@ -79,10 +81,10 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=9)
     repeats = parser.parse_args().repeats
-    table = Table("mask", "SDK, ms", "ms", "times as fast", "SDK, bytes", "bytes")
+    columns = ("SDK, ms", "ms", "times as fast")
+    table = Table("mask", *columns, "SDK, bytes", "bytes", *(f"reading: {column}" for column in columns))
     for name, mask in masks().items():
-        theirs_ms, ours_ms, ratio, *sizes = measure(mask, repeats)
-        table.add_row(name, f"{theirs_ms:.2f}", f"{ours_ms:.2f}", f"{ratio:.0f}", *map(str, sizes))
+        table.add_row(name, *measure(mask, repeats))
     Console().print(table)
 
 

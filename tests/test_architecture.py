@@ -17,13 +17,17 @@ FORBIDDEN = {
     "model/fbnetv3": ["prelabel"],
     "model/fbnetv3/network": ["fbnetv3.learning", "fbnetv3.detector", "fbnetv3.weights", "fbnetv3.scenes"],
     "model/fbnetv3/weights": ["fbnetv3.network", "fbnetv3.learning", "fbnetv3.detector"],
+    "model/fbnetv3/learning": [f"fbnetv3.{name}" for name in ("judging", "finetuning", "simulation")],
+    "model/fbnetv3/judging": [f"fbnetv3.{name}" for name in ("finetuning", "simulation")],
+    "model/fbnetv3/finetuning": ["fbnetv3.simulation"],
     "backend/prelabel/labelstudio": [
-        f"prelabel.{name}" for name in ("projects", "server", "cli", "demo", "store")
+        f"prelabel.{name}" for name in ("projects", "server", "cli", "demo", "store", "jobs")
     ],
     "backend/prelabel/store": [
-        f"prelabel.{name}" for name in ("projects", "server", "cli", "demo", "labelstudio")
+        f"prelabel.{name}" for name in ("projects", "server", "cli", "demo", "labelstudio", "jobs")
     ],
-    "backend/prelabel/projects": [f"prelabel.{name}" for name in ("server", "cli", "demo")],
+    "backend/prelabel/projects": [f"prelabel.{name}" for name in ("server", "cli", "demo", "jobs")],
+    "backend/prelabel/jobs": [f"prelabel.{name}" for name in ("server", "cli", "demo")],
     "backend/prelabel/server": [f"prelabel.{name}" for name in ("cli", "demo")],
     "backend/prelabel/demo": ["prelabel.cli"],
 }

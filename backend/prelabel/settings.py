@@ -21,7 +21,15 @@ from fbnetv3.engines.opening import EngineName
 MIB = 1 << 20
 GIB = 1 << 30
 
-CONFIDENTIAL = frozenset({"label_studio_api_key", "basic_auth_pass", "prelabel_database_url"})
+CONFIDENTIAL = frozenset(
+    {
+        "label_studio_api_key",
+        "basic_auth_pass",
+        "prelabel_database_url",
+        "prelabel_queue_url",
+        "prelabel_webhook_secret",
+    }
+)
 """Fields whose values are never shown: they hold passwords or tokens."""
 
 
@@ -163,19 +171,79 @@ class Settings(BaseSettings):
         None,
         ge=64,
         le=2048,
-        description="Shorter side of the network's input in pixels; the weights' own when not set.",
+        description="Shorter side of the network's input in pixels, for the base weights; their own when not set.",
     )
     prelabel_max_size: int | None = Field(
         None,
         ge=64,
         le=4096,
-        description="Longest side of the network's input in pixels; the weights' own when not set.",
+        description="Longest side of the network's input in pixels, for the base weights; their own when not set.",
     )
     prelabel_proposals: int | None = Field(
         None,
         ge=1,
         le=2000,
-        description="Proposals per image that reach the box head; the weights' own when not set.",
+        description="Proposals per image that reach the box head, for the base weights; their own when not set.",
+    )
+    prelabel_loaded_versions: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Versions of projects that one server process keeps loaded besides the base weights, least "
+        "recently used out first.",
+    )
+    prelabel_seconds_check: float = Field(
+        2.0, ge=0, le=3600, description="Seconds that a person takes to see that a region is right."
+    )
+    prelabel_seconds_correct_box: float = Field(
+        5.0, ge=0, le=3600, description="Seconds that a person takes to correct a box."
+    )
+    prelabel_seconds_correct_mask: float = Field(
+        40.0, ge=0, le=3600, description="Seconds that a person takes to correct a mask or polygon."
+    )
+    prelabel_seconds_draw_box: float = Field(
+        7.0, ge=0, le=3600, description="Seconds that a person takes to draw a box."
+    )
+    prelabel_seconds_draw_mask: float = Field(
+        79.2, ge=0, le=3600, description="Seconds that a person takes to draw a mask or polygon."
+    )
+    prelabel_seconds_delete: float = Field(
+        3.0, ge=0, le=3600, description="Seconds that a person takes to delete a region that is wrong."
+    )
+
+    prelabel_webhook_secret: SecretStr | None = Field(
+        None,
+        min_length=1,
+        description="When set, a webhook must carry it in the header X-Prelabel-Secret; `prelabel connect` puts "
+        "it there.",
+    )
+    prelabel_worker: bool = Field(
+        True, description="Whether `prelabel serve` also runs the worker, which trains in the background."
+    )
+    prelabel_queue_url: SecretStr | None = Field(
+        None,
+        description="The queue that wakes the worker: a redis:// or rediss:// URL (pip install redis); an SQLite "
+        "file under PRELABEL_HOME when not set.",
+    )
+    prelabel_train_every: int = Field(
+        20, ge=0, description="Newly accepted labels after which a project is trained; 0 is never."
+    )
+    prelabel_train_interval: float | None = Field(
+        None, gt=0, description="Hours after which a project is trained anyway; never when not set."
+    )
+    prelabel_train_min_labels: int = Field(
+        10, ge=1, description="Labelled tasks that a project needs before it is trained at all."
+    )
+    prelabel_reconcile_minutes: float = Field(
+        10,
+        gt=0,
+        description="How often the worker asks Label Studio for the number of labels, since webhooks get lost.",
+    )
+    prelabel_training_threads: int | None = Field(
+        None, ge=1, le=256, description="CPU threads of a training; half of the cores when not set."
+    )
+    prelabel_training_nice: int = Field(
+        10, ge=0, le=19, description="How far a training gives way to everything else that wants the CPU."
     )
 
     @field_validator("prelabel_allowed_hosts", mode="before")
@@ -183,6 +251,13 @@ class Settings(BaseSettings):
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(host.strip().lower() for host in value.split(",") if host.strip())
+        return value
+
+    @field_validator("prelabel_queue_url")
+    @classmethod
+    def _is_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("redis://", "rediss://")):
+            raise ValueError("must be a redis:// or rediss:// URL")
         return value
 
     @field_validator("log_level", mode="before")
@@ -217,6 +292,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def model_folder(self) -> Path:
+        """Where model files are kept."""
+        return self.model_dir or self.prelabel_home / "models"
+
+    @property
     def image_cache_path(self) -> Path:
         """Where fetched images are kept."""
         return self.prelabel_home / "cache" / "images"
@@ -230,6 +310,11 @@ class Settings(BaseSettings):
     def inference_threads(self) -> int:
         """CPU threads of one inference."""
         return self.prelabel_inference_threads or _usable_cores()
+
+    @property
+    def training_threads(self) -> int:
+        """CPU threads of a training."""
+        return self.prelabel_training_threads or max(_usable_cores() // 2, 1)
 
     @property
     def network_settings(self) -> dict[str, Any]:
@@ -258,11 +343,24 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(_one_sentence(error)) from None
 
 
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables that give another process the same settings."""
+    return {environment_name(name): _as_text(getattr(settings, name)) for name in settings.model_fields_set}
+
+
 def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
     """One sentence for each PRELABEL_* variable that is set and that nothing reads."""
     known = [environment_name(field) for field in Settings.model_fields]
     unknown = (name for name in sorted(environ) if name.startswith("PRELABEL_") and name not in known)
     return [_unknown_sentence(name, known) for name in unknown]
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "" if value is None else str(value)
 
 
 def _unknown_sentence(name: str, known: list[str]) -> str:
@@ -291,4 +389,5 @@ def _describe(problem: Any) -> str:
 def _rule(name: str, problem: Any) -> str:
     if problem["type"] == "string_pattern_mismatch":
         return "must look like " + " or ".join(Settings.model_fields[name].examples or ())
-    return problem["msg"].split(", unable")[0].replace("Input should", "must")
+    said = problem["msg"].removeprefix("Value error, ")
+    return said.split(", unable")[0].replace("Input should", "must")

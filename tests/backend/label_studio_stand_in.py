@@ -161,6 +161,9 @@ class LabelStudioStandIn:
             "predictions_model_versions": ",".join(versions)[:500],
         }
 
+    def _export(self, _: Json, __: int) -> Reply:
+        return 200, [task for task in self.tasks.values() if task["annotations"]]
+
     def _get_task(self, _: Json, number: int) -> Reply:
         if number not in self.tasks:
             return 404, {"detail": "Not found."}
@@ -181,6 +184,11 @@ class LabelStudioStandIn:
 
     def _list_predictions(self, query: Json) -> Reply:
         return 200, [row for row in self.predictions.values() if str(row["task"]) == query["task"]]
+
+    def _get_prediction(self, _: Json, number: int) -> Reply:
+        return (
+            (200, self.predictions[number]) if number in self.predictions else (404, {"detail": "Not found."})
+        )
 
     def _delete_prediction(self, _: Json, number: int) -> Reply:
         return (204, "") if self.predictions.pop(number, None) else (404, {"detail": "Not found."})
@@ -258,9 +266,11 @@ class LabelStudioStandIn:
         r"PATCH /api/projects/(\d+)": _patch_project,
         r"GET /api/projects/(\d+)/model-versions": _model_versions,
         r"POST /api/projects/(\d+)/import/predictions": _import,
+        r"GET /api/projects/(\d+)/export": _export,
         "GET /api/tasks": _list_tasks,
         r"GET /api/tasks/(\d+)": _get_task,
         "GET /api/predictions": _list_predictions,
+        r"GET /api/predictions/(\d+)": _get_prediction,
         r"DELETE /api/predictions/(\d+)": _delete_prediction,
         "GET /api/ml": _list_backends,
         "POST /api/ml": _add_backend,

@@ -1,4 +1,4 @@
-"""Brush RLE against the SDK: its decoder is the judge, its encoder the measure."""
+"""Brush RLE against the SDK: its decoder is the judge, its encoder the measure; and read back as the SDK reads it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from label_studio_sdk.converter.brush import decode_rle, mask2rle
+from label_studio_sdk.converter.brush import decode_rle, encode_rle, mask2rle
 
 from fbnetv3.instances import BoxMask
 from prelabel.labelstudio import brush_rle
-from prelabel.labelstudio.brush_rle import mask_to_rle
+from prelabel.labelstudio.brush_rle import RleError, mask_to_rle, rle_to_mask
 
 any_masks = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 40)))
 one_row = arrays(bool, st.tuples(st.just(1), st.integers(1, 300)))
@@ -149,3 +149,85 @@ def test_an_empty_mask_of_the_largest_photo():
 
     assert in_blocks(rle) == [(65536, 0)] * 6103 + [(4 * 10**8 - 6103 * 65536, 0)]
     assert len(rle) == -(-(53 + 6104 * 27) // 8)
+
+
+@given(any_masks | one_row)
+@settings(deadline=None)
+def test_what_was_encoded_comes_back(mask: np.ndarray):
+    for rle in (mask_to_rle(BoxMask.from_full(mask), mask.shape), sdk_rle(mask)):
+        read = rle_to_mask(rle, mask.shape)
+        assert np.array_equal(read.full(mask.shape), mask)
+        assert read.bitmap.shape == BoxMask.from_full(mask).bitmap.shape
+
+
+images = arrays(np.uint8, st.tuples(st.integers(1, 8), st.integers(1, 20), st.just(4)))
+
+
+@given(images | images.map(lambda image: image.repeat(9, axis=1)))
+@settings(deadline=None)
+def test_coloured_brushes_with_smooth_edges_are_read_by_their_alpha(image: np.ndarray):
+    """What the editor writes: values that do not repeat come in blocks of their own."""
+    rle = encode_rle(image.ravel())
+    alpha = decode_rle(rle).reshape(image.shape)[..., 3]
+    assert np.array_equal(alpha, image[..., 3])
+    assert np.array_equal(rle_to_mask(rle, image.shape[:2]).full(image.shape[:2]), alpha >= 128)
+
+
+def test_other_sizes_of_lengths_are_read_as_the_header_says():
+    """Four values of 0, eight of 255, with lengths of 5 bits: 53 bits of header, two blocks."""
+    fields = [
+        (12, 32),
+        (7, 5),
+        (4, 4),
+        (4, 4),
+        (4, 4),
+        (4, 4),
+        (4, 3),
+        (3, 5),
+        (0, 8),
+        (6, 3),
+        (7, 5),
+        (255, 8),
+    ]
+    bits = "".join(f"{number:0{width}b}" for number, width in fields).ljust(88, "0")
+    rle = list(int(bits, 2).to_bytes(11))
+    assert rle_to_mask(rle, (1, 3)).full((1, 3)).tolist() == [[False, True, True]]
+
+
+def test_a_photo_is_read_back():
+    speckle = np.random.default_rng(0).random((480, 640)) < 0.5
+    assert np.array_equal(
+        rle_to_mask(mask_to_rle(BoxMask.from_full(speckle), (480, 640)), (480, 640)).full((480, 640)), speckle
+    )
+
+
+CHECKERS = np.indices((9, 12)).sum(0) % 2 > 0
+WHOLE = mask_to_rle(BoxMask.from_full(CHECKERS), CHECKERS.shape)
+
+
+@pytest.mark.parametrize(
+    ("rle", "says"),
+    [
+        ([], "cut short"),
+        ([1, 2, 3], "cut short"),
+        (WHOLE[:-20], "cut short"),
+        ([*WHOLE[:4], 0, *WHOLE[5:]], "values of 1 bits"),
+        ([256], "bytes"),
+        (["a"], "bytes"),
+        (None, "bytes"),
+        (mask_to_rle(BoxMask.from_full(CHECKERS.T), (12, 10)), "120 pixels, its image 108"),
+    ],
+)
+def test_what_is_no_mask_of_the_image(rle: list[int], says: str):
+    with pytest.raises(RleError, match=says):
+        rle_to_mask(rle, CHECKERS.shape)
+
+
+@given(st.binary(max_size=60))
+@settings(deadline=None)
+def test_any_bytes_are_a_mask_or_an_error(content: bytes):
+    header = (4 * 15).to_bytes(4) + bytes([0b00111_001, 0b00011_011, 0b11111_000])
+    try:
+        assert rle_to_mask(list(header + content), (3, 5)).bitmap.size <= 15
+    except RleError as error:
+        assert "\n" not in str(error)

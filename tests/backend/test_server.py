@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from serving import Serving, captured, health, metric, predict_request
 
 from prelabel.projects.predictor import Predictor
-from prelabel.server import ml_backend
+from prelabel.server import webhooks
 from prelabel.server.model_holder import ModelState
 
 USER = {"Authorization": "Basic " + b64encode(b"ann:s\xc3\xa9same").decode()}
@@ -184,7 +184,7 @@ def test_an_unforeseen_error_is_logged_with_the_id_that_is_told(
     def explode(*_: Any) -> None:
         raise ZeroDivisionError("internals")
 
-    monkeypatch.setattr(ml_backend, "record_event", explode)
+    monkeypatch.setattr(webhooks, "record_event", explode)
     answer = client.post("/webhook", json={"action": "X"})
     assert answer.status_code == 500
     assert answer.json is not None

@@ -121,7 +121,7 @@ class TestTrain:
         model = Slope()
         train(model, Shades(3), recipe)
         steps = np.diff([*model.path, model.weight.item()])
-        assert steps == pytest.approx([0.1 * rate(step, recipe) for step in range(6)], rel=1e-3)
+        assert steps == pytest.approx([0.1 * rate(step, 2, 6) for step in range(6)], rel=1e-3)
 
     def test_weights_decay(self) -> None:
         trained = []

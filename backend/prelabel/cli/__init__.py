@@ -4,7 +4,20 @@ import os
 
 import typer
 
-from prelabel.cli import demo, evaluate, predict, projects, serve, weights
+from prelabel.cli import (
+    demo,
+    evaluate,
+    predict,
+    projects,
+    runs,
+    serve,
+    simulate,
+    stats,
+    train,
+    versions,
+    weights,
+    worker,
+)
 
 app = typer.Typer(
     help="Pre-annotate boxes and masks in Label Studio.",
@@ -13,14 +26,20 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(weights.app, name="weights")
+app.add_typer(runs.app, name="runs")
+app.add_typer(versions.app, name="versions")
 for command in (
     serve.serve,
+    worker.worker,
     projects.connect,
     projects.annotate,
     projects.doctor,
+    stats.stats,
+    train.train,
     predict.predict,
     predict.label_config,
     evaluate.evaluate,
+    simulate.simulate,
     demo.demo,
 ):
     app.command()(command)

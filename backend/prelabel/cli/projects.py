@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from prelabel.projects.annotate import Summary
     from prelabel.projects.doctor import Finding
     from prelabel.projects.predictor import Predictor
+    from prelabel.store.database import Database
 
 # Titles, labels and addresses are the user's; brackets in them are no markup.
 console = Console(markup=False, highlight=False, soft_wrap=True)
@@ -55,6 +56,7 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
         from prelabel.projects.connect import connect_project
         from prelabel.projects.loading import label_studio_client
         from prelabel.projects.running import basic_auth_of, find_server, served_version
+        from prelabel.projects.webhooks import webhook_secret_of
 
         local, auth = f"http://localhost:{settings.port}", basic_auth_of(settings)
         url = (url or local).rstrip("/")
@@ -63,8 +65,10 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
         if server.url != url:
             console.print(f"{url} does not answer this machine, so {server.url} is asked for its version.")
         with console.status("waiting for the model"):
-            version = served_version(server, auth, MODEL_PATIENCE_S)
-        connection = connect_project(client, project, url, version, basic_auth=auth)
+            version = served_version(server, auth, MODEL_PATIENCE_S, project)
+        connection = connect_project(
+            client, project, url, version, basic_auth=auth, webhook_secret=webhook_secret_of(settings)
+        )
         label_map = _label_map(settings, client, project, version)
     changes = connection.changes or ("nothing had to be changed",)
     console.print(f"Project {project} is connected to {version} at {url}:", style="green")
@@ -86,23 +90,26 @@ def annotate(
         typer.Option(help="A version that is prelabel's, though its weights are not known here; repeatable."),
     ] = None,
 ) -> None:
-    """Push predictions for the tasks that lack one of the current version, and take back stale ones.
+    """Push predictions for the tasks that lack one of the serving version, and take back stale ones.
 
     Ctrl-C loses nothing: the next run goes on from there.
     """
     settings = _settings()
     with _errors_in_one_sentence():
         from prelabel.projects.annotate import annotate_project
-        from prelabel.projects.attached import attached_backends, recorded_versions
+        from prelabel.projects.attached import attached_backends
         from prelabel.projects.loading import label_studio_client
         from prelabel.projects.own_versions import OwnVersions
         from prelabel.projects.shown_version import notes_after, serving_note
+        from prelabel.store.database import Database
 
         client = label_studio_client(settings)
         backends = attached_backends(client, project)
-        predictor = _predictor(settings)
-        declared = [*recorded_versions(backends), *(replace or ())]
-        own = OwnVersions.known_here(predictor.version, declared=declared)
+        database = Database.open(settings.database_url)
+        predictor = _predictor(settings, database, project)
+        own = OwnVersions.of_project(
+            settings, database, project, backends, predictor.version, declared=replace or ()
+        )
         _warn([serving_note(backends, predictor.version)])
         console.print(f"Predicting with {predictor.version}.")
         with _progress_bar() as show:
@@ -143,13 +150,13 @@ def _settings() -> Settings:
         fail(str(error))
 
 
-def _predictor(settings: Settings) -> Predictor:
-    from prelabel.projects.loading import build_predictor, load_detector
+def _predictor(settings: Settings, database: Database, project_id: int) -> Predictor:
+    from prelabel.projects.loading import build_predictor, project_detector
 
     # What fails for one task is in the summary; in the log it would tear the progress bar apart.
     logging.getLogger("prelabel").addHandler(logging.NullHandler())
     with console.status("loading the weights"):
-        return build_predictor(settings, load_detector(settings))
+        return build_predictor(settings, project_detector(settings, database, project_id))
 
 
 @contextmanager
@@ -160,8 +167,9 @@ def _errors_in_one_sentence() -> Iterator[None]:
     from prelabel.projects.annotate import AnnotateError
     from prelabel.projects.connect import ConnectError
     from prelabel.projects.running import ServerError
+    from prelabel.store.database import StoreError
 
-    of_model = (ConfigError, WeightsError)
+    of_model = (ConfigError, StoreError, WeightsError)
     of_project = (AnnotateError, ConnectError, LabelConfigError, LabelStudioError, ServerError)
     try:
         yield
@@ -171,15 +179,16 @@ def _errors_in_one_sentence() -> Iterator[None]:
 
 def _label_map(settings: Settings, client: LabelStudioClient, project: int, version: str) -> list[str]:
     """What becomes what, where this machine has the weights that are served."""
-    from fbnetv3.weights import WeightsError, load_checkpoint
+    from fbnetv3.weights import WeightsError
     from prelabel.labelstudio.label_spec import LabelConfigError, LabelSpec
-    from prelabel.projects.loading import chosen_weights
+    from prelabel.projects.loading import project_checkpoint
+    from prelabel.store.database import Database
 
     elsewhere = ["the weights of the server are not here: its log shows the labels"]
     config = client.project(project)["label_config"]
     try:
-        checkpoint = load_checkpoint(chosen_weights(settings))
-        if not version.endswith(checkpoint.digest):
+        here, checkpoint = project_checkpoint(settings, Database.open(settings.database_url), project)
+        if here != version:
             return elsewhere
         spec = LabelSpec.from_config(config, checkpoint.labels, settings.model_score_threshold)
     except WeightsError:

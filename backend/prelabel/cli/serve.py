@@ -21,6 +21,10 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="Server processes, a model each [WORKERS].")] = None,
     threads: Annotated[int | None, typer.Option(help="Requests at a time per process [THREADS].")] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR [LOG_LEVEL].")] = None,
+    worker: Annotated[
+        bool | None,
+        typer.Option("--worker/--no-worker", help="Train in the background too [PRELABEL_WORKER]."),
+    ] = None,
 ) -> None:
     """Serve predictions to Label Studio.
 
@@ -38,15 +42,17 @@ def serve(
             workers=workers,
             threads=threads,
             log_level=log_level,
+            prelabel_worker=worker,
         )
     except SettingsError as error:
         fail(str(error))
 
+    from prelabel.jobs.queue import QueueError
     from prelabel.server.process import ListenError
     from prelabel.server.process import serve as run
     from prelabel.store.database import StoreError
 
     try:
         run(settings)
-    except (ListenError, StoreError) as error:
+    except (ListenError, StoreError, QueueError) as error:
         fail(str(error))

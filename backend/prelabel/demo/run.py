@@ -26,6 +26,7 @@ from prelabel.projects.connect import connect_project
 from prelabel.projects.loading import build_predictor, load_detector
 from prelabel.projects.own_versions import OwnVersions
 from prelabel.projects.running import basic_auth_of
+from prelabel.projects.webhooks import webhook_secret_of
 from prelabel.settings import load_settings
 
 if TYPE_CHECKING:
@@ -182,7 +183,12 @@ def _publish(
         project_id = open_project(client, project, on_progress)
     with step(console, "Connecting the project to prelabel"):
         connect_project(
-            client, project_id, prelabel.url, detector.version, basic_auth=basic_auth_of(settings)
+            client,
+            project_id,
+            prelabel.url,
+            detector.version,
+            basic_auth=basic_auth_of(settings),
+            webhook_secret=webhook_secret_of(settings),
         )
     with step(console, "Pre-labelling the images") as on_progress:
         summary = annotate_project(

@@ -94,6 +94,14 @@ class LabelStudioClient(Connection):
             "GET", f"/api/tasks/{task_id}/", params={"resolve_uri": "false"}, timeout=WRITE_TIMEOUT_S
         )
 
+    def export(self, project_id: int) -> list[Json]:
+        """Every task that has an annotation, in one answer: `id`, `data`, `annotations` in full (skipped ones too).
+
+        Drafts and predictions come apart from the annotations. The quickest way to read labels: 3 s per 1,000 tasks.
+        """
+        path, params = f"/api/projects/{project_id}/export", {"exportType": "JSON"}
+        return self.json("GET", path, params=params, timeout=WRITE_TIMEOUT_S)
+
     def ml_backends(self, project_id: int) -> list[Json]:
         """The connected backends: `id`, `url`, `title`, `state` (Label Studio asks each how it is)."""
         params = {"project": project_id}
@@ -133,6 +141,11 @@ class LabelStudioClient(Connection):
         """Every prediction in full, in one answer: `id`, `task`, `model_version`, `score`, `result`."""
         params = {"task__project": project_id}
         return self.json("GET", "/api/predictions/", params=params, timeout=WRITE_TIMEOUT_S)
+
+    def task_predictions(self, task_id: int) -> list[Json]:
+        """The predictions of one task in full, oldest first; none where the task is gone."""
+        rows = self.json("GET", "/api/predictions/", params={"task": task_id})
+        return sorted(rows, key=lambda row: row["id"])
 
     def import_predictions(self, project_id: int, predictions: Sequence[Json]) -> int:
         """Store [{"task": id, "result": [...], "score": x, "model_version": v}, ...]; how many were stored.

@@ -85,14 +85,14 @@ class LabelSpec:
         `default_threshold`, 0..1, is for controls without a threshold of their own.
         Raises LabelConfigError, one sentence, when it is not XML or an attribute has an impossible value.
         """
-        interface = _parse(xml)
+        interface = parse_config(xml)
         controls: list[ControlSpec] = []
         notes: list[str] = []
         for tag in interface.controls or ():
             if tag.tag.lower() not in get_args(Kind):
                 continue
             for name in tag.to_name:
-                key, problem = _image_key(tag.find_object_by_name(name))
+                key, problem = image_key_of(tag.find_object_by_name(name))
                 if problem:
                     notes.append(f"{tag.tag} {tag.name!r} is left out: {name!r} {problem}")
                 else:
@@ -153,7 +153,8 @@ def image_value(data: Mapping[str, Any], image_key: str) -> Any:
     return value
 
 
-def _parse(xml: str) -> LabelInterface:
+def parse_config(xml: str) -> LabelInterface:
+    """The SDK's view of a labelling config. Raises LabelConfigError."""
     if not isinstance(xml, str):
         raise LabelConfigError("The labelling config must be text.")
     try:
@@ -163,7 +164,7 @@ def _parse(xml: str) -> LabelInterface:
     raise LabelConfigError(f"The labelling config cannot be read: {reason}.")
 
 
-def _image_key(tag: Tag | None) -> tuple[str, str]:
+def image_key_of(tag: Tag | None) -> tuple[str, str]:
     """(key of the task data, "") of an image tag, or ("", why it cannot be used)."""
     if tag is None or tag.tag.lower() != "image":
         return "", "is not an Image tag"
@@ -195,7 +196,7 @@ def _control(
         image_key=image_key,
         label_map=MappingProxyType(label_map),
         score_threshold=_threshold(tag, default_threshold),
-        skip=_flag(tag, "model_skip"),
+        skip=read_flag(tag, "model_skip"),
         unmatched=tuple(label.name for label in labels if label.name not in label_map.values()),
     )
 
@@ -215,7 +216,8 @@ def _threshold(tag: Tag, default: float) -> float:
     return value
 
 
-def _flag(tag: Tag, attribute: str) -> bool:
+def read_flag(tag: Tag, attribute: str) -> bool:
+    """Whether an attribute of a tag says yes. Raises LabelConfigError."""
     text = tag.attr.get(attribute, "").strip().lower()
     if text not in TRUE_WORDS + FALSE_WORDS:
         raise LabelConfigError(f"{attribute} of {tag.tag} {tag.name!r} must be true or false, not {text!r}.")

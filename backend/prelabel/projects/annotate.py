@@ -8,8 +8,10 @@ own_versions):
     own, of other versions only      yes       yes
     none, or other people's only     yes       no
 
-Labelled tasks are left alone unless `include_labelled`. A task that has the current version afterwards loses
-its own stale predictions (see stale.py), also where an earlier run was killed before it came to that.
+With `least_sure_first` a task without a prediction of prelabel's comes first, then the one whose score is
+lowest; else they come by their ids. Labelled tasks are left alone unless `include_labelled`. A task that has the
+current version afterwards loses its own stale predictions (see stale.py), also where an earlier run was killed
+before it came to that.
 """
 
 from __future__ import annotations
@@ -76,12 +78,15 @@ def annotate_project(
     *,
     stale_only: bool = False,
     include_labelled: bool = False,
+    least_sure_first: bool = False,
     batch_size: int = BATCH_SIZE,
     on_progress: Callable[[Summary], None] = lambda summary: None,
+    keep_going: Callable[[], bool] = lambda: True,
 ) -> Summary:
     """Give the project's tasks predictions of this predictor's version; see the module for which tasks.
 
-    `on_progress` gets the summary so far, first when the work is known, then after every batch. A task whose
+    `on_progress` gets the summary so far, first when the work is known, then after every batch. `keep_going` is
+    asked before every batch; on a no the rest is left to another run. A task whose
     image cannot be read, or whose prediction Label Studio refuses, is named in the summary and costs the
     others nothing. Raises AnnotateError and LabelConfigError before anything is written; LabelStudioError
     where Label Studio stops answering: what was pushed stays, and another run goes on from there.
@@ -89,9 +94,10 @@ def annotate_project(
     label_config = client.project(project_id)["label_config"]
     _check_usable(predictor, label_config)
     run = _Run(client, predictor, project_id, label_config, own)
-    run.plan(survey(client, project_id), stale_only, include_labelled)
+    tasks = survey(client, project_id, own.__contains__) if least_sure_first else survey(client, project_id)
+    run.plan(tasks, stale_only, include_labelled)
     on_progress(run.summary)
-    for _ in run.steps(batch_size):
+    for _ in run.steps(batch_size, keep_going):
         on_progress(run.summary)
     return run.summary
 
@@ -129,14 +135,19 @@ class _Run:
                 summary.unasked += 1
             else:
                 self._to_predict.append(task)
+        self._to_predict.sort(key=lambda task: (task.score is not None, task.score or 0, task.id))
         summary.total = len(self._to_predict) + len(self._to_clean)
 
-    def steps(self, batch_size: int) -> Iterator[None]:
+    def steps(self, batch_size: int, keep_going: Callable[[], bool]) -> Iterator[None]:
         """Do the work, a batch of tasks per step."""
         for batch in _batches(self._to_predict, batch_size):
+            if not keep_going():
+                return
             self._push(batch, self._predict(batch))
             yield
         for batch in _batches(self._to_clean, batch_size):
+            if not keep_going():
+                return
             self._clean(batch)
             self.summary.done += len(batch)
             yield

@@ -8,9 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.projects.running import BasicAuth
 
 CONNECTED = "CO"
 """The state of a backend whose last /health and /setup went well."""
+
+NO_BASIC_AUTH = {"auth_method": "NONE", "basic_auth_user": ""}
 
 RECORD = "prelabel"
 EARLIER = "; served before: "
@@ -86,6 +89,25 @@ def attached_backends(client: LabelStudioClient, project_id: int) -> list[Attach
     """
     rows = sorted(client.ml_backends(project_id), key=lambda row: row["id"])
     return [AttachedBackend.from_row(row) for row in rows]
+
+
+def write_backend(
+    client: LabelStudioClient,
+    backend: AttachedBackend,
+    url: str,
+    version: str,
+    earlier: Iterable[str],
+    basic_auth: BasicAuth | None,
+) -> None:
+    """Make `version` the backend's title, and put `earlier` ones on record. Raises LabelStudioError.
+
+    The server's user and password go along every time: they cannot be read back, and Label Studio asks the
+    server before it writes.
+    """
+    fields = {"url": url, "title": version, "description": record(one for one in earlier if one != version)}
+    if basic_auth is None:
+        fields |= NO_BASIC_AUTH
+    client.update_ml_backend(dict(backend.row), basic_auth=basic_auth, **fields)
 
 
 def same_url(one: str, other: str) -> bool:

@@ -7,16 +7,21 @@ while Label Studio still asks the server for tasks that have no prediction yet.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
-from prelabel.projects.attached import AttachedBackend, attached_backends, record, recorded_versions, same_url
+from prelabel.projects.attached import (
+    AttachedBackend,
+    attached_backends,
+    recorded_versions,
+    same_url,
+    write_backend,
+)
 from prelabel.projects.guard import guard_refusal
 from prelabel.projects.running import BasicAuth
-from prelabel.projects.webhooks import keep_one_webhook
-
-NO_BASIC_AUTH = {"auth_method": "NONE", "basic_auth_user": ""}
+from prelabel.projects.webhooks import keep_one_webhook, webhook_headers
 
 
 class ConnectError(Exception):
@@ -42,17 +47,19 @@ def connect_project(
     model_version: str,
     *,
     basic_auth: BasicAuth | None = None,
+    webhook_secret: str | None = None,
 ) -> Connection:
     """Make the server at `backend_url`, as Label Studio reaches it, the project's one prelabel backend.
 
     Safe to repeat, also after the server changed its version, address or password. `basic_auth`: the server's
-    user and password, which the webhook then carries too. Raises ConnectError, and LabelStudioError where a
-    call fails that has nothing to do with the server.
+    user and password, which the webhook then carries too, as it does `webhook_secret`. Raises ConnectError, and
+    LabelStudioError where a call fails that has nothing to do with the server.
     """
     client.project(project_id)
     if refusal := guard_refusal(client, project_id, backend_url):
         raise ConnectError(f"{refusal.reason}; {refusal.remedy}.")
-    connector = _Connector(client, project_id, backend_url.rstrip("/"), model_version, basic_auth)
+    headers = webhook_headers(basic_auth, webhook_secret)
+    connector = _Connector(client, project_id, backend_url.rstrip("/"), model_version, basic_auth, headers)
     backend_id = connector.connect()
     return Connection(backend_id, tuple(connector.changes), tuple(connector.notes))
 
@@ -67,12 +74,14 @@ class _Connector:
         url: str,
         version: str,
         basic_auth: BasicAuth | None,
+        headers: Mapping[str, str],
     ) -> None:
         self._client = client
         self._project_id = project_id
         self._url = url
         self._version = version
         self._basic_auth = basic_auth
+        self._headers = headers
         self.changes: list[str] = []
         self.notes: list[str] = []
 
@@ -85,9 +94,7 @@ class _Connector:
         self._update(kept, recorded_versions(before))
         self._remove(superfluous)
         abandoned = [backend.url for backend in elsewhere]
-        self.changes += keep_one_webhook(
-            self._client, self._project_id, self._url, abandoned, self._basic_auth
-        )
+        self.changes += keep_one_webhook(self._client, self._project_id, self._url, abandoned, self._headers)
         self._show_predictions()
         self._confirm(kept.id)
         return kept.id
@@ -111,12 +118,8 @@ class _Connector:
 
     def _update(self, backend: AttachedBackend, versions: list[str]) -> None:
         """Also where nothing seems to differ: a password cannot be read back."""
-        earlier = [version for version in versions if version != self._version]
-        fields = {"url": self._url, "title": self._version, "description": record(earlier)}
-        if self._basic_auth is None:
-            fields |= NO_BASIC_AUTH
         try:
-            self._client.update_ml_backend(dict(backend.row), basic_auth=self._basic_auth, **fields)
+            write_backend(self._client, backend, self._url, self._version, versions, self._basic_auth)
         except LabelStudioError as error:
             raise self._not_accepted(error) from error
         if not same_url(backend.url, self._url):

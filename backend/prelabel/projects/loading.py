@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from fbnetv3.detector import Detector
+from fbnetv3.detector import Detector, version_of
+from fbnetv3.weights import Checkpoint
 from fbnetv3.weights.folders import find_weights
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
 from prelabel.projects.predictor import InstanceDetector, Predictor, PredictorOptions
+from prelabel.projects.versions import load_version, serving_version, version_checkpoint
 from prelabel.settings import Settings
+from prelabel.store.database import Database
 
 AUTO_WEIGHTS = "auto"
 
@@ -25,6 +28,30 @@ def load_detector(settings: Settings) -> Detector:
         max_pixels=settings.prelabel_max_image_pixels,
         **settings.network_settings,
     )
+
+
+def project_detector(settings: Settings, database: Database, project_id: int) -> Detector:
+    """The detector of the project's serving version, that of the base weights where it has none.
+
+    Raises WeightsError and ConfigError.
+    """
+    version = serving_version(database, project_id)
+    return load_version(settings, version) if version else load_detector(settings)
+
+
+def project_checkpoint(settings: Settings, database: Database, project_id: int) -> tuple[str, Checkpoint]:
+    """The name and the weights of what serves the project. Raises WeightsError."""
+    version = serving_version(database, project_id)
+    return (version.name, version_checkpoint(settings, version)) if version else base_checkpoint(settings)
+
+
+def base_checkpoint(settings: Settings) -> tuple[str, Checkpoint]:
+    """The version and the weights that serve every project without a version of its own. Raises WeightsError."""
+    from fbnetv3.weights import load_checkpoint  # needs PyTorch, which a server does without
+
+    weights = chosen_weights(settings)
+    checkpoint = load_checkpoint(weights)
+    return version_of(weights, checkpoint.digest), checkpoint
 
 
 def chosen_weights(settings: Settings) -> str:

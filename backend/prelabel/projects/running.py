@@ -64,16 +64,21 @@ def find_server(urls: Iterable[str]) -> RunningServer:
     raise absent
 
 
-def served_version(server: RunningServer, basic_auth: BasicAuth | None = None, patience: float = 0.0) -> str:
-    """The model version that the server lets this user have; its model is waited for up to `patience`
-    seconds.
+def served_version(
+    server: RunningServer,
+    basic_auth: BasicAuth | None = None,
+    patience: float = 0.0,
+    project_id: int | None = None,
+) -> str:
+    """The model version that answers for a project, None: that of the base weights; it is waited for up to
+    `patience` seconds.
 
     Raises ServerNotReady while there is no model, ServerError where the password is wrong.
     """
     deadline = time.monotonic() + patience
     while True:
         try:
-            return _ask_version(server.url, basic_auth)
+            return _ask_version(server.url, basic_auth, project_id)
         except ServerNotReady:
             if time.monotonic() > deadline:
                 raise
@@ -94,9 +99,10 @@ def _ask_health(url: str) -> RunningServer:
     return RunningServer(url, health.get("model_version"))
 
 
-def _ask_version(url: str, basic_auth: BasicAuth | None) -> str:
+def _ask_version(url: str, basic_auth: BasicAuth | None, project_id: int | None) -> str:
+    params = {} if project_id is None else {"project": project_id}
     try:
-        answer = requests.get(f"{url}/versions", auth=basic_auth, timeout=TIMEOUTS)
+        answer = requests.get(f"{url}/versions", params=params, auth=basic_auth, timeout=TIMEOUTS)
     except requests.RequestException:
         raise ServerError(f"The server at {url} stopped answering: look at its log.") from None
     if answer.status_code == requests.codes.unauthorized:

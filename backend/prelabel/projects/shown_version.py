@@ -16,8 +16,8 @@ def serving_note(backends: Iterable[AttachedBackend], version: str) -> str | Non
     for backend in backends:
         if has_own_form(backend.served_version) and backend.served_version != version:
             return (
-                f"The server at {backend.url} serves {backend.served_version}, this command uses {version}: "
-                "give both the same PRELABEL_WEIGHTS, or Label Studio collects predictions of both."
+                f"The server at {backend.url} serves {backend.served_version}, this command uses {version}: give "
+                "both the same PRELABEL_WEIGHTS and PRELABEL_HOME, or Label Studio collects predictions of both."
             )
     return None
 

@@ -45,5 +45,5 @@ def _store_one_by_one(
 
 
 def _is_stored(client: LabelStudioClient, prediction: dict[str, Any]) -> bool:
-    rows = client.json("GET", "/api/predictions/", params={"task": prediction["task"]})
+    rows = client.task_predictions(prediction["task"])
     return any(row["model_version"] == prediction["model_version"] for row in rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,20 +22,38 @@ MAX_COLUMN_LENGTH = 500
 @dataclass(frozen=True)
 class SurveyedTask:
     """A task as the survey saw it. `versions`: of its predictions, each once. `is_labelled`: somebody
-    submitted an annotation (a skipped task is not labelled).
+    submitted an annotation (a skipped task is not labelled). `score`: of its newest scored prediction, None
+    without one and where no scores were asked for.
     """
 
     id: int
     data: dict[str, Any]
     versions: frozenset[str]
     is_labelled: bool
+    score: float | None = None
 
 
-def survey(client: LabelStudioClient, project_id: int) -> Iterator[SurveyedTask]:
-    """Every task of the project in the order of the ids, fetched page by page. Raises LabelStudioError."""
+def survey(
+    client: LabelStudioClient,
+    project_id: int,
+    is_scored: Callable[[str | None], bool] = lambda version: False,
+) -> Iterator[SurveyedTask]:
+    """Every task of the project in the order of the ids, fetched page by page. Raises LabelStudioError.
+
+    `is_scored`: tells the versions whose scores are wanted, which takes one more request for every unlabelled
+    task that has such a prediction: Label Studio's score column knows only the version that the project shows.
+    """
     for row in client.tasks(project_id, PAGE_SIZE, with_results=False, query=NO_HIDDEN_COLUMNS):
-        is_labelled = row["total_annotations"] > 0
-        yield SurveyedTask(row["id"], row["data"], _versions(client, row), is_labelled)
+        versions, is_labelled = _versions(client, row), row["total_annotations"] > 0
+        has_score = not is_labelled and any(map(is_scored, versions))
+        score = _score(client, row["id"], is_scored) if has_score else None
+        yield SurveyedTask(row["id"], row["data"], versions, is_labelled, score)
+
+
+def _score(client: LabelStudioClient, task_id: int, is_scored: Callable[[str | None], bool]) -> float | None:
+    rows = client.task_predictions(task_id)
+    scores = (row["score"] for row in reversed(rows) if is_scored(row["model_version"]))
+    return next((score for score in scores if score is not None), None)
 
 
 def _versions(client: LabelStudioClient, row: dict[str, Any]) -> frozenset[str]:
@@ -44,6 +62,5 @@ def _versions(client: LabelStudioClient, row: dict[str, Any]) -> frozenset[str]:
     if len(column) < MAX_COLUMN_LENGTH:
         versions = [version.strip() for version in column.split(",")]
     else:
-        predictions = client.json("GET", "/api/predictions/", params={"task": row["id"]})
-        versions = [prediction["model_version"] for prediction in predictions]
+        versions = [prediction["model_version"] for prediction in client.task_predictions(row["id"])]
     return frozenset(version for version in versions if version)

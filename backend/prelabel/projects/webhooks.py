@@ -10,6 +10,10 @@ from typing import Any
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.projects.attached import same_url
 from prelabel.projects.running import BasicAuth
+from prelabel.settings import Settings
+
+SECRET_HEADER = "X-Prelabel-Secret"
+"""Carries PRELABEL_WEBHOOK_SECRET."""
 
 EVERY_EVENT = {"is_active": True, "send_for_all_actions": True, "send_payload": True}
 
@@ -47,12 +51,21 @@ def webhook_url(backend_url: str) -> str:
     return backend_url.rstrip("/") + "/webhook"
 
 
-def webhook_headers(basic_auth: BasicAuth | None) -> dict[str, str]:
+def webhook_headers(basic_auth: BasicAuth | None, secret: str | None = None) -> dict[str, str]:
     """What lets a webhook in: Label Studio adds the user and password of the backend to none."""
-    if basic_auth is None:
-        return {}
-    token = base64.b64encode(":".join(basic_auth).encode()).decode()
-    return {"Authorization": f"Basic {token}"}
+    headers = {}
+    if basic_auth is not None:
+        token = base64.b64encode(":".join(basic_auth).encode()).decode()
+        headers["Authorization"] = f"Basic {token}"
+    if secret is not None:
+        headers[SECRET_HEADER] = secret
+    return headers
+
+
+def webhook_secret_of(settings: Settings) -> str | None:
+    """The secret that the server asks webhooks for."""
+    secret = settings.prelabel_webhook_secret
+    return secret.get_secret_value() if secret else None
 
 
 def keep_one_webhook(
@@ -60,33 +73,33 @@ def keep_one_webhook(
     project_id: int,
     backend_url: str,
     abandoned: Iterable[str],
-    basic_auth: BasicAuth | None,
+    headers: Mapping[str, str],
 ) -> list[str]:
     """Make one webhook to this backend, complete and let in, the only one; what was changed, a line each.
 
     `abandoned`: addresses at which the backend was before; Label Studio leaves their webhooks behind.
+    `headers`: what lets a webhook in, from `webhook_headers`.
     Raises LabelStudioError.
     """
     hooks = project_webhooks(client, project_id)
     ours = [hook for hook in hooks if same_url(hook.url, webhook_url(backend_url))]
     left = [webhook_url(url) for url in abandoned]
     left_behind = [hook for hook in hooks if any(same_url(hook.url, url) for url in left)]
-    changes = (
-        _mend(client, ours[0], basic_auth) if ours else _add(client, project_id, backend_url, basic_auth)
-    )
+    changes = _mend(client, ours[0], headers) if ours else _add(client, project_id, backend_url, headers)
     for hook in (*ours[1:], *left_behind):
         client.request("DELETE", f"/api/webhooks/{hook.id}/")
         changes.append(f"removed a webhook too many, {hook.id} to {hook.url}")
     return changes
 
 
-def _mend(client: LabelStudioClient, hook: Webhook, basic_auth: BasicAuth | None) -> list[str]:
+def _mend(client: LabelStudioClient, hook: Webhook, wanted: Mapping[str, str]) -> list[str]:
     """Headers that somebody else put there stay."""
-    others = {name: value for name, value in hook.headers.items() if name.lower() != "authorization"}
-    headers = {**others, **webhook_headers(basic_auth)}
+    ours = {"authorization", SECRET_HEADER.lower()}
+    others = {name: value for name, value in hook.headers.items() if name.lower() not in ours}
+    headers = {**others, **wanted}
     changes = []
     if dict(hook.headers) != headers:
-        changes.append("gave the webhook the server's password, or took an old one from it")
+        changes.append("gave the webhook the server's password and secret, or took old ones from it")
     if not (hook.is_active and hook.is_complete):
         changes.append("made the webhook send every event")
     if changes:
@@ -95,8 +108,8 @@ def _mend(client: LabelStudioClient, hook: Webhook, basic_auth: BasicAuth | None
 
 
 def _add(
-    client: LabelStudioClient, project_id: int, backend_url: str, basic_auth: BasicAuth | None
+    client: LabelStudioClient, project_id: int, backend_url: str, headers: Mapping[str, str]
 ) -> list[str]:
-    fields = {"project": project_id, "url": webhook_url(backend_url), "headers": webhook_headers(basic_auth)}
+    fields = {"project": project_id, "url": webhook_url(backend_url), "headers": dict(headers)}
     client.request("POST", "/api/webhooks/", json=fields)
     return ["added the missing webhook"]

@@ -6,16 +6,16 @@ import logging
 import socket
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
 
 from prelabel.server.metrics import Metrics
 from prelabel.server.model_holder import ModelHolder
-from prelabel.server.wire import PredictRequest, SetupRequest, parse_json
+from prelabel.server.wire import PredictRequest, SetupRequest, project_id_of
 from prelabel.store.database import Database
-from prelabel.store.events import record_event
+from prelabel.store.label_counts import note_project
 
 if TYPE_CHECKING:
     from prelabel.projects.predictor import Predictor
@@ -38,33 +38,31 @@ def ml_backend_routes(model: ModelHolder, database: Database, metrics: Metrics) 
     """The contract's routes for one app."""
     routes = Blueprint("ml_backend", __name__)
     log_label_map = lru_cache(maxsize=LOGGED_CONFIGS)(_log_label_map)
+    know = lru_cache(maxsize=None)(partial(note_project, database))
 
     @routes.post("/setup")
     def setup() -> Response:
         wanted = SetupRequest.parse(request.get_data())
-        predictor = model.predictor(SETUP_PATIENCE)
+        if wanted.project_id is not None:
+            know(wanted.project_id)
+        predictor = model.predictor(SETUP_PATIENCE, wanted.project_id)
         log_label_map(predictor, wanted.project_id, wanted.label_config)
         return jsonify(model_version=predictor.version)
 
     @routes.post("/predict")
     def predict() -> Response:
         wanted = PredictRequest.parse(request.get_data())
-        predictor = model.predictor(SETUP_PATIENCE if wanted.is_interactive else PREDICT_PATIENCE)
+        patience = SETUP_PATIENCE if wanted.is_interactive else PREDICT_PATIENCE
+        predictor = model.predictor(patience, wanted.project_id)
         if wanted.is_interactive:
             return jsonify(results=[predictor.empty_prediction() for _ in wanted.tasks])
         with metrics.predict_seconds.time():
             return jsonify(results=_predict(predictor, wanted, metrics))
 
-    @routes.post("/webhook")
-    def webhook() -> tuple[Response, int]:
-        body, payload = parse_json(request.get_data())
-        if record_event(database, body, payload):
-            return jsonify(status="recorded"), 201
-        return jsonify(status="repeated"), 200
-
     @routes.get("/versions")
     def versions() -> Response:
-        return jsonify(versions=[model.predictor(SETUP_PATIENCE).version])
+        project_id = project_id_of(request.args.get("project"))  # Label Studio does not send it
+        return jsonify(versions=[model.predictor(SETUP_PATIENCE, project_id).version])
 
     return routes
 

@@ -1,4 +1,4 @@
-"""The predictor of this process: loaded in the background, shared by all threads."""
+"""The predictors of this process, shared by all threads: the base weights', and those of projects' versions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prelabel.projects.predictor import Predictor
+    from prelabel.server.project_models import ProjectModels
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +29,12 @@ class ModelNotReady(Exception):
 
 
 class ModelHolder:
-    """Starts `load` in a thread of its own at once. To be made in the process that serves, after its fork."""
+    """Starts `load`, of the base weights, in a thread of its own at once. To be made in the process that serves,
+    after its fork. `projects`: the predictors of projects that the base weights do not answer for.
+    """
 
-    def __init__(self, load: Callable[[], Predictor]) -> None:
+    def __init__(self, load: Callable[[], Predictor], projects: ProjectModels | None = None) -> None:
+        self._projects = projects
         self._started = time.monotonic()
         executor = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._future: Future[Predictor] = executor.submit(load)
@@ -39,18 +43,27 @@ class ModelHolder:
 
     @property
     def state(self) -> ModelState:
-        """Where the model stands now."""
+        """Where the base model stands now."""
         if not self._future.done():
             return ModelState.LOADING
         return ModelState.FAILED if self._future.exception() else ModelState.READY
 
     @property
     def version(self) -> str | None:
-        """The model's version, None while there is no model."""
+        """The base model's version, None while there is no base model."""
         return self._future.result().version if self.state is ModelState.READY else None
 
-    def predictor(self, patience: float) -> Predictor:
-        """The predictor, waited for up to `patience` seconds. Raises ModelNotReady."""
+    def predictor(self, patience: float, project_id: int | None = None) -> Predictor:
+        """The project's predictor, the base one where it has none or is not given; waited for up to `patience`
+        seconds. Raises ModelNotReady.
+        """
+        if self._projects is not None and project_id is not None:
+            own = self._projects.predictor(project_id, patience)
+            if own is not None:
+                return own
+        return self._base_predictor(patience)
+
+    def _base_predictor(self, patience: float) -> Predictor:
         wait([self._future], timeout=patience)
         if not self._future.done():
             raise ModelNotReady("The model is still loading; try again in a few seconds.")

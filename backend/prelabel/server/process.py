@@ -12,11 +12,15 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from prelabel import __version__
+from prelabel.jobs.keeper import WorkerKeeper
+from prelabel.jobs.queue import open_huey
+from prelabel.logs import logging_config
 from prelabel.server.app import create_app
-from prelabel.server.logs import logging_config
 from prelabel.server.model_holder import ModelHolder
+from prelabel.server.project_models import ProjectModels
 from prelabel.settings import Settings
 from prelabel.store.database import Database
+from prelabel.store.versions import serving_names
 
 if TYPE_CHECKING:
     from prelabel.projects.predictor import Predictor
@@ -39,12 +43,25 @@ class Server(BaseApplication):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._keeper = WorkerKeeper(settings) if settings.prelabel_worker else None
         super().__init__()
 
     def load_config(self) -> None:
-        for name, value in gunicorn_options(self._settings).items():
+        options = gunicorn_options(self._settings) | self._worker_hooks()
+        for name, value in options.items():
             if name in self.cfg.settings:  # the control socket came with gunicorn 25.1
                 self.cfg.set(name, value)
+
+    def _worker_hooks(self) -> dict[str, Any]:
+        """Start the worker with the server, and end it with it."""
+        keeper = self._keeper
+        if keeper is None:
+            return {}
+        return {
+            "on_starting": lambda _: keeper.start(),
+            "post_fork": lambda _, __: keeper.let_go(),
+            "on_exit": lambda _: keeper.stop(),
+        }
 
     def load(self) -> Flask:
         """Called in every worker, after the fork."""
@@ -52,16 +69,24 @@ class Server(BaseApplication):
 
 
 def serve(settings: Settings) -> None:
-    """Serve until a signal ends it. Raises ListenError and StoreError before anything is started."""
+    """Serve until a signal ends it. Raises ListenError, StoreError, QueueError before anything is started."""
     dictConfig(logging_config(settings.log_level))
     check_address(settings.host, settings.port)
     Database.open(settings.database_url).close()  # the tables are made once, before workers could race for it
+    open_huey(settings)
     Server(settings).run()
 
 
 def serving_app(settings: Settings) -> Flask:
-    """The application of one worker, its model loading in the background."""
-    return create_app(settings, ModelHolder(partial(_load, settings)), Database.open(settings.database_url))
+    """The application of one worker, its models loading in the background."""
+    database = Database.open(settings.database_url)
+    projects = ProjectModels(
+        partial(serving_names, database),
+        partial(_load_version, settings, database),
+        settings.prelabel_loaded_versions,
+    )
+    projects.follow()
+    return create_app(settings, ModelHolder(partial(_load, settings), projects), database)
 
 
 def _load(settings: Settings) -> Predictor:
@@ -69,6 +94,13 @@ def _load(settings: Settings) -> Predictor:
     from prelabel.projects.loading import build_predictor, load_detector
 
     return build_predictor(settings, load_detector(settings))
+
+
+def _load_version(settings: Settings, database: Database, name: str) -> Predictor:
+    from prelabel.projects.loading import build_predictor
+    from prelabel.projects.versions import load_version, named_version
+
+    return build_predictor(settings, load_version(settings, named_version(database, name)))
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:

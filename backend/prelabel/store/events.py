@@ -10,6 +10,7 @@ from sqlalchemy import CursorResult, Index, String, Text, exists, insert, litera
 from sqlalchemy.orm import Mapped, mapped_column
 
 from prelabel.store.database import Base, Database, UtcDateTime
+from prelabel.store.label_counts import accepted_labels, count_labels
 
 REPEAT_WINDOW = timedelta(seconds=60)
 """Within this time an identical body is the same delivery come twice (two webhooks on one project, a proxy's
@@ -34,7 +35,7 @@ class WebhookEvent(Base):
 
 
 def record_event(database: Database, body: str, payload: Any, now: datetime | None = None) -> bool:
-    """Store a delivery; False when it repeats one that is stored.
+    """Store a delivery and count the labels that it tells of; False when it repeats one that is stored.
 
     `body`: the JSON text as received; `payload`: the same, parsed, of any shape. `now`: when it came.
     """
@@ -49,7 +50,10 @@ def record_event(database: Database, body: str, payload: Any, now: datetime | No
     }
     with database.session() as session:
         result = session.execute(_insert_unless_repeated(row, received_at - REPEAT_WINDOW))
-    return cast("CursorResult[Any]", result).rowcount == 1
+        is_new = cast("CursorResult[Any]", result).rowcount == 1
+        if is_new and (project_id := project_of(payload)):
+            count_labels(session, project_id, accepted_labels(payload))
+    return is_new
 
 
 def action_of(payload: Any) -> str:

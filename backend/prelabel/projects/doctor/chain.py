@@ -9,6 +9,7 @@ from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.projects.doctor import label_studio_checks, prediction_checks, server_checks
 from prelabel.projects.doctor.examination import Examination
 from prelabel.projects.doctor.findings import Finding, Status, Verdict, broken
+from prelabel.store.database import StoreError
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,5 @@ def _look(link: Link, exam: Examination) -> Verdict:
         return link.check(exam)
     except LabelStudioError as error:
         return broken(str(error), "see the log of Label Studio")
+    except StoreError as error:
+        return broken(str(error), "set PRELABEL_HOME and PRELABEL_DATABASE_URL as the server has them")

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from fbnetv3.detector import version_of
-from fbnetv3.weights import Checkpoint, load_checkpoint
+from fbnetv3.weights import Checkpoint
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.labelstudio.label_spec import LabelSpec
-from prelabel.projects.attached import AttachedBackend, attached_backends, recorded_versions, same_url
-from prelabel.projects.loading import chosen_weights, label_studio_client
+from prelabel.projects.attached import AttachedBackend, attached_backends, same_url
+from prelabel.projects.loading import label_studio_client, project_checkpoint
 from prelabel.projects.own_versions import OwnVersions
 from prelabel.projects.running import (
     BasicAuth,
@@ -24,6 +23,7 @@ from prelabel.projects.running import (
 )
 from prelabel.projects.webhooks import Webhook, project_webhooks
 from prelabel.settings import Settings
+from prelabel.store.database import Database
 
 
 class Examination:
@@ -49,9 +49,21 @@ class Examination:
         return self.client.project(self.project_id)
 
     @cached_property
+    def database(self) -> Database:
+        """Raises StoreError."""
+        return Database.open(self.settings.database_url)
+
+    @cached_property
+    def local_weights(self) -> tuple[str, Checkpoint]:
+        """The version and the weights that answer for the project, as the store and the settings here say: its
+        serving version, else the weights of the settings. Raises WeightsError, StoreError.
+        """
+        return project_checkpoint(self.settings, self.database, self.project_id)
+
+    @property
     def checkpoint(self) -> Checkpoint:
-        """The weights that the settings name. Raises WeightsError."""
-        return load_checkpoint(chosen_weights(self.settings))
+        """The weights that answer for the project. Raises WeightsError, StoreError."""
+        return self.local_weights[1]
 
     @cached_property
     def config(self) -> LabelSpec:
@@ -65,8 +77,8 @@ class Examination:
 
     @property
     def local_version(self) -> str:
-        """The version that these weights have, as the detector would name it. Raises WeightsError."""
-        return version_of(chosen_weights(self.settings), self.checkpoint.digest)
+        """The version that these weights have, as the detector would name it. Raises WeightsError, StoreError."""
+        return self.local_weights[0]
 
     @property
     def basic_auth(self) -> BasicAuth | None:
@@ -86,7 +98,7 @@ class Examination:
     @cached_property
     def served_version(self) -> str:
         """Raises ServerError."""
-        return served_version(self.server, self.basic_auth)
+        return served_version(self.server, self.basic_auth, project_id=self.project_id)
 
     @property
     def current_version(self) -> str | None:
@@ -112,9 +124,9 @@ class Examination:
 
     @cached_property
     def own_versions(self) -> OwnVersions:
-        """The model versions that are prelabel's. Raises LabelStudioError."""
+        """The model versions that are prelabel's. Raises LabelStudioError, StoreError."""
         in_use = [self.current_version] if self.current_version else []
-        return OwnVersions.known_here(*in_use, declared=recorded_versions(self.backends))
+        return OwnVersions.of_project(self.settings, self.database, self.project_id, self.backends, *in_use)
 
     @cached_property
     def backend_url(self) -> str:

@@ -8,7 +8,6 @@ from fbnetv3.weights import WeightsError
 from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
 from prelabel.projects.doctor.examination import Examination
 from prelabel.projects.doctor.findings import Verdict, broken, ok, warning
-from prelabel.projects.loading import chosen_weights
 from prelabel.settings import unknown_variables
 
 TIMEOUT_S = 10.0
@@ -70,13 +69,13 @@ def project(exam: Examination) -> Verdict:
 
 
 def weights(exam: Examination) -> Verdict:
-    """Can the weights of the settings be read here?"""
+    """Can the weights that answer for the project be read here?"""
     try:
-        checkpoint = exam.checkpoint
+        version, checkpoint = exam.local_weights
     except WeightsError as error:
         return broken(str(error), "see `prelabel weights list`, and set PRELABEL_WEIGHTS")
     masks = "boxes and masks" if checkpoint.has_masks else "boxes only"
-    return ok(f"{chosen_weights(exam.settings)}: {len(checkpoint.labels)} labels, {masks}")
+    return ok(f"{version}: {len(checkpoint.labels)} labels, {masks}")
 
 
 def labelling_config(exam: Examination) -> Verdict:

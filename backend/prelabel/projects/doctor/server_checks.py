@@ -7,7 +7,7 @@ from prelabel.projects.doctor.examination import Examination
 from prelabel.projects.doctor.findings import Verdict, broken, ok, warning
 from prelabel.projects.guard import guard_refusal
 from prelabel.projects.running import ServerAbsent, ServerError, ServerNotReady
-from prelabel.projects.webhooks import Webhook, webhook_headers, webhook_url
+from prelabel.projects.webhooks import Webhook, webhook_headers, webhook_secret_of, webhook_url
 
 
 def server(exam: Examination) -> Verdict:
@@ -33,13 +33,14 @@ def served_model(exam: Examination) -> Verdict:
 
 
 def same_weights(exam: Examination) -> Verdict:
-    """Does the server serve the weights of the settings here, which `prelabel annotate` uses?"""
+    """Does the server serve what the store and the settings here say, which `prelabel annotate` uses?"""
     if exam.served_version != exam.local_version:
         return warning(
-            f"the server serves {exam.served_version}, PRELABEL_WEIGHTS here is {exam.local_version}",
-            "give both the same PRELABEL_WEIGHTS: labels and masks above are those of the weights here",
+            f"the server serves {exam.served_version}, here it would be {exam.local_version}",
+            "give both the same PRELABEL_WEIGHTS, PRELABEL_HOME and PRELABEL_DATABASE_URL: labels and masks above "
+            "are those of the weights here",
         )
-    return ok("the server serves the weights of the settings here")
+    return ok("the server serves the weights that are used here")
 
 
 def request_guard(exam: Examination) -> Verdict:
@@ -81,12 +82,13 @@ def webhook(exam: Examination) -> Verdict:
     ours = [hook for hook in exam.webhooks if same_url(hook.url, webhook_url(exam.backend_url))]
     if not ours:
         return broken("there is no webhook: prelabel does not hear of new labels", exam.connect_command)
-    hook, wanted = ours[0], webhook_headers(exam.basic_auth)
+    hook, wanted = ours[0], webhook_headers(exam.basic_auth, webhook_secret_of(exam.settings))
     if not hook.is_active:
         return broken(f"webhook {hook.id} is switched off", exam.connect_command)
     if any(hook.headers.get(name) != value for name, value in wanted.items()):
         return broken(
-            f"webhook {hook.id} lacks the server's password: every event is refused", exam.connect_command
+            f"webhook {hook.id} lacks the server's password or secret: every event is refused",
+            exam.connect_command,
         )
     if not hook.is_complete:
         return warning(f"webhook {hook.id} does not send every event in full", exam.connect_command)

@@ -1,4 +1,4 @@
-"""Logging of the server: plain lines on stderr, no request headers, no bodies and so no tokens."""
+"""Logging of whatever runs by itself: plain lines on stderr, no request headers, no bodies and so no tokens."""
 
 from __future__ import annotations
 

@@ -1,0 +1,180 @@
+"""`prelabel runs`: how trainings stand, and the end of one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from prelabel.cli.errors import fail
+from prelabel.settings import Settings, SettingsError, load_settings
+from prelabel.store.database import Database, StoreError
+
+if TYPE_CHECKING:
+    from prelabel.store.runs import Run
+
+console = Console(markup=False, highlight=False, soft_wrap=True)
+
+FOLLOW_SECONDS = 0.5
+CHUNK = 1 << 16
+
+app = typer.Typer(help="Trainings: what is queued, what runs, what ended and why.", no_args_is_help=True)
+
+RunId = Annotated[int, typer.Argument(metavar="ID", min=1, help="The number that `runs list` shows.")]
+
+
+@app.command("list")
+def list_(
+    project: Annotated[int | None, typer.Option(min=1, help="Only the runs of this project.")] = None,
+) -> None:
+    """List the newest runs first."""
+    from prelabel.store.runs import list_runs
+
+    with _store() as (_, database):
+        runs = list_runs(database, project)
+    if not runs:
+        console.print("There are no runs yet: docs/runs.md says what starts one.")
+        return
+    table = Table("run", "project", "state", "requested by", "requested", "version", "reason", box=None)
+    for run in runs:
+        standing = _standing(run)
+        reason = run.reason or ""
+        table.add_row(
+            str(run.id),
+            str(run.project_id),
+            standing,
+            run.requested_by,
+            _local(run.requested_at),
+            run.version or "",
+            reason,
+        )
+    console.print(table)
+
+
+@app.command()
+def show(run_id: RunId) -> None:
+    """Show one run."""
+    from prelabel.jobs.folders import LOG, run_folder
+
+    with _store() as (settings, database):
+        run = _run(database, run_id)
+    facts = {
+        "project": str(run.project_id),
+        "state": _standing(run),
+        "reason": run.reason,
+        "requested": f"{_local(run.requested_at)} by {run.requested_by}",
+        "started": _local(run.started_at),
+        "finished": _local(run.finished_at),
+        "labelled tasks": run.accepted and str(run.accepted),
+        "snapshot": run.snapshot_digest,
+        "version": run.version,
+        "log": str(run_folder(settings, run) / LOG),
+    }
+    for name, value in facts.items():
+        if value:
+            console.print(f"{name:<15}{value}")
+
+
+@app.command()
+def cancel(run_id: RunId) -> None:
+    """End a run that is queued or running; what it has learned is lost."""
+    from prelabel.jobs.supervision import cancel_run
+    from prelabel.store.runs import RunError, RunState
+
+    with _store() as (settings, database):
+        try:
+            run = cancel_run(settings, database, run_id)
+        except RunError as error:
+            fail(str(error))
+    ended = run.state == RunState.CANCELLED
+    console.print(f"Run {run_id} is cancelled." if ended else f"Run {run_id} is being ended by its worker.")
+
+
+@app.command()
+def log(
+    run_id: RunId,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run has ended.")] = False,
+) -> None:
+    """Print the log of a run."""
+    from prelabel.jobs.folders import LOG, run_folder
+
+    with _store() as (settings, database):
+        run = _run(database, run_id)
+        file = run_folder(settings, run) / LOG
+        if not follow and not file.exists():
+            fail(f"Run {run_id} is {run.state} and has no log on this machine, {file}.")
+        try:
+            for text in _followed(database, run_id, file) if follow else _pieces(file, 0):
+                console.print(text.decode(errors="replace"), end="")
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+
+
+def _followed(database: Database, run_id: int, file: Path) -> Iterator[bytes]:
+    """What the log has and gets, until the run has ended."""
+    from prelabel.store.runs import ENDS
+
+    seen = 0
+    while True:
+        ended = _run(database, run_id).state in ENDS  # asked before reading: its last words are read after
+        for piece in _pieces(file, seen):
+            seen += len(piece)
+            yield piece
+        if ended:
+            return
+        time.sleep(FOLLOW_SECONDS)
+
+
+def _pieces(file: Path, offset: int) -> Iterator[bytes]:
+    """The file from this byte on, in whole lines."""
+    if not file.exists():
+        return
+    with file.open("rb") as stream:
+        stream.seek(offset)
+        while lines := stream.readlines(CHUNK):
+            yield b"".join(lines)
+
+
+def _run(database: Database, run_id: int) -> Run:
+    from prelabel.store.runs import RunError, get_run
+
+    try:
+        return get_run(database, run_id)
+    except RunError as error:
+        _fail(error)
+
+
+def _standing(run: Run) -> str:
+    if run.state != "running":
+        return run.state
+    steps = f" {run.step}/{run.steps}" if run.steps else ""
+    left = f", {run.eta} left" if run.eta else ""
+    return f"running: {run.stage}{steps}{left}"
+
+
+def _local(moment: datetime | None) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}" if moment else ""
+
+
+@contextmanager
+def _store() -> Iterator[tuple[Settings, Database]]:
+    try:
+        settings = load_settings()
+        database = Database.open(settings.database_url)
+    except (SettingsError, StoreError) as error:
+        _fail(error)
+    try:
+        yield settings, database
+    finally:
+        database.close()
+
+
+def _fail(error: Exception) -> NoReturn:
+    fail(str(error))

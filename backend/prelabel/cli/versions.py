@@ -1,0 +1,188 @@
+"""`prelabel versions`: list and show the versions of projects, go back to one, export one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from prelabel.cli.errors import fail
+from prelabel.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from prelabel.projects.versions import Version
+    from prelabel.store.database import Database
+
+app = typer.Typer(help="List, show, roll back and export the versions of projects.", no_args_is_help=True)
+# Labels and reasons may hold brackets, which are no markup.
+console = Console(markup=False, highlight=False)
+
+FIGURES = {
+    "images": "images",
+    "box AP50": "box_AP50",
+    "mask AP50": "mask_AP50",
+    "no edit": "no_edit_share",
+    "false": "false_positives_per_image",
+}
+"""Heading -> name in a version's judgement: what the gate looks at, measured on the hold-out. They fit into 80
+columns."""
+
+BASE = "base"
+SUFFIXES = (".pth", ".safetensors")
+
+ProjectId = Annotated[
+    int, typer.Option("--project", min=1, help="The number in the address of the project's page.")
+]
+Name = Annotated[str, typer.Argument(help="Such as p3-v7.")]
+
+
+@app.command("list")
+def list_versions(project: ProjectId) -> None:
+    """List a project's versions with their figures on the hold-out, newest first."""
+    from prelabel.projects.versions import project_versions
+
+    with _store() as (_, database):
+        versions = project_versions(database, project)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for heading in ("version", "state", "made (UTC)", *FIGURES):
+        table.add_column(heading, no_wrap=True, justify="right" if heading in FIGURES else "left")
+    for version in reversed(versions):
+        made = f"{version.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(version.name, version.state, made, *_figures(version).values())
+    if versions:
+        console.print(table)
+    if not any(version.state == "serving" for version in versions):
+        console.print(f"Project {project} is served by the base weights.")
+
+
+@app.command()
+def show(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Such as p3-v7.")]) -> None:
+    """Show all that is known of a version; of several, side by side."""
+    from prelabel.projects.versions import named_version
+
+    with _store() as (_, database):
+        shown = [_description(named_version(database, name)) for name in names]
+    table = Table.grid(padding=(0, 3))
+    table.add_column(no_wrap=True)
+    for _ in shown:
+        table.add_column(overflow="fold")
+    for row in dict.fromkeys(row for description in shown for row in description):
+        table.add_row(row, *(description.get(row, "") for description in shown))
+    console.print(table)
+
+
+@app.command()
+def rollback(
+    project: ProjectId,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="The version to go back to, or `base` for the base weights; the one before when not given."
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Is kept with the promotion.")] = "rolled back by hand",
+) -> None:
+    """Make an earlier version serve a project again; servers and Label Studio follow."""
+    from prelabel.labelstudio.errors import LabelStudioError
+    from prelabel.projects.loading import label_studio_client
+    from prelabel.projects.promotion import previous_version, roll_back
+    from prelabel.projects.versions import named_version
+
+    with _store() as (settings, database):
+        if name is None:
+            version = previous_version(database, project)
+        else:
+            version = None if name == BASE else named_version(database, name)
+        try:
+            client = label_studio_client(settings)
+        except LabelStudioError as error:
+            client = None
+            console.print(f"warning: Label Studio is not told: {error}", style="yellow", soft_wrap=True)
+        changes = roll_back(settings, database, client, project, version, reason)
+    console.print("\n".join(changes or ["nothing had to be changed"]), soft_wrap=True)
+    if changes:
+        console.print(
+            "A running prelabel refreshes the predictions of unlabelled tasks; so does "
+            f"`prelabel annotate --project {project}`.",
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def export(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="A folder, or a file that ends in .pth or .safetensors.")],
+) -> None:
+    """Write a version's weights as a d2go checkpoint (.pth) and as prelabel's own file (.safetensors)."""
+    from fbnetv3.weights import write_checkpoint
+    from fbnetv3.weights.d2go import write_d2go
+    from prelabel.projects.versions import named_version, version_checkpoint
+
+    files = [out] if out.suffix in SUFFIXES else [out / f"{name}{suffix}" for suffix in SUFFIXES]
+    with _store() as (settings, database):
+        version = named_version(database, name)
+        checkpoint = version_checkpoint(settings, version)
+        for file in files:
+            if file.suffix == ".pth":
+                write_d2go(checkpoint, file, _steps(version))
+            else:
+                write_checkpoint(checkpoint, file)
+    for file in files:
+        console.print(f"wrote {file}", soft_wrap=True)
+    console.print(
+        f"model {checkpoint.model}, labels in order: {', '.join(checkpoint.labels)}", soft_wrap=True
+    )
+
+
+@contextmanager
+def _store() -> Iterator[tuple[Settings, Database]]:
+    """Settings and store; what goes wrong with them or with a version ends the command in one sentence."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        fail(str(error))
+    from fbnetv3.config import ConfigError
+    from fbnetv3.weights import WeightsError
+    from prelabel.projects.versions import VersionError
+    from prelabel.store.database import Database, StoreError
+
+    try:
+        yield settings, Database.open(settings.database_url)
+    except (ConfigError, StoreError, VersionError, WeightsError) as error:
+        fail(str(error))
+
+
+def _figures(version: Version) -> dict[str, str]:
+    return {heading: _number(version.judgement.get(key)) for heading, key in FIGURES.items()}
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _steps(version: Version) -> int:
+    steps = version.plan.get("steps")
+    return steps if isinstance(steps, int) else 0
+
+
+def _description(version: Version) -> dict[str, str]:
+    """What `show` says, a line each."""
+    facts = {
+        "version": version.name,
+        "state": version.state,
+        "made": f"{version.created_at:%Y-%m-%d %H:%M} UTC",
+        "run": "-" if version.run_id is None else str(version.run_id),
+        "weights": version.digest if version.sha256 else f"{version.digest}, not kept",
+        "snapshot": version.snapshot_digest,
+        "labels": ", ".join(version.labels),
+        "reason": version.reason,
+    }
+    plan = {f"plan: {key}": str(value) for key, value in version.plan.items()}
+    return facts | _figures(version) | plan

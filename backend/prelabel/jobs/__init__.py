@@ -1,0 +1,1 @@
+"""Training in the background: what starts a run, the queue, the worker, and the process that trains."""

@@ -1,0 +1,59 @@
+"""A child process that ends with its parent, however that one ends: it reads a pipe that its parent holds open."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from typing import IO
+
+STOP_SECONDS = 5.0
+"""Between asking a process to end and ending it: what it loses then, it takes up again from disk."""
+
+
+def start_child(
+    command: Sequence[str], environment: Mapping[str, str], output: IO[bytes] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process that calls `end_with_parent`, in a group of its own: Ctrl-C reaches only its parent.
+
+    The group, not a session: a session of its own would take part in automatic process grouping, under which
+    Linux ignores the niceness. `output`: takes what it prints; None: where its parent's goes.
+    """
+    return subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+        process_group=0,
+    )
+
+
+def end_with_parent() -> None:
+    """End this process, without a further word, as soon as its parent is gone."""
+    threading.Thread(target=_watch, args=(sys.stdin.fileno(),), name="lifeline", daemon=True).start()
+
+
+def _watch(pipe: int) -> None:
+    while os.read(pipe, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stop_child(process: subprocess.Popen[bytes]) -> None:
+    """Ask the child to end, then end it and what is left of its group."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    kill_group(process)
+    process.wait()
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End the child and the processes that it started, those that outlived it too."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

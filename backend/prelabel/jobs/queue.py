@@ -1,0 +1,93 @@
+"""The queue between those who request a training and the worker: huey, on SQLite or Redis.
+
+The runs themselves are rows of the store. A message only wakes the worker, which then looks what there is to do:
+a lost one costs a minute, since the worker also looks by itself, and one too many costs nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from huey import Huey, RedisHuey, SqliteHuey
+from huey.exceptions import ConfigurationError, HueyException
+
+from prelabel.settings import Settings
+from prelabel.store.database import Database
+from prelabel.store.runs import Run, RunState, request_run
+
+logger = logging.getLogger(__name__)
+
+NAME = "prelabel"
+
+CONNECT_SECONDS = 2.0
+"""Redis is near or it is not there."""
+
+
+class QueueError(RuntimeError):
+    """The queue cannot be used; the message is one sentence without the password in the URL."""
+
+
+class TrainingQueue:
+    """`work`: what the worker does when woken; those who only wake it need none."""
+
+    def __init__(self, settings: Settings, work: Callable[[], None] | None = None) -> None:
+        def train() -> None:
+            if work:
+                work()
+
+        self.huey = open_huey(settings)
+        self._train = self.huey.task(name="train")(train)
+        self._url = settings.prelabel_queue_url
+
+    def wake(self) -> None:
+        """Have the worker look for runs at once. A queue that cannot be reached is logged, no more."""
+        try:
+            self._train()
+        except (HueyException, OSError, sqlite3.Error, *_redis_errors(self._url)) as error:
+            kind = type(error).__name__
+            logger.warning("the worker could not be woken (%s); it looks for runs every minute", kind)
+
+
+def open_huey(settings: Settings) -> Huey:
+    """huey on what the settings name. Raises QueueError."""
+    if url := settings.prelabel_queue_url:
+        return _open_redis(url.get_secret_value())
+    file = settings.prelabel_home / "queue.sqlite3"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return SqliteHuey(NAME, filename=str(file), results=False)
+    except (OSError, sqlite3.Error) as error:
+        raise QueueError(f"the queue {file} cannot be opened: {error}") from error
+
+
+def request_training(database: Database, queue: TrainingQueue, project_id: int, reason: str) -> Run:
+    """Request a run of this project, or find the one that waits already, and wake the worker."""
+    run = request_run(database, project_id, reason)
+    if run.state == RunState.QUEUED:
+        queue.wake()
+    return run
+
+
+def _open_redis(url: str) -> Huey:
+    try:
+        from redis import ConnectionPool
+
+        pool = ConnectionPool.from_url(url, socket_connect_timeout=CONNECT_SECONDS)
+        return RedisHuey(NAME, connection_pool=pool, results=False)
+    except (ImportError, ConfigurationError):
+        raise QueueError(
+            "PRELABEL_QUEUE_URL names Redis, whose client is not installed: pip install redis"
+        ) from None
+    except ValueError as error:
+        raise QueueError(f"PRELABEL_QUEUE_URL cannot be used: {error}") from None
+
+
+def _redis_errors(url: Any) -> tuple[type[Exception], ...]:
+    if not url:
+        return ()
+    from redis.exceptions import RedisError
+
+    return (RedisError,)

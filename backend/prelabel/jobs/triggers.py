@@ -1,0 +1,79 @@
+"""The rules by which a training is requested: pure functions from what is known to a reason, or to None."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from prelabel.settings import Settings
+from prelabel.store.events import action_of, project_of
+from prelabel.store.label_counts import accepted_labels
+from prelabel.store.runs import Run
+
+START_TRAINING = "START_TRAINING"
+"""Label Studio's event for the button, and for every N-th label where a project has
+`min_annotations_to_start_training`."""
+
+
+@dataclass(frozen=True)
+class TriggerRules:
+    """`every`: new labels that start a training, 0 for never. `minimum`: labelled tasks without which none starts.
+
+    `interval`: after which a project is trained anyway; None for never.
+    """
+
+    every: int
+    minimum: int
+    interval: timedelta | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> TriggerRules:
+        """The rules that the settings state."""
+        hours = settings.prelabel_train_interval
+        return cls(
+            settings.prelabel_train_every,
+            settings.prelabel_train_min_labels,
+            timedelta(hours=hours) if hours else None,
+        )
+
+
+def event_reason(rules: TriggerRules, payload: Any, counted: int) -> str | None:
+    """Why an event starts a training. `counted`: labels since the last snapshot, those of this event too."""
+    if action_of(payload) == START_TRAINING:
+        return "Start Training"
+    if project_of(payload) is None or not accepted_labels(payload) or not 0 < rules.every <= counted:
+        return None
+    labelled = labelled_tasks_of(payload["project"])
+    return None if labelled is not None and labelled < rules.minimum else f"{counted} new labels"
+
+
+def timer_reason(rules: TriggerRules, labelled: int, last_read: Run | None, now: datetime) -> str | None:
+    """Why the timer starts a training. `labelled`: tasks with labels, as Label Studio counts them now;
+    `last_read`: the last run that read the labels."""
+    if labelled < rules.minimum:
+        return None
+    new = labelled - (last_read.accepted or 0 if last_read else 0)
+    if 0 < rules.every <= new:
+        return f"{new} new labels, found by asking"
+    if rules.interval and (last_read is None or now - last_read.requested_at >= rules.interval):
+        return "timer"
+    return None
+
+
+def too_few(rules: TriggerRules, labelled: int) -> str | None:
+    """Why so few labelled tasks cannot be trained on, in one sentence; None for enough."""
+    if labelled >= rules.minimum:
+        return None
+    have = "1 task has" if labelled == 1 else f"{labelled} tasks have"
+    return f"{have} accepted labels, and training starts at {rules.minimum} (PRELABEL_TRAIN_MIN_LABELS)"
+
+
+def labelled_tasks_of(project: Any) -> int | None:
+    """Tasks with accepted labels, from a project as Label Studio describes it; None where it does not say.
+
+    It leaves ground truth out of its count of tasks. A task with such an annotation beside another counts twice.
+    """
+    fields = project if isinstance(project, dict) else {}
+    numbers = [fields.get(name) for name in ("num_tasks_with_annotations", "ground_truth_number")]
+    return numbers[0] + (numbers[1] or 0) if isinstance(numbers[0], int) else None

@@ -1,0 +1,225 @@
+"""Snapshots of a project: its accepted labels and their images, kept beside each other for a training.
+
+FOLDER/images/<sha256 of the file>      every image once, however many snapshots and tasks use it
+FOLDER/snapshots/<digest>.json          see `fbnetv3.learning.snapshot`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fbnetv3.images import ImageError, read_image
+from fbnetv3.learning.coco import encode_mask
+from fbnetv3.learning.snapshot import (
+    HOLDOUT,
+    TRAIN,
+    Snapshot,
+    SnapshotError,
+    content_digest,
+    is_held_out,
+    write_snapshot,
+    write_whole,
+)
+from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.labelstudio.errors import FetchError
+from prelabel.labelstudio.images import ImageFetcher
+from prelabel.labelstudio.label_spec import image_value
+from prelabel.labelstudio.object_controls import ObjectControls
+from prelabel.labelstudio.region_instances import LabelledObject, count_ignored, to_objects
+from prelabel.projects.accepted import AcceptedTask, accepted_tasks
+
+logger = logging.getLogger(__name__)
+
+FETCH_THREADS = 4
+"""Enough to hide the latency of a storage service, few enough for a small Label Studio and for memory."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ProjectSnapshot:
+    """A snapshot, and how it came about.
+
+    `left_out`: a sentence for each image and region that is not in it. `tasks`: accepted tasks, `annotations`: the
+    annotations submitted for them, both as Label Studio has them, broken images included.
+    """
+
+    snapshot: Snapshot
+    left_out: list[str]
+    tasks: int
+    annotations: int
+
+
+@dataclass(frozen=True)
+class _TaskImage:
+    """One image of an accepted task."""
+
+    task: AcceptedTask
+    key: str
+
+    @property
+    def name(self) -> str:
+        return f"task {self.task.task_id}, {self.key}"
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """An image in the folder: its name there, and (height, width) in pixels when upright."""
+
+    sha256: str
+    size: tuple[int, int]
+
+
+@dataclass
+class _Contents:
+    """What goes into a snapshot, as it is collected."""
+
+    labels: tuple[str, ...]
+    images: list[Json] = field(default_factory=list)
+    annotations: list[Json] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def add(self, image: _TaskImage, stored: _Stored, objects: Sequence[LabelledObject]) -> None:
+        number = len(self.images) + 1
+        height, width = stored.size
+        self.images.append(
+            {
+                "id": number,
+                "file_name": stored.sha256,
+                "sha256": stored.sha256,
+                "height": height,
+                "width": width,
+                "split": HOLDOUT if is_held_out(image.task.task_id) else TRAIN,
+                "task": image.task.task_id,
+                "image_key": image.key,
+            }
+        )
+        for one in objects:
+            record = {"id": len(self.annotations) + 1, "image_id": number, "iscrowd": 0}
+            record["category_id"] = self.labels.index(one.label) + 1
+            self.annotations.append(record | _geometry(one, stored.size))
+
+    def drop_images_that_are_held_out(self) -> None:
+        """Leave out of training what the hold-out has too, under another task: it must not be trained on."""
+        held_out = {image["sha256"] for image in self.images if image["split"] == HOLDOUT}
+        twice = [i for i in self.images if i["split"] == TRAIN and i["sha256"] in held_out]
+        gone = {image["id"] for image in twice}
+        self.images = [image for image in self.images if image["id"] not in gone]
+        self.annotations = [one for one in self.annotations if one["image_id"] not in gone]
+        self.left_out += [
+            f"task {image['task']}, {image['image_key']}: another task has the same image and is held out"
+            for image in twice
+        ]
+
+    def data(self) -> Json:
+        categories = [{"id": number, "name": name} for number, name in enumerate(self.labels, start=1)]
+        return {"images": self.images, "annotations": self.annotations, "categories": categories}
+
+
+def build_snapshot(
+    client: LabelStudioClient,
+    fetcher: ImageFetcher,
+    project_id: int,
+    folder: Path,
+    max_pixels: int,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> ProjectSnapshot:
+    """The accepted labels of a project now. The same labels and images give the same digest and file.
+
+    What cannot be used is left out with a reason: images that cannot be had or have more than `max_pixels` pixels,
+    regions that are no objects. `on_progress` hears how many images are done, and of how many. Raises SnapshotError
+    where nothing is left to train on or the disk refuses, LabelStudioError and LabelConfigError.
+    """
+    controls = ObjectControls.from_config(client.project(project_id)["label_config"])
+    if not controls.labels:
+        raise SnapshotError(f"project {project_id} has no labels for boxes, polygons or brushes on an image")
+    tasks = accepted_tasks(client, project_id)
+    if not tasks:
+        raise SnapshotError(f"project {project_id} has no accepted labels")
+    contents = _collect(tasks, controls, fetcher, folder / "images", max_pixels, on_progress)
+    contents.drop_images_that_are_held_out()
+    _check_enough(contents, project_id)
+    data = contents.data()
+    digest = content_digest(data, folder / "images")
+    snapshot = write_snapshot(data, folder / "images", folder / "snapshots" / f"{digest}.json")
+    for reason in contents.left_out:
+        logger.warning("project %s: left out of the training data: %s", project_id, reason)
+    return ProjectSnapshot(snapshot, contents.left_out, len(tasks), sum(task.annotations for task in tasks))
+
+
+def _collect(
+    tasks: Sequence[AcceptedTask],
+    controls: ObjectControls,
+    fetcher: ImageFetcher,
+    images: Path,
+    max_pixels: int,
+    on_progress: Callable[[int, int], None],
+) -> _Contents:
+    contents = _Contents(controls.labels)
+    requests = [_TaskImage(task, key) for task in tasks for key in controls.image_keys]
+    store = partial(_store, fetcher=fetcher, folder=images, max_pixels=max_pixels)
+    with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="snapshot") as pool:
+        for done, (request, stored) in enumerate(zip(requests, pool.map(store, requests), strict=True), 1):
+            if isinstance(stored, str):
+                contents.left_out.append(f"{request.name}: {stored}")
+            else:
+                found = to_objects(request.task.result, controls, request.key, stored.size)
+                if found.objects or not found.left_out:  # else it would be taught as an image of nothing
+                    contents.add(request, stored, found.objects)
+                contents.left_out += [f"{request.name}: {reason}" for reason in found.left_out]
+            on_progress(done, len(requests))
+    contents.left_out += _ignored(tasks, controls)
+    return contents
+
+
+def _store(image: _TaskImage, fetcher: ImageFetcher, folder: Path, max_pixels: int) -> _Stored | str:
+    """Put an image into the folder; or why that cannot be done. Raises SnapshotError where the disk refuses."""
+    try:
+        content = fetcher.fetch(image_value(image.task.data, image.key), image.task.task_id)
+        height, width = read_image(content, max_pixels=max_pixels).shape[:2]
+    except (FetchError, ImageError) as error:
+        return str(error)
+    except MemoryError:
+        return "the image does not fit into memory"
+    sha256 = hashlib.sha256(content).hexdigest()
+    file = folder / sha256
+    try:
+        if not file.is_file() or file.stat().st_size != len(content):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(content, file)
+    except OSError as error:
+        raise SnapshotError(f"cannot write {file}: {error.strerror or error}") from None
+    return _Stored(sha256, (height, width))
+
+
+def _geometry(one: LabelledObject, size: tuple[int, int]) -> Json:
+    x0, y0, x1, y1 = one.box
+    geometry: Json = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0)}
+    if one.mask is not None:
+        geometry |= {"segmentation": encode_mask(one.mask, size), "area": one.mask.area}
+    return geometry
+
+
+def _ignored(tasks: Sequence[AcceptedTask], controls: ObjectControls) -> Iterator[str]:
+    count = sum(count_ignored(task.result, controls) for task in tasks)
+    if count:
+        yield f"{count} regions of controls that draw no boxes, polygons or brush masks on an image"
+
+
+def _check_enough(contents: _Contents, project_id: int) -> None:
+    splits = {image["split"] for image in contents.images}
+    if not splits:
+        raise SnapshotError(
+            f"none of the labelled images of project {project_id} can be used: {contents.left_out[0]}"
+        )
+    if TRAIN not in splits:
+        raise SnapshotError(
+            f"all {len(contents.images)} labelled images of project {project_id} are held out for judging: label more"
+        )

@@ -1,0 +1,285 @@
+"""The model versions of projects, and their promotions. A version's row is never changed or removed.
+
+Which version serves a project is what its newest promotion says, so there are never two. A promotion without a
+version gives the project back to the base weights.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, Select, String, Text, UniqueConstraint, func, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from prelabel.store.database import Base, Database, UtcDateTime
+
+NAME = re.compile(r"p(?P<project>[1-9]\d{0,9})-v(?P<number>[1-9]\d{0,8})", re.ASCII)
+"""The name of a version: `p`, the project's id, `-v`, the version's number."""
+
+
+class VersionState(StrEnum):
+    """What became of a version. `candidate`: the gate let it pass, and it was not promoted yet."""
+
+    CANDIDATE = "candidate"
+    SERVING = "serving"
+    RETIRED = "retired"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """What is stored of a version. `run_id`: of the run that made it. `digest`: of the checkpoint's content.
+
+    `sha256`: of its weights file, None where the gate rejected it: then no weights are kept. `judgement` and
+    `plan` are JSON objects: its figures on the hold-out, and how it was trained. `reason`: the gate's.
+    """
+
+    project_id: int
+    number: int
+    run_id: int | None
+    digest: str
+    sha256: str | None
+    snapshot_digest: str
+    labels: tuple[str, ...]
+    judgement: dict[str, Any]
+    plan: dict[str, Any]
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """What people and Label Studio call it."""
+        return f"p{self.project_id}-v{self.number}"
+
+
+@dataclass(frozen=True)
+class Version(NewVersion):
+    """A stored version, its state as of when it was read."""
+
+    id: int
+    created_at: datetime
+    state: VersionState
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """The newest promotion of a project. `version`: None for the base weights.
+
+    `is_published`: Label Studio shows it. `is_refreshed`: the unlabelled tasks have its predictions.
+    """
+
+    id: int
+    project_id: int
+    version: str | None
+    promoted_at: datetime
+    reason: str
+    is_published: bool
+    is_refreshed: bool
+
+
+class VersionRow(Base):
+    """One version; the columns are those of NewVersion."""
+
+    __tablename__ = "versions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int]
+    number: Mapped[int]
+    run_id: Mapped[int | None] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    digest: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    snapshot_digest: Mapped[str] = mapped_column(String(64))
+    labels: Mapped[list[str]] = mapped_column(JSON)
+    judgement: Mapped[dict[str, Any]] = mapped_column(JSON)
+    plan: Mapped[dict[str, Any]] = mapped_column(JSON)
+    reason: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (UniqueConstraint("project_id", "number"),)
+
+
+class PromotionRow(Base):
+    """One promotion; `published_at` and `refreshed_at` are set when Label Studio has followed."""
+
+    __tablename__ = "promotions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int]
+    version_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id"))
+    promoted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    reason: Mapped[str] = mapped_column(Text)
+    published_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    refreshed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (Index("ix_promotions_project_id_id", "project_id", "id"),)
+
+
+def serving_version(database: Database, project_id: int) -> Version | None:
+    """The version that answers for the project; None where the base weights do."""
+    with database.session() as session:
+        version_id = _serving_id(session, project_id)
+        return None if version_id is None else _read(session, select(VersionRow).filter_by(id=version_id))[0]
+
+
+def serving_names(database: Database) -> dict[int, str]:
+    """Project id -> name of its serving version, most recently promoted first; without those on base weights."""
+    with database.session() as session:
+        rows = session.execute(_newest_promotions().order_by(PromotionRow.id.desc()))
+        return {row.project_id: name for row, name in map(_promoted_name, rows) if name}
+
+
+def project_versions(database: Database, project_id: int) -> list[Version]:
+    """The project's versions, oldest first."""
+    with database.session() as session:
+        return _read(session, select(VersionRow).filter_by(project_id=project_id).order_by(VersionRow.number))
+
+
+def find_version(database: Database, name: str) -> Version | None:
+    """The version of this name, None where there is none."""
+    match = NAME.fullmatch(name)
+    if match is None:
+        return None
+    wanted = select(VersionRow).filter_by(project_id=int(match["project"]), number=int(match["number"]))
+    with database.session() as session:
+        return next(iter(_read(session, wanted)), None)
+
+
+def version_of_run(database: Database, run_id: int) -> Version | None:
+    """The version that this run made, None where it made none."""
+    with database.session() as session:
+        return next(iter(_read(session, select(VersionRow).filter_by(run_id=run_id))), None)
+
+
+def next_number(database: Database, project_id: int) -> int:
+    """The number of the project's next version: rows are never removed, so none comes twice."""
+    with database.session() as session:
+        newest = session.scalar(select(func.max(VersionRow.number)).filter_by(project_id=project_id))
+        return (newest or 0) + 1
+
+
+def add_version(database: Database, version: NewVersion) -> Version:
+    """Store a version; where its run has one already, or its number is taken, an IntegrityError is raised."""
+    fields = vars(version) | {"labels": list(version.labels)}
+    with database.session() as session:
+        row = VersionRow(created_at=datetime.now(UTC), **fields)
+        session.add(row)
+        session.flush()
+        return _read(session, select(VersionRow).filter_by(id=row.id))[0]
+
+
+def add_promotion(database: Database, project_id: int, version: Version | None, reason: str) -> bool:
+    """Make this version (None: the base weights) serve; False where it does so already."""
+    version_id = version.id if version else None
+    with database.session() as session:
+        if _serving_id(session, project_id) == version_id:
+            return False
+        session.add(
+            PromotionRow(
+                project_id=project_id, version_id=version_id, promoted_at=datetime.now(UTC), reason=reason
+            )
+        )
+    return True
+
+
+def newest_promotion(database: Database, project_id: int) -> Promotion | None:
+    """The promotion that decides what serves the project; None before the first."""
+    with database.session() as session:
+        row = session.execute(_newest_promotions().where(PromotionRow.project_id == project_id)).first()
+        return _to_promotion(row) if row else None
+
+
+def unfinished_promotions(database: Database) -> list[Promotion]:
+    """The newest promotions that Label Studio has not followed altogether, oldest first."""
+    unfinished = PromotionRow.published_at.is_(None) | PromotionRow.refreshed_at.is_(None)
+    with database.session() as session:
+        rows = session.execute(_newest_promotions().where(unfinished).order_by(PromotionRow.id))
+        return [_to_promotion(row) for row in rows]
+
+
+def mark_published(database: Database, promotion: Promotion) -> None:
+    """Label Studio shows this promotion's version."""
+    _mark(database, promotion, published_at=datetime.now(UTC))
+
+
+def mark_refreshed(database: Database, promotion: Promotion) -> None:
+    """The unlabelled tasks have predictions of this promotion's version."""
+    _mark(database, promotion, refreshed_at=datetime.now(UTC))
+
+
+def _mark(database: Database, promotion: Promotion, **moment: datetime) -> None:
+    with database.session() as session:
+        session.execute(update(PromotionRow).where(PromotionRow.id == promotion.id).values(**moment))
+
+
+def _newest_promotions() -> Select[Any, Any]:
+    """The newest promotion of every project, with the number of its version."""
+    newest = select(func.max(PromotionRow.id)).group_by(PromotionRow.project_id)
+    return (
+        select(PromotionRow, VersionRow.number)
+        .outerjoin(VersionRow, VersionRow.id == PromotionRow.version_id)
+        .where(PromotionRow.id.in_(newest))
+    )
+
+
+def _promoted_name(row: Any) -> tuple[PromotionRow, str | None]:
+    promotion, number = row
+    return promotion, None if number is None else f"p{promotion.project_id}-v{number}"
+
+
+def _to_promotion(row: Any) -> Promotion:
+    promotion, name = _promoted_name(row)
+    return Promotion(
+        promotion.id,
+        promotion.project_id,
+        name,
+        promotion.promoted_at,
+        promotion.reason,
+        promotion.published_at is not None,
+        promotion.refreshed_at is not None,
+    )
+
+
+def _serving_id(session: Session, project_id: int) -> int | None:
+    promotions = select(PromotionRow.version_id).filter_by(project_id=project_id)
+    return session.scalar(promotions.order_by(PromotionRow.id.desc()).limit(1))
+
+
+def _read(session: Session, wanted: Select[VersionRow]) -> list[Version]:
+    rows = session.scalars(wanted).all()
+    serving = {_serving_id(session, project_id) for project_id in {row.project_id for row in rows}}
+    promoted = _promoted_ids(session, [row.id for row in rows])
+    return [_to_version(row, _state(row, serving, promoted)) for row in rows]
+
+
+def _promoted_ids(session: Session, ids: Sequence[int]) -> set[int | None]:
+    return set(session.scalars(select(PromotionRow.version_id).where(PromotionRow.version_id.in_(ids))))
+
+
+def _state(row: VersionRow, serving: set[int | None], promoted: set[int | None]) -> VersionState:
+    if row.id in serving:
+        return VersionState.SERVING
+    if row.id in promoted:
+        return VersionState.RETIRED
+    return VersionState.REJECTED if row.sha256 is None else VersionState.CANDIDATE
+
+
+def _to_version(row: VersionRow, state: VersionState) -> Version:
+    return Version(
+        row.project_id,
+        row.number,
+        row.run_id,
+        row.digest,
+        row.sha256,
+        row.snapshot_digest,
+        tuple(row.labels),
+        row.judgement,
+        row.plan,
+        row.reason,
+        id=row.id,
+        created_at=row.created_at,
+        state=state,
+    )

@@ -1,0 +1,123 @@
+"""`prelabel versions`: what is listed, shown, rolled back and exported, and how mistakes are worded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from label_studio_stand_in import PROJECT
+from typer.testing import CliRunner, Result
+from version_samples import JUDGEMENT, store_version
+from weights_samples import small_checkpoint
+
+from fbnetv3.weights import load_checkpoint, write_checkpoint
+from fbnetv3.weights.safetensors_file import read_safetensors
+from prelabel.cli import app
+from prelabel.projects import promotion
+from prelabel.projects.promotion import promote
+from prelabel.projects.versions import serving_version
+from prelabel.settings import load_settings
+from prelabel.store.database import Database
+from prelabel.store.versions import newest_promotion
+
+
+@pytest.fixture
+def database(tmp_path: Path, bare_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """The store that the commands open, with a retired, a serving and a rejected version."""
+    write_checkpoint(small_checkpoint(), tmp_path / "tiny.safetensors")
+    monkeypatch.setenv("PRELABEL_HOME", str(tmp_path))
+    monkeypatch.setenv("PRELABEL_WEIGHTS", str(tmp_path / "tiny.safetensors"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(promotion, "load_version", lambda settings, version: None)
+    settings = load_settings()
+    database = Database.open(settings.database_url)
+    for run in (1, 2):
+        promote(settings, database, None, store_version(settings, database, run))
+    worse = JUDGEMENT | {"box_AP50": 0.125}
+    store_version(settings, database, 3, promoted=False, judgement=worse, reason="AP50 fell [badly]")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def run(database: Database) -> Callable[..., Result]:
+    return lambda *arguments: CliRunner().invoke(app, ["versions", *arguments])
+
+
+def test_the_list_has_every_version_with_its_figures(run):
+    lines = run("list", "--project", str(PROJECT)).output.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["p7-v3", "rejected"],
+        ["p7-v2", "serving"],
+        ["p7-v1", "retired"],
+    ]
+    assert lines[1].split()[4:] == ["12", "0.125", "-", "0.750", "0.250"]
+
+
+def test_a_project_without_versions_is_served_by_the_base_weights(run):
+    assert run("list", "--project", "8").output == "Project 8 is served by the base weights.\n"
+
+
+def test_versions_are_shown_side_by_side(run):
+    lines = run("show", "p7-v2", "p7-v3").output.splitlines()
+    rows = {line[:12].strip(): line.split() for line in lines}
+    assert rows["box AP50"][-2:] == ["0.812", "0.125"]
+    assert "AP50 fell [badly]" in "\n".join(lines)
+    assert "bolt, nut, gear" in "\n".join(lines)
+    assert any("min_size" in line and "128" in line for line in lines)
+
+
+def test_rolling_back_is_kept_with_its_reason(run, database):
+    result = run("rollback", "--project", str(PROJECT), "--reason", "misses nuts")
+    assert result.exit_code == 0, result.output
+    assert "project 7 is served by p7-v1 now" in result.output
+    assert serving_version(database, PROJECT).name == "p7-v1"
+    assert newest_promotion(database, PROJECT).reason == "misses nuts"
+
+
+@pytest.mark.parametrize(("name", "serving"), [("p7-v1", "p7-v1"), ("base", None)])
+def test_rolling_back_to_a_name(run, database, name, serving):
+    assert run("rollback", "--project", str(PROJECT), name).exit_code == 0
+    version = serving_version(database, PROJECT)
+    assert (version and version.name) == serving
+    assert "nothing had to be changed" in run("rollback", "--project", str(PROJECT), name).output
+
+
+def test_an_export_is_read_by_us_and_as_the_original_reads_it(run, tmp_path: Path):
+    out = tmp_path / "exported"
+    result = run("export", "p7-v2", "--out", str(out))
+    assert result.exit_code == 0, result.output
+    ours, wanted = read_safetensors(out / "p7-v2.safetensors"), small_checkpoint()
+    assert (ours.digest, ours.settings) == (wanted.digest, wanted.settings)
+    content = torch.load(out / "p7-v2.pth", weights_only=True)
+    assert content.keys() == {"model", "iteration"}
+    assert content["iteration"] == 90
+    assert content["model"].keys() == wanted.state.keys()
+    read = load_checkpoint(out / "p7-v2.pth")
+    assert read.with_labels(wanted.labels).digest == wanted.digest
+    assert "bolt, nut, gear" in result.output
+
+
+def test_one_file_is_exported_where_a_file_is_named(run, tmp_path: Path):
+    assert run("export", "p7-v1", "--out", str(tmp_path / "one.pth")).exit_code == 0
+    assert load_checkpoint(tmp_path / "one.pth").model == small_checkpoint().model
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "p7-v9"], "there is no version 'p7-v9'"),
+        (["export", "p7-v3", "--out", "x"], "the gate rejected it: AP50 fell [badly]"),
+        (["rollback", "--project", "7", "p7-v3"], "p7-v3 never served, it is rejected"),
+        (["rollback", "--project", "8", "p7-v1"], "p7-v1 is no version of project 8"),
+        (["rollback", "--project", "8"], "project 8 has no serving version"),
+        (["export", "p7-v2", "--out", "/proc/no"], "cannot be written"),
+    ],
+)
+def test_mistakes_are_one_sentence(run, arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.output

@@ -1,0 +1,69 @@
+"""The queue: SQLite, Redis by URL, and what happens where it cannot be used."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from huey import RedisHuey, SqliteHuey
+
+from prelabel.jobs.queue import QueueError, TrainingQueue, open_huey, request_training
+from prelabel.settings import SettingsError, load_settings
+from prelabel.store.database import Database
+from prelabel.store.runs import RunState, claim
+
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
+
+def test_a_message_from_one_process_wakes_the_work_of_another(tmp_path: Path) -> None:
+    worked = threading.Event()
+    sender = TrainingQueue(load_settings(prelabel_home=tmp_path))
+    receiver = TrainingQueue(load_settings(prelabel_home=tmp_path), worked.set)
+    sender.wake()
+    task = receiver.huey.dequeue()
+    assert not worked.is_set()
+    receiver.huey.execute(task)
+    assert worked.is_set()
+    assert receiver.huey.dequeue() is None
+
+
+def test_a_request_wakes_the_worker(tmp_path: Path, database: Database) -> None:
+    queue = TrainingQueue(load_settings(prelabel_home=tmp_path))
+    run = request_training(database, queue, 7, "command")
+    assert (run.state, run.requested_by, queue.huey.pending_count()) == (RunState.QUEUED, "command", 1)
+    assert claim(database, run.id)
+    assert request_training(database, queue, 7, "command").id != run.id
+
+
+def test_sqlite_is_the_default_and_lies_under_the_home(tmp_path: Path) -> None:
+    assert isinstance(open_huey(load_settings(prelabel_home=tmp_path / "new")), SqliteHuey)
+    assert (tmp_path / "new" / "queue.sqlite3").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence() -> None:
+    with pytest.raises(QueueError, match=r"the queue /proc/none/queue\.sqlite3 cannot be opened"):
+        open_huey(load_settings(prelabel_home=Path("/proc/none")))
+
+
+def test_redis_that_is_away_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("redis")
+    queue = TrainingQueue(load_settings(prelabel_queue_url="redis://:hunter2@127.0.0.1:9/0"))
+    assert isinstance(queue.huey, RedisHuey)
+    queue.wake()
+    assert "the worker could not be woken (ConnectionError)" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_redis_without_its_client_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(QueueError, match="whose client is not installed: pip install redis"):
+        open_huey(load_settings(prelabel_queue_url="redis://localhost"))
+
+
+def test_another_kind_of_queue_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRELABEL_QUEUE_URL", "amqp://user:hunter2@host")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == "PRELABEL_QUEUE_URL must be a redis:// or rediss:// URL"

@@ -1,0 +1,332 @@
+"""Regions back into objects: what prelabel wrote comes back as it was, and what people draw becomes what it shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from label_studio_sdk.converter.brush import mask2rle
+
+from fbnetv3.instances import BoxMask, Instances
+from prelabel.labelstudio.label_spec import LabelSpec
+from prelabel.labelstudio.object_controls import ObjectControls
+from prelabel.labelstudio.polygons import fill, polygons
+from prelabel.labelstudio.region_instances import LabelledImage, LabelledObject, count_ignored, to_objects
+from prelabel.labelstudio.regions import to_regions
+
+CAPTURES = Path(__file__).parent / "captures"
+LABELS = ("disc", "box")
+ROWS = '<Label value="Disc"/><Label value="Box"/>'
+RECT = f'<RectangleLabels name="rect" toName="image">{ROWS}</RectangleLabels>'
+POLY = f'<PolygonLabels name="poly" toName="image">{ROWS}</PolygonLabels>'
+BRUSH = f'<BrushLabels name="brush" toName="image">{ROWS}</BrushLabels>'
+PAIRS = (
+    f'<Labels name="label" toName="image">{ROWS}</Labels><Rectangle name="rectangle" toName="image"/>'
+    '<Polygon name="polygon" toName="image"/><Brush name="brush" toName="image"/>'
+)
+SIZE = (60, 80)
+ROUNDING = 1e-3
+"""Pixels; a region's percentages are rounded to a tenth of that here."""
+
+
+def config(*controls: str) -> str:
+    return f'<View><Image name="image" value="$image"/>{"".join(controls)}</View>'
+
+
+def read(result: list[dict[str, Any]], *controls: str, size: tuple[int, int] = SIZE) -> LabelledImage:
+    return to_objects(result, ObjectControls.from_config(config(*controls)), "image", size)
+
+
+def accepted(instances: Instances, *controls: str) -> LabelledImage:
+    """What becomes of a prediction that somebody submits unchanged."""
+    spec = LabelSpec.from_config(config(*controls), LABELS, 0.0)
+    result = json.loads(json.dumps(to_regions(instances, spec.controls)))
+    return read(result, *controls, size=instances.image_size)
+
+
+def region(kind: str, value: dict[str, Any], name: str = "", **fields: Any) -> dict[str, Any]:
+    """A region of the control that is called as in the configs above."""
+    names = {"rectanglelabels": "rect", "polygonlabels": "poly", "brushlabels": "brush"}
+    name = name or names.get(kind, kind)
+    return {"id": "r1", "from_name": name, "to_name": "image", "type": kind, "value": value, **fields}
+
+
+def rectangle(x: float, y: float, width: float, height: float, label: str = "Disc", **fields: Any) -> dict:
+    value = {"x": x, "y": y, "width": width, "height": height, "rotation": 0, "rectanglelabels": [label]}
+    return region("rectanglelabels", value | fields.pop("value", {}), **fields)
+
+
+def polygon(points: list[list[float]], label: str = "Disc", **fields: Any) -> dict[str, Any]:
+    return region("polygonlabels", {"points": points, "closed": True, "polygonlabels": [label]}, **fields)
+
+
+def brush(mask: np.ndarray, label: str = "Disc", **fields: Any) -> dict[str, Any]:
+    rle = mask2rle(mask.astype(np.uint8) * 255)
+    return region("brushlabels", {"format": "rle", "rle": rle, "brushlabels": [label]}, **fields)
+
+
+def only(image: LabelledImage) -> LabelledObject:
+    assert not image.left_out
+    [one] = image.objects
+    return one
+
+
+def full(one: LabelledObject, size: tuple[int, int] = SIZE) -> np.ndarray:
+    assert one.mask is not None
+    return one.mask.full(size)
+
+
+def blob(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
+    mask = np.zeros(SIZE, bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+@st.composite
+def detections(draw: st.DrawFn) -> Instances:
+    """Up to five objects with masks of any shape in any part of their boxes, some without; scores differ."""
+    count = draw(st.integers(0, 5))
+    boxes, masks = [], []
+    for _ in range(count):
+        x0, y0 = draw(st.floats(0, SIZE[1] - 13)), draw(st.floats(0, SIZE[0] - 13))
+        boxes.append([x0, y0, x0 + draw(st.floats(1, 13)), y0 + draw(st.floats(1, 13))])
+        bitmap = draw(arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))))
+        x1, y1 = np.ceil(boxes[-1][2:]).astype(int)
+        bitmap = bitmap[: max(y1 - int(y0), 0), : max(x1 - int(x0), 0)]
+        masks.append(BoxMask.from_full(np.pad(bitmap, ((int(y0), 0), (int(x0), 0)))))
+    classes = draw(st.lists(st.integers(0, 1), min_size=count, max_size=count))
+    scores = np.linspace(0.95, 0.35, count).astype(np.float32)
+    shape = np.array(boxes, np.float32).reshape(count, 4)
+    return Instances(SIZE, shape, scores, np.array(classes, np.int64), LABELS, tuple(masks))
+
+
+def labels_of(instances: Instances) -> list[str]:
+    return [label.capitalize() for label in instances.labels]
+
+
+@given(detections())
+@settings(deadline=None, max_examples=60)
+def test_accepted_boxes_come_back(instances: Instances) -> None:
+    objects = accepted(instances, RECT).objects
+    assert [one.label for one in objects] == labels_of(instances)
+    assert all(one.mask is None for one in objects)
+    np.testing.assert_allclose([one.box for one in objects] or np.zeros((0, 4)), instances.boxes, atol=1e-3)
+
+
+@given(detections())
+@settings(deadline=None, max_examples=60)
+def test_accepted_masks_come_back_bit_for_bit(instances: Instances) -> None:
+    assert instances.masks is not None
+    instances = instances.select([mask.area > 0 for mask in instances.masks])
+    assert instances.masks is not None
+    objects = accepted(instances, BRUSH).objects
+    assert [one.label for one in objects] == labels_of(instances)
+    for one, mask in zip(objects, instances.masks, strict=True):
+        assert one.mask is not None and np.array_equal(one.mask.bitmap, mask.bitmap)
+        assert one.box == (mask.x, mask.y, mask.x + mask.bitmap.shape[1], mask.y + mask.bitmap.shape[0])
+
+
+@given(detections())
+@settings(deadline=None, max_examples=60)
+def test_accepted_polygons_come_back_as_the_pixels_inside_them(instances: Instances) -> None:
+    """Pieces are joined and holes stay open. Pixels whose centre is within rounding of an outline may be either."""
+    assert instances.masks is not None
+    instances = instances.select([mask.area > 0 for mask in instances.masks])
+    objects = accepted(instances, POLY).objects
+    assert [one.label for one in objects] == labels_of(instances)
+    for one, mask in zip(objects, instances.masks or (), strict=True):
+        moved = [(-ROUNDING, 0), (ROUNDING, 0), (0, -ROUNDING), (0, ROUNDING)]
+        filled = [np.any([fill(ring + by, SIZE) for ring in polygons(mask)], axis=0) for by in moved]
+        ours = np.zeros(SIZE, bool) if one.mask is None else full(one)
+        assert (np.all(filled, axis=0) <= ours).all() and (ours <= np.any(filled, axis=0)).all()
+
+
+@given(detections())
+@settings(deadline=None, max_examples=100)
+def test_one_instance_in_several_controls_is_one_object_with_box_and_mask(instances: Instances) -> None:
+    """Also where its mask fills little of its box: the score ties them."""
+    objects = accepted(instances, RECT, POLY, BRUSH).objects
+    assert [one.label for one in objects] == labels_of(instances)
+    np.testing.assert_allclose([one.box for one in objects] or np.zeros((0, 4)), instances.boxes, atol=1e-3)
+    for one, mask in zip(objects, instances.masks or (), strict=True):
+        assert (one.mask is None) == (mask.area == 0)
+        assert one.mask is None or np.array_equal(full(one), mask.full(SIZE))
+
+
+def test_a_box_and_a_mask_that_people_drew_are_one_object_where_they_agree() -> None:
+    """Without a score: by the IoU of the boxes, the label, and one to one."""
+    mask = blob(8, 6, 40, 30)
+    same = rectangle(10, 10, 40, 42)  # 8, 6, 40, 31.2
+    one = only(read([same, brush(mask)], RECT, BRUSH))
+    assert one.box == pytest.approx((8, 6, 40, 31.2)) and np.array_equal(full(one), mask)
+
+    apart = rectangle(20, 10, 40, 42)
+    assert len(read([apart, brush(mask)], RECT, BRUSH).objects) == 2
+    assert (
+        len(
+            read(
+                [same | {"value": same["value"] | {"rectanglelabels": ["Box"]}}, brush(mask)], RECT, BRUSH
+            ).objects
+        )
+        == 2
+    )
+    twice = read([same, rectangle(10, 10, 40, 41), brush(mask)], RECT, BRUSH).objects
+    assert [one.mask is None for one in twice] == [True, False], "the closer box has the mask"
+
+
+def test_objects_without_a_common_score_are_not_tied_by_containment() -> None:
+    inner = brush(blob(12, 12, 20, 20), score=0.5)
+    assert len(read([rectangle(0, 0, 100, 100, score=0.7), inner], RECT, BRUSH).objects) == 2
+    assert len(read([rectangle(0, 0, 100, 100, score=0.5), inner], RECT, BRUSH).objects) == 1
+    assert (
+        len(read([rectangle(0, 0, 100, 100, score=None), inner | {"score": None}], RECT, BRUSH).objects) == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("angle", "box"),
+    [
+        (0, (40, 30, 60, 40)),
+        (90, (30, 30, 40, 50)),
+        (180, (20, 20, 40, 30)),
+        (-90, (40, 10, 50, 30)),
+        (45, (40 - 50**0.5, 30, 40 + 200**0.5, 30 + 450**0.5)),
+    ],
+)
+def test_a_rotated_rectangle_turns_clockwise_about_its_top_left_corner(angle: float, box: tuple) -> None:
+    """20 x 10 pixels at (40, 30), although the image is not square."""
+    turned = rectangle(50, 50, 25, 100 / 6, value={"rotation": angle})
+    one = only(read([turned], RECT))
+    assert one.box == pytest.approx(box) and one.mask is None
+
+
+def test_what_lies_outside_the_image_is_cut_off() -> None:
+    assert only(read([rectangle(-10, 50, 60, 80)], RECT)).box == pytest.approx((0, 30, 40, 60))
+    one = only(read([polygon([[-50, -50], [50, -50], [50, 50], [-50, 50]])], POLY))
+    assert one.box == (0, 0, 40, 30) and np.array_equal(full(one), blob(0, 0, 40, 30))
+
+
+def test_polygons_joined_by_their_parent_are_one_object() -> None:
+    pieces = [
+        polygon([[0, 0], [25, 0], [25, 50], [0, 50]], id="a"),
+        polygon([[50, 50], [75, 50], [75, 100], [50, 100]], id="b", parentID="a"),
+        polygon([[80, 0], [100, 0], [100, 20]], id="c"),
+    ]
+    first, second = read(pieces, POLY).objects
+    assert np.array_equal(full(first), blob(0, 0, 20, 30) | blob(40, 30, 60, 60))
+    assert first.box == (0, 0, 60, 60) and second.box == (64, 0, 80, 12)
+    orphans = [pieces[1] | {"id": "x"}, pieces[1] | {"id": "y"}]
+    assert len(read(orphans, POLY).objects) == 1, "the parent was deleted"
+
+
+def test_a_polygon_below_one_of_another_label_is_its_own_object() -> None:
+    """People use the region tree too: a wheel below its car."""
+    car = polygon([[0, 0], [50, 0], [50, 50]], id="a")
+    wheel = polygon([[10, 10], [20, 10], [20, 20]], "Box", id="b", parentID="a")
+    assert [one.label for one in read([car, wheel], POLY).objects] == ["Disc", "Box"]
+
+
+def test_several_strokes_of_one_brush_region_are_one_object() -> None:
+    strokes = blob(0, 0, 10, 10) | blob(50, 40, 60, 60)
+    one = only(read([brush(strokes)], BRUSH))
+    assert np.array_equal(full(one), strokes) and one.box == (0, 0, 60, 60)
+
+
+def test_labels_and_shapes_are_joined_by_their_id() -> None:
+    square = {"x": 25, "y": 50, "width": 50, "height": 50, "rotation": 0}
+    points = {"points": [[0, 0], [50, 0], [50, 50], [0, 50]]}
+    rle = {"format": "rle", "rle": mask2rle(blob(3, 4, 9, 11).astype(np.uint8) * 255)}
+    result = []
+    for number, (shape, value) in enumerate([("rectangle", square), ("polygon", points), ("brush", rle)]):
+        label = ["Disc", "Box"][number % 2]
+        result += [
+            region(shape, value, id=str(number)),
+            region("labels", value | {"labels": [label]}, "label", id=str(number)),
+        ]
+    image = read([*result, region("rectangle", square, id="bare")], PAIRS)
+    assert [one.label for one in image.objects] == ["Disc", "Box", "Disc"]
+    assert [one.box for one in image.objects] == [(20, 30, 60, 60), (0, 0, 40, 30), (3, 4, 9, 11)]
+    assert [one.mask is None for one in image.objects] == [True, False, False]
+    assert image.left_out == ("region bare of 'rectangle' has no label",)
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (rectangle(0, 0, 10, 10, "Wedge"), "label 'Wedge'"),
+        (rectangle(0, 0, 10, 10, value={"rectanglelabels": []}), "no label"),
+        (rectangle(10, 10, 0, 10), "no area"),
+        (rectangle(120, 10, 10, 10), "no area"),
+        (rectangle(0, 0, 10, 10, value={"x": None}), "incomplete"),
+        (rectangle(0, 0, 10, 10, value={"x": float("nan")}), "not a number"),
+        (rectangle(0, 0, 10, 10, image_rotation=90), "turned"),
+        (rectangle(0, 0, 10, 10) | {"value": None}, "no label"),
+        (polygon([[0, 0], [10, 10]]), "three points"),
+        (polygon([[0, 0], [10, "x"], [3, 4]]), "incomplete"),
+        (brush(np.zeros(SIZE, bool)), "no area"),
+        (brush(np.ones((10, 10), bool)), "100 pixels, its image 4800"),
+        (region("brushlabels", {"rle": [1, 2, 300], "brushlabels": ["Disc"]}), "bytes"),
+        (region("brushlabels", {"brushlabels": ["Disc"]}), "incomplete"),
+    ],
+)
+def test_a_bad_region_costs_only_itself(bad: dict[str, Any], says: str) -> None:
+    image = read([bad, rectangle(20, 20, 10, 10, id="good")], RECT, POLY, BRUSH)
+    assert len(image.objects) == 1
+    [reason] = image.left_out
+    assert says in reason and reason.startswith("region r1 of ") and "\n" not in reason
+
+
+def test_each_image_of_a_pair_has_its_own_objects() -> None:
+    xml = (
+        '<View><Image name="left" value="$a"/><Image name="right" value="$b"/>'
+        f'<RectangleLabels name="rect" toName="left,right">{ROWS}</RectangleLabels></View>'
+    )
+    controls = ObjectControls.from_config(xml)
+    result = [
+        rectangle(0, 0, 50, 50) | {"to_name": "left"},
+        rectangle(50, 50, 50, 50) | {"to_name": "right"},
+    ]
+    assert controls.image_keys == ("a", "b")
+    [left] = to_objects(result, controls, "a", (100, 100)).objects
+    [right] = to_objects(result, controls, "b", (10, 10)).objects
+    assert left.box == (0, 0, 50, 50) and right.box == (5, 5, 10, 10)
+
+
+def test_regions_of_other_controls_are_passed_over_and_counted() -> None:
+    xml = config(RECT, '<KeyPointLabels name="kp" toName="image"><Label value="Disc"/></KeyPointLabels>')
+    others = [
+        region("keypointlabels", {"x": 1, "y": 1, "keypointlabels": ["Disc"]}, "kp"),
+        region("choices", {"choices": ["ok"]}, "quality"),
+        {"type": "relation", "from_id": "a", "to_id": "b"},
+    ]
+    controls = ObjectControls.from_config(xml)
+    image = to_objects([*others, rectangle(0, 0, 10, 10)], controls, "image", SIZE)
+    assert len(image.objects) == 1 and not image.left_out
+    assert count_ignored([*others, rectangle(0, 0, 10, 10)], controls) == 2
+
+
+@pytest.mark.parametrize(
+    "capture",
+    ["webhook_ANNOTATIONS_CREATED_bulk_accept", "webhook_ANNOTATION_CREATED", "webhook_ANNOTATION_UPDATED"],
+)
+def test_real_annotations_are_read(capture: str) -> None:
+    """Recorded from Label Studio: every region of the three kinds of control becomes an object, or part of one."""
+    payload = json.loads((CAPTURES / f"{capture}.json").read_text())["json"]
+    controls = ObjectControls.from_config(payload["project"]["label_config"])
+    annotations = payload["annotation"]
+    for one in annotations if isinstance(annotations, list) else [annotations]:
+        first = one["result"][0]
+        size = first["original_height"], first["original_width"]
+        image = to_objects(one["result"], controls, controls.image_keys[0], size)
+        assert not image.left_out
+        names = {"rect", "poly", "brush"}
+        count = sum(r["from_name"] in names for r in one["result"])
+        assert 1 <= len(image.objects) <= count
+        kinds = {r["from_name"] for r in one["result"]}
+        assert any(o.mask is not None for o in image.objects) == bool(kinds & {"poly", "brush"})

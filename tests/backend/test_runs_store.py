@@ -1,0 +1,200 @@
+"""The table of runs: what may be at the same time, and how a run goes on and ends."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from prelabel.store.database import Database
+from prelabel.store.events import record_event
+from prelabel.store.label_counts import known_projects, note_project
+from prelabel.store.runs import (
+    RunError,
+    RunState,
+    Stage,
+    beat,
+    claim,
+    finish,
+    get_run,
+    has_open_run,
+    last_read,
+    last_trained,
+    list_runs,
+    note_labels,
+    note_snapshot,
+    note_start,
+    note_verdict,
+    report,
+    request_cancel,
+    request_run,
+    unfinished_runs,
+    unrequested_labels,
+)
+
+
+def started(database: Database, project_id: int = 7) -> int:
+    run = request_run(database, project_id, "Start Training")
+    assert claim(database, run.id)
+    return run.id
+
+
+def test_a_request_is_remembered_and_not_doubled(database: Database) -> None:
+    first = request_run(database, 7, "Start Training")
+    assert request_run(database, 7, "20 new labels").id == first.id
+    assert claim(database, first.id)
+    second = request_run(database, 7, "20 new labels")
+    assert second.id != first.id
+    assert request_run(database, 7, "timer").id == second.id
+    assert [(run.id, run.state) for run in list_runs(database, 7)] == [
+        (second.id, "queued"),
+        (first.id, "running"),
+    ]
+
+
+def test_requests_from_many_threads_make_one_run(database: Database) -> None:
+    ids: list[int] = []
+    barrier = threading.Barrier(8)
+
+    def press() -> None:
+        barrier.wait()
+        ids.append(request_run(database, 7, "Start Training").id)
+
+    threads = [threading.Thread(target=press) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == 8
+    assert len(set(ids)) == len(list_runs(database)) == 1
+
+
+def test_a_project_has_one_running_run_and_another_project_its_own(database: Database) -> None:
+    first = started(database)
+    second = request_run(database, 7, "timer")
+    assert not claim(database, second.id)
+    assert not claim(database, first)
+    assert started(database, 8) != first
+    assert finish(database, first, RunState.FAILED, "no labels")
+    assert claim(database, second.id)
+
+
+def test_only_one_of_many_claims_succeeds(database: Database) -> None:
+    run = request_run(database, 7, "timer")
+    barrier = threading.Barrier(6)
+    won: list[bool] = []
+
+    def take() -> None:
+        barrier.wait()
+        won.append(claim(database, run.id))
+
+    threads = [threading.Thread(target=take) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won) == [False] * 5 + [True]
+
+
+def test_a_run_tells_how_far_it_is(database: Database) -> None:
+    run_id = started(database)
+    report(database, run_id, Stage.TRAINING, 30, 100, 200.0)
+    run = get_run(database, run_id)
+    assert (run.stage, run.step, run.steps, run.eta) == ("training", 30, 100, "3 min")
+    report(database, run_id, Stage.TRAINING, 90, 100, 20.4)
+    assert get_run(database, run_id).eta == "20 s"
+
+
+def test_starts_count_until_the_run_is_further_than_ever(database: Database) -> None:
+    run_id = started(database)
+    report(database, run_id, Stage.TRAINING, 50, 100)
+    for _ in range(2):
+        note_start(database, run_id, "here", 1)
+        report(database, run_id, Stage.LABELS)
+        report(database, run_id, Stage.TRAINING, 40, 100)
+    assert get_run(database, run_id).starts == 2
+    report(database, run_id, Stage.TRAINING, 51, 100)
+    assert get_run(database, run_id).starts == 0
+    note_start(database, run_id, "here", 1)
+    report(database, run_id, Stage.JUDGING)
+    assert get_run(database, run_id).starts == 0
+
+
+def test_the_first_end_stays(database: Database) -> None:
+    run_id = started(database)
+    assert finish(database, run_id, RunState.PROMOTED, "better", "p7-v1")
+    assert not finish(database, run_id, RunState.FAILED, "late")
+    report(database, run_id, Stage.LABELS, 1, 2)
+    run = get_run(database, run_id)
+    assert (run.state, run.reason, run.version, run.step) == ("promoted", "better", "p7-v1", 0)
+    assert not has_open_run(database, 7)
+    assert unfinished_runs(database) == []
+
+
+def test_a_failed_run_can_be_asked_for_again(database: Database) -> None:
+    run_id = started(database)
+    finish(database, run_id, RunState.FAILED, "no labels")
+    assert request_run(database, 7, "Start Training").id != run_id
+
+
+def test_cancelling(database: Database) -> None:
+    queued = request_run(database, 7, "timer")
+    assert request_cancel(database, queued.id).state == RunState.CANCELLED
+    running = started(database)
+    assert request_cancel(database, running).state == RunState.RUNNING
+    assert beat(database, running).cancel_requested
+    judged = started(database, 8)
+    note_verdict(database, judged, "better")
+    with pytest.raises(RunError, match=f"Run {judged} is judged and cannot be cancelled"):
+        request_cancel(database, judged)
+    with pytest.raises(RunError, match="There is no run 99"):
+        request_cancel(database, 99)
+
+
+def test_what_was_trained_and_what_was_read(database: Database) -> None:
+    first = started(database)
+    note_labels(database, first, 20)
+    note_snapshot(database, first, "abc")
+    finish(database, first, RunState.REJECTED, "worse")
+    second = started(database)
+    note_labels(database, second, 25)
+    finish(database, second, RunState.FAILED, "no disk")
+    trained, read = last_trained(database, 7), last_read(database, 7)
+    assert trained and (trained.id, trained.snapshot_digest) == (first, "abc")
+    assert read and (read.id, read.accepted) == (second, 25)
+    assert last_trained(database, 8) is None
+
+
+def event(action: str, **fields: Any) -> dict[str, Any]:
+    return {"action": action, "project": {"id": 7}, **fields}
+
+
+def test_labels_are_counted_until_a_run_reads_them(database: Database) -> None:
+    payloads = [
+        event("ANNOTATION_CREATED", annotation={"id": 1, "was_cancelled": False}),
+        event("ANNOTATION_CREATED", annotation={"id": 1, "was_cancelled": False}),  # delivered twice
+        event("ANNOTATION_CREATED", annotation={"id": 2, "was_cancelled": True}),
+        event("ANNOTATIONS_CREATED", annotation=[{"id": 3}, {"id": 4, "was_cancelled": True}, {"id": 5}]),
+        event("ANNOTATION_UPDATED", annotation={"id": 1, "was_cancelled": False}),
+        event("ANNOTATIONS_DELETED", annotations=[{"id": 1}]),
+        event("TASKS_CREATED", tasks=[{"id": 9}]),
+        event("ANNOTATION_CREATED", annotation="nonsense"),
+    ]
+    for payload in payloads:
+        record_event(database, str(payload), payload)
+    assert unrequested_labels(database, 7) == 3
+    run = request_run(database, 7, "3 new labels")
+    assert unrequested_labels(database, 7) == 0
+    claim(database, run.id)
+    note_labels(database, run.id, 3)
+    finish(database, run.id, RunState.FAILED, "no disk")
+    assert unrequested_labels(database, 7) == 0
+
+
+def test_a_project_is_known_once_heard_of(database: Database) -> None:
+    record_event(database, "{}", event("PROJECT_UPDATED"))
+    note_project(database, 9)
+    note_project(database, 9)
+    request_run(database, 8, "command")
+    assert known_projects(database) == [7, 8, 9]

@@ -1,0 +1,230 @@
+"""From a project to a snapshot: what is in it, what is left out and why, and that it comes out the same again."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from label_studio_sdk.converter.brush import mask2rle
+from PIL import Image
+from stand_in import Answer, StandIn, stand_in
+
+from fbnetv3.learning.snapshot import SnapshotError, is_held_out
+from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.labelstudio.images import FetchLimits, ImageFetcher
+from prelabel.projects.snapshots import ProjectSnapshot, build_snapshot
+
+PROJECT = 7
+ROWS = '<Label value="Disc"/><Label value="Box"/><Label value="Never drawn"/>'
+CONFIG = (
+    '<View><Image name="image" value="$image"/>'
+    f'<RectangleLabels name="rect" toName="image">{ROWS}</RectangleLabels>'
+    '<BrushLabels name="brush" toName="image"><Label value="Stain"/></BrushLabels></View>'
+)
+PAIR = (
+    '<View><Image name="a" value="$left"/><Image name="b" value="$right"/>'
+    f'<RectangleLabels name="rect" toName="a,b">{ROWS}</RectangleLabels></View>'
+)
+SIZE = (40, 60)
+HELD_OUT, TRAINED = 5, 1
+HELD_OUT_OF = {10: {5, 10}, 30: {5, 10, 13, 18, 26}}
+
+
+def picture(seed: int, orientation: int = 1) -> str:
+    """A data: URI."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (*SIZE, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", exif=exif)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def box(
+    x: float, y: float, width: float, height: float, label: str = "Disc", **fields: Any
+) -> dict[str, Any]:
+    value = {"x": x, "y": y, "width": width, "height": height, "rotation": 0, "rectanglelabels": [label]}
+    region = {"id": "b", "from_name": "rect", "to_name": "image", "type": "rectanglelabels", "value": value}
+    return region | fields
+
+
+def stain(mask: np.ndarray) -> dict[str, Any]:
+    rle = mask2rle(mask.astype(np.uint8) * 255)
+    value = {"format": "rle", "rle": rle, "brushlabels": ["Stain"]}
+    return {"id": "s", "from_name": "brush", "to_name": "image", "type": "brushlabels", "value": value}
+
+
+def task(number: int, *result: dict[str, Any], image: Any = None, **data: Any) -> dict[str, Any]:
+    annotation = {"id": 100 + number, "was_cancelled": False, "result": list(result)}
+    return {
+        "id": number,
+        "data": data or {"image": image or picture(number)},
+        "annotations": [annotation],
+    }
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    with stand_in() as server:
+        yield server
+
+
+class Project:
+    """A project whose labels are read into the folder."""
+
+    def __init__(self, server: StandIn, folder: Path) -> None:
+        self._client = LabelStudioClient(server.url, "legacy-token")
+        self._server = server
+        self.folder = folder
+        self.progress: list[tuple[int, int]] = []
+
+    def snapshot(self, *tasks: dict[str, Any], config: str = CONFIG) -> ProjectSnapshot:
+        self._server.answers(f"/api/projects/{PROJECT}/", Answer({"label_config": config}))
+        self._server.answers(f"/api/projects/{PROJECT}/export", Answer(list(tasks)))
+        fetcher = ImageFetcher(self._client, FetchLimits(total_timeout=5), self.folder / "cache")
+        return build_snapshot(
+            self._client,
+            fetcher,
+            PROJECT,
+            self.folder,
+            10_000,
+            lambda done, total: self.progress.append((done, total)),
+        )
+
+
+@pytest.fixture
+def project(server: StandIn, tmp_path: Path) -> Project:
+    return Project(server, tmp_path)
+
+
+def test_labels_and_images_of_a_project(project: Project) -> None:
+    mask = np.zeros(SIZE, bool)
+    mask[10:20, 5:30] = True
+    found = project.snapshot(
+        task(TRAINED, box(10, 10, 50, 50, "Box"), stain(mask)),
+        task(2, box(0, 0, 100, 100), stain(mask) | {"id": "t"}),
+        task(3),
+        task(HELD_OUT, box(50, 50, 10, 10)),
+    )
+    snapshot = found.snapshot
+    assert (found.tasks, found.annotations, found.left_out) == (4, 4, [])
+    assert snapshot.labels == ("Disc", "Box", "Never drawn", "Stain")
+    assert [len(snapshot.train), len(snapshot.holdout)] == [3, 1]
+    first, second, third = (snapshot.train[i] for i in range(3))
+    np.testing.assert_allclose(first.boxes, [[6, 4, 36, 24], [5, 10, 30, 20]])
+    assert first.classes.tolist() == [1, 3] and second.classes.tolist() == [0, 3]
+    assert first.masks is not None and np.array_equal(first.masks[1].full(SIZE), mask)
+    assert first.masks[0].area == 0, "nobody drew a mask of that one"
+    assert len(third.boxes) == 0, "submitted without a region: there is nothing"
+    pixels = np.random.default_rng(TRAINED).integers(0, 255, (*SIZE, 3))
+    assert np.array_equal(first.image, pixels)
+    assert sorted(project.progress) == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_the_same_labels_give_the_same_file_and_others_another(project: Project) -> None:
+    tasks = [task(TRAINED, box(10, 10, 50, 50)), task(HELD_OUT, box(50, 50, 10, 10))]
+    first = project.snapshot(*tasks).snapshot
+    written = first.file.read_bytes()
+    again = project.snapshot(*reversed(tasks)).snapshot
+    assert again.digest == first.digest and again.file == first.file and first.file.read_bytes() == written
+    assert first.file == project.folder / "snapshots" / f"{first.digest}.json"
+
+    tasks[0]["annotations"][0]["result"][0]["value"]["x"] = 11
+    other = project.snapshot(*tasks).snapshot
+    assert other.digest != first.digest and first.file.read_bytes() == written
+    assert len(list((project.folder / "images").iterdir())) == 2, "every image is kept once"
+
+
+def test_the_hold_out_is_chosen_by_the_task_and_stays(project: Project) -> None:
+    tasks = [task(number, box(10, 10, 50, 50)) for number in range(1, 31)]
+    for count in (10, 30):
+        records = project.snapshot(*tasks[:count]).snapshot.data["images"]
+        assert {r["task"] for r in records if r["split"] == "holdout"} == HELD_OUT_OF[count]
+        assert all((r["split"] == "holdout") == is_held_out(r["task"]) for r in records)
+
+
+def test_an_image_that_is_held_out_is_not_trained_on_under_another_task(project: Project) -> None:
+    found = project.snapshot(
+        task(TRAINED, box(0, 0, 50, 50)),
+        task(2, box(10, 10, 50, 50), image=picture(99)),
+        task(HELD_OUT, box(50, 50, 10, 10), image=picture(99)),
+    )
+    assert [record["task"] for record in found.snapshot.data["images"]] == [TRAINED, HELD_OUT]
+    assert found.left_out == ["task 2, image: another task has the same image and is held out"]
+    assert len(found.snapshot.data["annotations"]) == 2
+
+
+def test_what_cannot_be_used_is_left_out_with_a_reason(project: Project, server: StandIn) -> None:
+    server.answers(
+        "/data/upload/7/broken.png", Answer(b"no image at all", headers={"Content-Type": "image/png"})
+    )
+    keypoint = {"id": "k", "from_name": "kp", "to_name": "image", "type": "keypointlabels", "value": {}}
+    found = project.snapshot(
+        task(1, box(10, 10, 50, 50), box(10, 10, 50, 50, "Gone"), keypoint),
+        task(2, box(10, 10, 50, 50), image="/data/upload/7/missing.png"),
+        task(3, box(10, 10, 50, 50), image="/data/upload/7/broken.png"),
+        task(4, box(10, 10, 50, 50), other="no image here"),
+        task(5, box(10, 10, 50, 50, "Gone")),
+    )
+    assert [record["task"] for record in found.snapshot.data["images"]] == [1]
+    assert found.tasks == 5
+    reasons = "\n".join(found.left_out)
+    for said in (
+        "task 1, image: region b of 'rect' has the label 'Gone'",
+        "task 2, image: ",
+        "task 3, image: ",
+        "task 4, image: The task has no image",
+        "task 5, image: region b",
+        "1 regions of controls",
+    ):
+        assert said in reasons
+    assert len(found.left_out) == 6
+
+
+def test_each_image_of_a_pair_is_an_example(project: Project) -> None:
+    left, right = box(0, 0, 50, 50, to_name="a"), box(50, 50, 50, 50, "Box", to_name="b")
+    snapshot = project.snapshot(task(1, left, right, left=picture(1), right=picture(2)), config=PAIR).snapshot
+    assert [record["image_key"] for record in snapshot.data["images"]] == ["left", "right"]
+    assert [snapshot.train[i].classes.tolist() for i in (0, 1)] == [[0], [1]]
+    assert [snapshot.train[i].boxes.tolist() for i in (0, 1)] == [[[0, 0, 30, 20]], [[30, 20, 60, 40]]]
+
+
+def test_percentages_are_of_the_upright_image(project: Project) -> None:
+    snapshot = project.snapshot(task(1, box(0, 0, 50, 100), image=picture(1, orientation=6))).snapshot
+    assert snapshot.train[0].image.shape == (60, 40, 3)
+    assert snapshot.train[0].boxes.tolist() == [[0, 0, 20, 60]]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "config", "says"),
+    [
+        ([], CONFIG, "no accepted labels"),
+        ([task(HELD_OUT)], CONFIG, "all 1 labelled images of project 7 are held out"),
+        ([task(1, image="data:image/png;base64,AAAA")], CONFIG, "none of the labelled images"),
+        ([task(1)], '<View><Image name="image" value="$image"/></View>', "no labels for boxes"),
+    ],
+    ids=["nothing", "held out", "broken", "config"],
+)
+def test_where_nothing_is_left_to_learn_from(
+    tasks: list[dict[str, Any]], config: str, says: str, project: Project
+) -> None:
+    with pytest.raises(SnapshotError, match=says) as caught:
+        project.snapshot(*tasks, config=config)
+    assert "\n" not in str(caught.value)
+    assert not (project.folder / "snapshots").exists()
+
+
+def test_a_damaged_image_in_the_folder_is_fetched_again(project: Project) -> None:
+    first = project.snapshot(task(1, box(10, 10, 50, 50))).snapshot
+    [file] = (project.folder / "images").iterdir()
+    assert json.loads(first.file.read_text())["images"][0]["file_name"] == file.name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:10])
+    project.snapshot(task(1, box(10, 10, 50, 50)))
+    assert file.read_bytes() == whole
