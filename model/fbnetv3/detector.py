@@ -44,17 +44,19 @@ class Detector:
         device: str = "cpu",
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        version: str | None = None,
         **settings: Any,
     ) -> Detector:
         """A detector from a zoo name, a weights file or a read checkpoint; `settings` are fields of ModelConfig.
 
         `engine`: `auto` is ONNX Runtime on the CPU and PyTorch elsewhere; the first time that ONNX Runtime runs
-        some weights they are exported, which takes seconds. `threads`: of one inference; None is one per core. Its
-        `version` is the name of the weights and a digest of their content. Raises WeightsError, ConfigError.
+        some weights they are exported, which takes seconds. `threads`: of one inference; None is one per core.
+        `version`: what to call it; None is the name of the weights and a digest of their content. Raises WeightsError,
+        ConfigError.
         """
         opened = open_engine(weights, engine, device, threads, settings)
         name = weights.model if isinstance(weights, Checkpoint) else weights
-        return cls(opened.engine, opened.labels, version_of(name, opened.digest), max_pixels)
+        return cls(opened.engine, opened.labels, version or version_of(name, opened.digest), max_pixels)
 
     @property
     def has_masks(self) -> bool:

@@ -1,7 +1,8 @@
-"""Reads the checkpoints that d2go writes (.pth, .ckpt), without d2go and without running code from them."""
+"""Reads and writes d2go's checkpoints (.pth, .ckpt), without d2go and without running code from them."""
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 import struct
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from fbnetv3.weights.checkpoint import CLASS_SCORES, MASK_HEAD, Checkpoint, WeightsError
 from fbnetv3.weights.labels import default_labels
+from fbnetv3.weights.safetensors_file import write_atomically
 
 # The width of the box head's output tells the three networks apart.
 _NETWORK_BY_WIDTH = {160: "fbnetv3a_dsmask_C4", 200: "fbnetv3a_C4", 288: "fbnetv3g_fpn"}
@@ -39,6 +41,16 @@ def read_d2go(path: Path) -> Checkpoint:
     except _UNREADABLE as error:
         raise WeightsError(f"{path} {_why_unreadable(error)}") from error
     return checkpoint_from_state(_network_state(_state_dict(content)), path)
+
+
+def write_d2go(checkpoint: Checkpoint, path: Path, iteration: int = 0) -> None:
+    """Write `{"model": tensors by d2go's names, "iteration"}`, as d2go's own trainer does.
+
+    There is no room for labels and settings in it: who loads it sets them. Raises WeightsError.
+    """
+    content = io.BytesIO()
+    torch.save({"model": dict(checkpoint.state), "iteration": iteration}, content)
+    write_atomically(path, content.getvalue())
 
 
 def checkpoint_from_state(state: dict[str, Tensor], path: Path) -> Checkpoint:

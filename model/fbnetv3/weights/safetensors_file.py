@@ -45,7 +45,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path, dtype: torch.dtype | No
         "settings": json.dumps(checkpoint.settings),
         "provenance": json.dumps(checkpoint.provenance, ensure_ascii=False),
     }
-    _write_atomically(path, save(tensors, metadata))
+    write_atomically(path, save(tensors, metadata))
 
 
 def read_safetensors(path: Path) -> Checkpoint:
@@ -89,7 +89,8 @@ def _loaded(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
+    """Make `content` the file's, which at any time holds either the old one or this. Raises WeightsError."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,211 @@
+"""`prelabel train`: fine-tune on a COCO data set here and now, or ask for a training of a project."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fbnetv3.config import Norm
+from prelabel.cli.errors import fail
+
+if TYPE_CHECKING:
+    from fbnetv3.finetuning import FineTuningSettings, OnProgress, Report
+
+MIB = 1 << 20
+
+COLUMNS = (
+    BarColumn(),
+    MofNCompleteColumn(),
+    TextColumn("steps,"),
+    TimeRemainingColumn(),
+    TextColumn("left, loss {task.fields[loss]:.3f}"),
+)
+
+
+def train(
+    project: Annotated[
+        int | None, typer.Option(min=1, help="Ask the worker for a training of this project.")
+    ] = None,
+    coco: Annotated[
+        Path | None, typer.Option("--coco", help="Train here, on an annotation file in COCO's format.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder that its file names start from.")
+    ] = None,
+    weights: Annotated[str, typer.Option(help="Zoo name or weights file to start from.")] = "starter",
+    out: Annotated[
+        Path, typer.Option(help="Folder for weights and records; a training goes on in it.")
+    ] = Path("train"),
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="label=label of the weights that it begins as; by name where not given."),
+    ] = None,
+    frozen_stages: Annotated[
+        int | None, typer.Option(min=0, max=5, help="First stages that training leaves as they are.")
+    ] = None,
+    epochs: Annotated[float | None, typer.Option(help="How often each image is seen.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The highest one.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images per step, of all processes.")] = None,
+    min_size: Annotated[int | None, typer.Option(help="Shorter side of the network's input, pixels.")] = None,
+    max_size: Annotated[int | None, typer.Option(help="Bound on the longer side, pixels.")] = None,
+    flip: Annotated[bool, typer.Option(help="Mirror images; not where labels say left or right.")] = True,
+    norm: Annotated[Norm | None, typer.Option(help="Normalisation layers of the part that learns.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything that is random.")] = 0,
+    cache_mib: Annotated[
+        int, typer.Option(min=0, help="Outputs of the frozen stages kept on disk; 0 keeps none.")
+    ] = 4096,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N.")] = "cpu",
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes that train together; a GPU each on cuda.")
+    ] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of each; default: one per core.")
+    ] = None,
+) -> None:
+    """Fine-tune on accepted labels: on those of a project (in the background), or on COCO files (here).
+
+    What is chosen for the data is printed with its reason, and every option goes before it.
+    """
+    if project is not None and coco is None:
+        _request(project)
+        return
+    if project is not None or coco is None or images is None:
+        fail("give either --project, or --coco and --images")
+    from fbnetv3.finetuning import FineTuningSettings
+
+    settings = FineTuningSettings(
+        frozen_stages=frozen_stages,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        min_size=min_size,
+        max_size=max_size,
+        flip=flip,
+        norm=norm,
+        seed=seed,
+        cache_bytes=cache_mib * MIB,
+        device=device,
+        devices=devices,
+        threads=threads,
+    )
+    _train_here(coco, images, weights, out, _sources(map_ or []), settings)
+
+
+def _request(project: int) -> None:
+    from prelabel.settings import SettingsError, load_settings
+    from prelabel.store.database import Database, StoreError
+    from prelabel.store.runs import request_run
+
+    try:
+        database = Database.open(load_settings().database_url)
+        run = request_run(database, project, "prelabel train")
+        database.close()
+    except (SettingsError, StoreError) as error:
+        fail(str(error))
+    Console().print(
+        f"Run {run.id} of project {project} is queued for the worker of `prelabel serve` or `prelabel worker`; "
+        f"`prelabel runs log {run.id} --follow` shows it.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _sources(pairs: list[str]) -> dict[str, list[str]]:
+    sources: dict[str, list[str]] = {}
+    for pair in pairs:
+        label, equals, source = pair.partition("=")
+        if not (label.strip() and equals and source.strip()):
+            fail(f"--map takes label=label of the weights, such as lorry=truck, not {pair!r}")
+        sources.setdefault(label.strip(), []).append(source.strip())
+    return sources
+
+
+def _train_here(
+    coco: Path,
+    images: Path,
+    weights: str,
+    out: Path,
+    sources: dict[str, list[str]],
+    settings: FineTuningSettings,
+) -> None:
+    from fbnetv3 import ConfigError, ImageError, WeightsError
+    from fbnetv3.finetuning import TrainingError, train_and_judge
+    from fbnetv3.learning.coco import CocoError
+    from fbnetv3.learning.snapshot import SnapshotError, snapshot_of_coco
+    from fbnetv3.weights import load_checkpoint
+
+    is_first = os.environ.get("RANK", "0") == "0"
+    console = Console(stderr=True, quiet=not is_first)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        snapshot = snapshot_of_coco(coco, images)
+        with _shown(console, out) as on_progress:
+            report = train_and_judge(
+                load_checkpoint(weights), snapshot, out, settings, sources=sources, on_progress=on_progress
+            )
+    except (CocoError, ConfigError, ImageError, SnapshotError, TrainingError, WeightsError) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"cannot write to {out}: {error.strerror or error}")
+    if is_first:
+        _print(report, out)
+
+
+@contextmanager
+def _shown(console: Console, folder: Path) -> Iterator[OnProgress]:
+    """A bar on the terminal; the log's lines above it, and in train.log."""
+    from fbnetv3.finetuning import Progress as TrainingProgress
+    from fbnetv3.finetuning import log_progress
+
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    in_file = logging.FileHandler(folder / "train.log", encoding="utf-8")
+    in_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    columns = COLUMNS
+    with Progress(*columns, console=console, transient=True) as bar:
+        on_terminal = RichHandler(console=bar.console, show_path=False, show_level=False, highlighter=None)
+        for handler in (in_file, on_terminal):
+            root.addHandler(handler)
+        task = bar.add_task("", total=None, loss=0.0)
+
+        def show(progress: TrainingProgress) -> None:
+            log_progress(progress)
+            loss = sum(progress.losses.values())
+            bar.update(task, total=progress.steps, completed=progress.step, loss=loss)
+
+        try:
+            yield show
+        except KeyboardInterrupt:
+            bar.stop()
+            console.print("Stopped; the same command goes on from the last checkpoint.")
+            raise typer.Exit(130) from None
+        finally:
+            for handler in (in_file, on_terminal):
+                root.removeHandler(handler)
+            in_file.close()
+
+
+def _print(report: Report, out: Path) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    figures = report.candidate
+    if figures.images:
+        masks = "" if figures.mask_AP50 is None else f", mask AP50 {figures.mask_AP50:.3f}"
+        console.print(
+            f"On {figures.images} held-out images: box AP50 {figures.box_AP50:.3f}{masks}, "
+            f"{figures.no_edit_share:.0%} of {figures.objects} objects need no edit, "
+            f"{figures.false_positives_per_image:.1f} false positives per image."
+        )
+    verdict = "Better than the weights it started from" if report.verdict.promoted else "Not better"
+    console.print(f"{verdict}: {report.verdict.reason}")
+    console.print(
+        f"{out / 'weights.safetensors'} after {report.steps} steps in {report.train_seconds:.0f} s."
+    )
