@@ -95,7 +95,9 @@ class ModelConfig(BaseModel):
     roi_positive_fraction: float = Field(0.25, gt=0, le=1, description="Bound on the foreground among them.")
 
     mask_batch_per_image: int | None = Field(
-        None, ge=1, description="Bound on the foreground in the mask head's loss; None, as the original: all of it."
+        None,
+        ge=1,
+        description="Bound on the foreground in the mask head's loss; None, as the original: all of it.",
     )
 
     score_threshold: float = Field(0.05, ge=0, le=1, description="Detections must score more than this.")

@@ -43,9 +43,13 @@ class Scripted:
     labels: tuple[str, ...] = LABELS
     has_masks: bool = False
     asked: list[float] = field(default_factory=list)
+    masks_from: float | None = None
 
-    def predict(self, images: Sequence[Any], score_threshold: float = 0.0) -> list[Instances]:
+    def predict(
+        self, images: Sequence[Any], score_threshold: float = 0.0, mask_threshold: float | None = None
+    ) -> list[Instances]:
         self.asked.append(score_threshold)
+        self.masks_from = mask_threshold
         found = self.answers[len(self.asked) - 1]
         return [found.select(found.scores >= score_threshold)]
 
@@ -204,6 +208,13 @@ class TestJudge:
         assert judgement.box_AP == 1.0
         assert judgement.no_edit_share == 0.5
         assert judgement.mask_AP is judgement.mask_AP50 is None
+
+    def test_boxes_only_asks_for_no_masks(self):
+        data = Examples((example(("bolt", HERE), masks=(whole(THERE),)),))
+        detector = Scripted([found(("bolt", HERE, 0.9), masks=(UNKNOWN,))], has_masks=True)
+        judgement = judge(detector, data, boxes_only=True)  # type: ignore[arg-type]
+        assert detector.masks_from == float("inf")
+        assert judgement.mask_AP is None and judgement.box_AP == judgement.no_edit_share == 1.0
 
     def test_unknown_labels_are_zeros(self):
         data = Examples((example(("bolt", HERE), masks=(whole(HERE),)), example()))

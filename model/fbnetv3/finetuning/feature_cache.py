@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 SUFFIX = ".safetensors"
+
+LEFT_SECONDS = 3600.0
+"""Nobody writes a file for so long: it is left of a process that was killed."""
 
 
 class FeatureCache:
@@ -24,6 +28,7 @@ class FeatureCache:
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder, self.limit = folder, limit
         folder.mkdir(parents=True, exist_ok=True)
+        self._remove_half_written()
         files = [(path, path.stat()) for path in folder.glob(f"[!.]*{SUFFIX}")]
         self._sizes = {
             path.name: status.st_size for path, status in sorted(files, key=lambda f: f[1].st_mtime)
@@ -59,6 +64,11 @@ class FeatureCache:
         self._sizes[path.name] = size
         self._total += size
         self._in_use.add(path.name)
+
+    def _remove_half_written(self) -> None:
+        for path in self.folder.glob(f".*{SUFFIX}.*"):
+            if time.time() - path.stat().st_mtime > LEFT_SECONDS:
+                path.unlink(missing_ok=True)
 
     def _make_room(self, size: int) -> bool:
         for name in [name for name in self._sizes if name not in self._in_use]:

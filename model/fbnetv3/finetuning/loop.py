@@ -40,7 +40,7 @@ CLEARLY_BETTER = 0.02
 SEEDS = 1 << 40
 """More than the draws of any training: no two of them make the same random choices."""
 
-Check = Callable[[RCNN], dict[str, float | None]]
+Check = Callable[[RCNN], dict[str, float]]
 """Figures of a model on the hold-out; `score` is the one that counts."""
 
 
@@ -166,7 +166,7 @@ class Loop:
             figures = self._check(self._averaged)
             if records:
                 records.holdout(standing.step, figures)
-            score = figures["score"] or 0.0
+            score = figures["score"]
             logger.info("step %d: hold-out %s", standing.step, _shown(figures))
             if score >= standing.best_score - (CLEARLY_BETTER if standing.is_finished else 0.0):
                 standing.checks_without_gain = 0
@@ -245,5 +245,5 @@ def _to(target: Target, device: str, seed: int) -> Target:
     return Target(target.boxes.to(device), target.classes.to(device), target.masks, known, seed)
 
 
-def _shown(figures: dict[str, float | None]) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if value is not None)
+def _shown(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in figures.items())

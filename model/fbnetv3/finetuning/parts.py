@@ -66,13 +66,14 @@ class LearningPart(nn.Module):
         }
 
     def _losses(self, features: Features, size: tuple[int, int], target: Target) -> dict[str, Tensor]:
-        if IMAGE in features:
-            entry: Tensor | dict[str, Tensor] = _batch_of_one(
-                self.model.normalise([features[IMAGE].float()])[0]
-            )
-        else:
-            entry = {name: _batch_of_one(value.float()) for name, value in features.items()}
-        return self.model.losses(self.model.backbone(entry), [size], [target])
+        return self.model.losses(backbone_output(self.model, features), [size], [target])
+
+
+def backbone_output(model: RCNN, features: Features) -> dict[str, Tensor]:
+    """The feature maps of one view, as a batch of one."""
+    if IMAGE in features:
+        return model.backbone(_batch_of_one(model.normalise([features[IMAGE].float()])[0]))
+    return model.backbone({name: _batch_of_one(value.float()) for name, value in features.items()})
 
 
 def _batch_of_one(maps: Tensor) -> Tensor:

@@ -30,10 +30,9 @@ class Records:
         values["seconds_left"] = progress.seconds_left
         self._write(progress.step, values)
 
-    def holdout(self, step: int, figures: Mapping[str, float | None]) -> None:
+    def holdout(self, step: int, figures: Mapping[str, float]) -> None:
         """How well the averaged weights do on the hold-out, by the names of the figures."""
-        known = {f"holdout/{name}": value for name, value in figures.items() if value is not None}
-        self._write(step, known)
+        self._write(step, {f"holdout/{name}": value for name, value in figures.items()})
 
     def close(self) -> None:
         """Nothing is written after this."""

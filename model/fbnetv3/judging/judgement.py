@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
+
+import numpy as np
 
 from fbnetv3.detector import Detector
 from fbnetv3.instances import Instances
@@ -50,14 +53,18 @@ def judge(
     examples: Examples,
     score_threshold: float = SCORE_THRESHOLD,
     on_image: Callable[[], None] = lambda: None,
+    *,
+    boxes_only: bool = False,
 ) -> Judgement:
     """Look at every image once and compare what is found with its labels, which are matched by name.
 
     AP counts everything that the detector finds; the rest counts what scores `score_threshold` (0..1) or more, as
     a person sees it. A label that the detector does not know is a label whose objects it misses. Images without
     objects count too. Mask AP takes objects whose mask is not known for crowds with the shape of their box: what
-    lies inside is neither right nor wrong. `on_image` is called after each image.
+    lies inside is neither right nor wrong. `on_image` is called after each image. `boxes_only`: as if the detector had
+    no masks, which take most of the time.
     """
+    has_masks = detector.has_masks and not boxes_only
     category_of = {label: index for index, label in enumerate(examples.labels)}
     knows_any = not category_of.keys().isdisjoint(detector.labels)
     truth = empty_coco(examples.labels)
@@ -67,17 +74,24 @@ def judge(
         example = examples[index]
         found = Instances.empty(example.image.shape[:2], examples.labels)
         if knows_any:
-            [found] = detector.predict([example.image])
+            found = _look(detector, example.image, boxes_only or example.masks is None)
         add_example(truth, example)
-        results += to_results(found, index, category_of, detector.has_masks)
+        results += to_results(found, index, category_of, has_masks)
         outcomes.append(
             image_outcome(found.select(found.scores >= score_threshold), example, examples.labels)
         )
         on_image()
-    with_masks = detector.has_masks and any("segmentation" in one for one in truth["annotations"])
+    with_masks = has_masks and any("segmentation" in one for one in truth["annotations"])
     box = _precision(truth, results, "bbox")
     mask = _precision(_with_crowds(truth), results, "segm") if with_masks else (None, None)
     return _summary(box, mask, tuple(outcomes))
+
+
+def _look(detector: Detector, image: np.ndarray, boxes_only: bool) -> Instances:
+    if not boxes_only:
+        return detector.predict([image])[0]
+    [found] = detector.predict([image], mask_threshold=math.inf)
+    return replace(found, masks=None)
 
 
 def _precision(
