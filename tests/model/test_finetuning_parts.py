@@ -12,13 +12,16 @@ from small_networks import C4, FPN, as_checkpoint, labelled_image, small_network
 from torch import Tensor
 
 from fbnetv3.finetuning.feature_cache import FeatureCache
-from fbnetv3.finetuning.parts import IMAGE, FrozenPart, LearningPart
+from fbnetv3.finetuning.imprinting import MARGIN, imprint
+from fbnetv3.finetuning.parts import IMAGE, FrozenPart, LearningPart, backbone_output
 from fbnetv3.finetuning.start import sources_by_name, start_network, with_predictors
 from fbnetv3.finetuning.view_masks import ViewMasks, shrink
+from fbnetv3.finetuning.viewed import ViewedExamples
 from fbnetv3.finetuning.views import View, look, make_views, view_size
 from fbnetv3.images import to_network
 from fbnetv3.instances import BoxMask
 from fbnetv3.learning.examples import SceneExamples
+from fbnetv3.network.rcnn import RCNN
 from fbnetv3.network.targets import Bitmaps
 from fbnetv3.weights import Checkpoint
 
@@ -159,6 +162,46 @@ def test_every_view_counts_the_same_whatever_its_neighbours() -> None:
     alone = [part(*([item] for item in view)) for view in views]
     for name, loss in together.items():
         assert loss.item() == pytest.approx(sum(one[name].item() for one in alone) / 2, rel=1e-5)
+
+
+class TestImprinting:
+    """On a picture whose objects are bright rectangles."""
+
+    @staticmethod
+    def scores(model: RCNN, examples: ViewedExamples) -> tuple[Tensor, Tensor]:
+        """Logits over background's of the labelled objects and of the best proposals: (n, classes), (m, classes)."""
+        view = examples.view(0, 0)
+        with torch.no_grad():
+            features = backbone_output(model.eval(), view.features)
+            [proposals], _ = model.proposal_generator(features, [view.size])
+            found = [
+                model.box_outputs(features, [boxes]).logits
+                for boxes in (view.target.boxes, proposals.boxes[:20])
+            ]
+        return found[0] - found[0][:, -1:], found[1] - found[1][:, -1:]
+
+    def test_new_labels_score_their_objects_above_background(self) -> None:
+        examples = SceneExamples(3, 1, (128, 160))
+        model = small_network(num_classes=len(examples.labels), norm="FrozenBN")
+        viewed = ViewedExamples(examples, (View(),), FrozenPart(model, 2), None, 128, 192)
+        classes = sorted(set(examples[0].classes.tolist()))
+        before = model.roi_heads.box_predictor.cls_score.weight.clone()
+        imprint(model, viewed, classes[:1])
+        after = model.roi_heads.box_predictor.cls_score.weight
+        changed = [i for i in range(len(before)) if not torch.equal(before[i], after[i])]
+        assert changed == classes[:1]
+        objects, proposals = self.scores(model, viewed)
+        own = torch.from_numpy(examples[0].classes == classes[0])
+        assert objects[own, classes[0]].mean().item() == pytest.approx(MARGIN, rel=1e-3)
+        assert proposals[:, classes[0]].mean().item() == pytest.approx(-MARGIN, rel=1e-3)
+
+    def test_a_label_without_objects_stays_as_it_is(self) -> None:
+        examples = SceneExamples(3, 1, (128, 160))
+        model = small_network(num_classes=len(examples.labels) + 1, norm="FrozenBN")
+        before = model.roi_heads.box_predictor.cls_score.weight.clone()
+        viewed = ViewedExamples(examples, (View(),), FrozenPart(model, 2), None, 128, 192)
+        imprint(model, viewed, [len(examples.labels)])
+        assert torch.equal(before, model.roi_heads.box_predictor.cls_score.weight)
 
 
 class TestFeatureCache:
