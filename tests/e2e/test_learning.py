@@ -111,7 +111,7 @@ def loop(
     *photos, late = [photo(scene, folder / f"{number}.jpg") for number, scene in enumerate(scenes)]
     project_id = client.create_project("Learning", label_config(SCENE_LABELS, has_masks=False))["id"]
     tasks = client.import_files(project_id, photos)
-    base = requests.get(f"{server.url}/versions", timeout=10).json()["versions"][0]
+    base = served(server, project_id)
     connect_project(client, project_id, server.url, base, webhook_secret=SECRET)
     client.retrieve_predictions(project_id, tasks)
     labelled, unlabelled = tasks[:LABELLED], tasks[LABELLED:]
@@ -128,6 +128,7 @@ def loop(
         lambda: all(run["version"] in versions(client, task) for task in unlabelled), "fresh predictions"
     )
     wait_until(lambda: all(base not in versions(client, task) for task in unlabelled), "the old ones' end")
+    wait_until(lambda: served(server, project_id) == run["version"], "the server's turn to it")
     (new,) = client.import_files(project_id, [late])
     client.task(new)
     return Loop(settings, server, project_id, base, edits, labelled, unlabelled[1:], unlabelled[0], new, run)
@@ -155,6 +156,12 @@ def label(client: LabelStudioClient, project_id: int, scenes: dict[int, Scene], 
 def runs_of(server: Service, project_id: int) -> list[dict[str, Any]]:
     """The newest first."""
     return requests.get(f"{server.url}/api/projects/{project_id}/runs", timeout=10).json()
+
+
+def served(server: Service, project_id: int) -> str:
+    """The version that answers for the project."""
+    answer = requests.get(f"{server.url}/versions", params={"project": project_id}, timeout=10)
+    return answer.json()["versions"][0]
 
 
 def versions(client: LabelStudioClient, task: int) -> list[str]:
@@ -216,7 +223,7 @@ def test_stats_counts_what_people_did(loop: Loop, tmp_path: Path) -> None:
 def test_start_training_pressed_five_times_trains_nothing_new(client: LabelStudioClient, loop: Loop) -> None:
     (backend,) = attached_backends(client, loop.project_id)
     for _ in range(5):
-        client.json("POST", f"/api/ml/{backend.id}/train", json={})
+        client.request("POST", f"/api/ml/{backend.id}/train", json={})
     wait_until(lambda: len(loop.runs()) > 1, "a run that was asked for")
     wait_until(lambda: {run["state"] for run in loop.runs()} <= ENDS, "the end of all runs")
     *later, first = loop.runs()

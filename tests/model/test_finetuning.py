@@ -11,6 +11,8 @@ import torch
 from small_networks import as_checkpoint, small_network
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fbnetv3.config import Norm
+from fbnetv3.detector import Detector
 from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, TrainingError, fine_tune, plan, run
 from fbnetv3.finetuning import loop as loop_module
 from fbnetv3.learning.examples import Example, SceneExamples
@@ -160,6 +162,16 @@ class WithoutMasks:
     def __getitem__(self, index: int) -> Example:
         example = self.scenes[index]
         return Example(example.image, example.boxes, example.classes, None)
+
+
+@pytest.mark.parametrize("norm", ["GN", "BN"])
+def test_other_norms_are_served_as_they_were_trained(start: Checkpoint, tmp_path: Path, norm: Norm) -> None:
+    result = tuned(start, tmp_path, replace(QUICK, norm=norm, epochs=1), holdout=0)
+    detector = Detector.load(result.checkpoint, engine="torch")
+    assert detector.engine.config.norm == ("GN" if norm == "GN" else "NaiveSyncBN")
+    assert len(detector.predict([scenes(0, 1)[0].image])) == 1
+    again = tuned(result.checkpoint, tmp_path / "again", replace(QUICK, epochs=1), holdout=0)
+    assert again.plan.norm == ("GN" if norm == "GN" else "FrozenBN")
 
 
 def test_without_masks_the_mask_head_stays_as_it_is(start: Checkpoint, tmp_path: Path) -> None:

@@ -130,8 +130,12 @@ class Plan:
 
     @property
     def network_settings(self) -> dict[str, Any]:
-        """What the network's configuration takes over for good: it is served as it was trained."""
-        return {"min_size": self.min_size, "max_size": self.max_size, "anchor_sizes": self.anchor_sizes}
+        """What the network's configuration takes over for good: it is served as it was trained.
+
+        Of the norms only GN: all others are batch norm once training is over.
+        """
+        sizes = {"min_size": self.min_size, "max_size": self.max_size, "anchor_sizes": self.anchor_sizes}
+        return sizes | ({"norm": "GN"} if self.norm == "GN" else {})
 
 
 def make_plan(
@@ -169,7 +173,7 @@ class _Planner:
         steps = max(1, round(epochs * steps_per_epoch))
         plan = Plan(
             frozen_stages=frozen,
-            norm=self._choose("norm", "FrozenBN", "a batch is too small for statistics of its own"),
+            norm=self._norm(),
             min_size=min_size,
             max_size=max_size,
             anchor_sizes=self._anchors(min_size, max_size),
@@ -191,6 +195,12 @@ class _Planner:
         self._check_network(plan)
         return replace(plan, fingerprint=self._fingerprint(plan))
 
+    def _norm(self) -> Norm:
+        """Group norm has no statistics to freeze, and weights trained with it work with nothing else."""
+        if self._start.settings.get("norm") == "GN":
+            return self._choose("norm", "GN", "as the start weights have it")
+        return self._choose("norm", "FrozenBN", "a view is too small for statistics of its own")
+
     def _check_positive(self) -> None:
         for name in ("epochs", "learning_rate", "batch_size", "devices", "threads"):
             value = getattr(self._settings, name)
@@ -199,7 +209,8 @@ class _Planner:
 
     def _check_network(self, plan: Plan) -> None:
         ModelConfig.for_model(
-            self._start.model, frozen_stages=plan.frozen_stages, norm=plan.norm, **plan.network_settings
+            self._start.model,
+            **{**plan.network_settings, "frozen_stages": plan.frozen_stages, "norm": plan.norm},
         )
 
     def _batch_size(self, images: int) -> int:

@@ -124,12 +124,14 @@ class _Job:
             self.start,
             self.train.labels,
             self.sources,
-            norm=plan.norm,
-            frozen_stages=plan.frozen_stages,
-            roi_batch_per_image=plan.regions_per_image,
-            mask_batch_per_image=plan.masks_per_image,
-            **PROPOSALS,
-            **plan.network_settings,
+            **{
+                **PROPOSALS,
+                **plan.network_settings,
+                "norm": plan.norm,
+                "frozen_stages": plan.frozen_stages,
+                "roi_batch_per_image": plan.regions_per_image,
+                "mask_batch_per_image": plan.masks_per_image,
+            },
         )
         if model.roi_heads.mask_head is not None and not has_masks:
             freeze(model.roi_heads.mask_head)
