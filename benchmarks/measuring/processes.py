@@ -41,11 +41,12 @@ class RunningServer:
 
 @contextmanager
 def prelabel(
-    home: Path, weights: str, threads: int | None, engine: str = "onnxruntime"
+    home: Path, weights: str, threads: int | None, engine: str = "onnxruntime", **others: str
 ) -> Iterator[RunningServer]:
     """`prelabel serve`, with nothing of this environment's settings but the folders of weights.
 
-    It keeps no images, so that every request fetches.
+    It keeps no images, so that every request fetches, and has no worker. `others`: settings by their environment
+    names, which go before all of this.
     """
     home.mkdir(exist_ok=True)
     settings = {
@@ -55,13 +56,15 @@ def prelabel(
         "PRELABEL_ENGINE": engine,
         "PRELABEL_ALLOW_PRIVATE_ADDRESSES": "true",
         "PRELABEL_IMAGE_CACHE_BYTES": "0",
+        "PRELABEL_WORKER": "false",
         "LOG_LEVEL": "WARNING",
         **({"PRELABEL_INFERENCE_THREADS": str(threads)} if threads else {}),
+        **others,
     }
     port = _free_port()
     command = [str(Path(sys.executable).with_name("prelabel")), "serve", "--port", str(port)]
     started = time.monotonic()
-    with _running(command, home / "log", {**_clean_environment(), **settings}) as process:
+    with _running(command, home / "log", {**clean_environment(), **settings}) as process:
         answered = _wait(port, "/health", process, home / "log") - started
         ready = _wait(port, "/ready", process, home / "log") - started
         yield RunningServer(port, answered, ready)
@@ -113,7 +116,8 @@ def _wait(port: int, path: str, process: subprocess.Popen[bytes], log: Path) -> 
     raise SystemExit(f"nothing answers {path} of port {port}: {log.read_text()[-500:]}")
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
+    """This environment without settings of prelabel."""
     ours = {environment_name(name) for name in Settings.model_fields} - {"PRELABEL_WEIGHTS_DIR"}
     return {name: value for name, value in os.environ.items() if name not in ours} | {"NO_PROXY": "127.0.0.1"}
 

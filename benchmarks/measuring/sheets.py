@@ -34,6 +34,11 @@ class Sheet:
             table.add_row(*map(_text, row))
         Console(width=140).print(table)
 
+    def markdown(self) -> str:
+        """As a table for the docs."""
+        rows = [self.columns, ("---", *["--:"] * (len(self.columns) - 1)), *self.rows]
+        return "\n".join(f"| {' | '.join(map(_text, row))} |" for row in rows)
+
     def records(self) -> list[dict[str, Cell]]:
         """One dictionary per row."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]

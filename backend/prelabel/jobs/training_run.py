@@ -40,7 +40,7 @@ from prelabel.store.runs import (
     report,
 )
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("prelabel.jobs.training_run")  # run as a module, its name is __main__
 
 VERDICT = "verdict.json"
 REPORT_SECONDS = 1.0

@@ -24,7 +24,7 @@ from prelabel.logs import logging_config
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database, StoreError
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("prelabel.jobs.worker")  # run as a module, its name is __main__
 
 THREADS = 3
 """One trains, one refreshes predictions, one wakes up every minute."""
