@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from fbnetv3.config import Norm
 from fbnetv3.engines.opening import EngineName
 
 MIB = 1 << 20
@@ -245,6 +246,60 @@ class Settings(BaseSettings):
     prelabel_training_nice: int = Field(
         10, ge=0, le=19, description="How far a training gives way to everything else that wants the CPU."
     )
+    prelabel_training_devices: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that train together: a GPU each where DEVICE is cuda; on the CPU they share the "
+        "threads of a training.",
+    )
+    prelabel_frozen_stages: int | None = Field(
+        None,
+        ge=0,
+        le=5,
+        description="First stages of the network that training leaves as they are; chosen when not set.",
+    )
+    prelabel_train_epochs: float | None = Field(
+        None,
+        gt=0,
+        description="How often training sees each image; chosen for the number of images when not set.",
+    )
+    prelabel_learning_rate: float | None = Field(
+        None, gt=0, le=1, description="The highest learning rate of a training; chosen when not set."
+    )
+    prelabel_train_batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Images per step of a training, of all its processes together; chosen when not set.",
+    )
+    prelabel_train_min_size: int | None = Field(
+        None,
+        ge=64,
+        le=2048,
+        description="Shorter side in pixels of the input that new versions are trained and served with; chosen for "
+        "the sizes of the labelled objects when not set.",
+    )
+    prelabel_train_max_size: int | None = Field(
+        None,
+        ge=64,
+        le=4096,
+        description="Longest side of that input in pixels; chosen with the shorter one when not set.",
+    )
+    prelabel_flip: bool = Field(
+        True, description="Whether training also sees images mirrored: false where labels say left and right."
+    )
+    prelabel_norm: Norm | None = Field(
+        None,
+        description="Normalisation layers of the part that learns: FrozenBN, BN, GN, NaiveSyncBN or (GPUs only) "
+        "SyncBN; chosen when not set.",
+    )
+    prelabel_feature_cache_bytes: int = Field(
+        4 * GIB,
+        ge=0,
+        description="Outputs of the frozen stages kept on disk for each project at most, least recently used out "
+        "first; 0 keeps none.",
+    )
 
     @field_validator("prelabel_allowed_hosts", mode="before")
     @classmethod
@@ -283,12 +338,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _sizes_in_order(self) -> Settings:
-        if (
-            self.prelabel_min_size
-            and self.prelabel_max_size
-            and self.prelabel_min_size > self.prelabel_max_size
-        ):
-            raise ValueError("PRELABEL_MIN_SIZE must not be larger than PRELABEL_MAX_SIZE")
+        for of in ("", "train_"):
+            shorter, longest = f"prelabel_{of}min_size", f"prelabel_{of}max_size"
+            sizes = getattr(self, shorter), getattr(self, longest)
+            if all(sizes) and sizes[0] > sizes[1]:
+                names = environment_name(shorter), environment_name(longest)
+                raise ValueError("{} must not be larger than {}".format(*names))
         return self
 
     @property

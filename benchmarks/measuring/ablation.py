@@ -21,9 +21,9 @@ import torch
 from filelock import FileLock, Timeout
 
 from fbnetv3.detector import Detector
+from fbnetv3.files import write_whole
 from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, TrainingError, fine_tune
 from fbnetv3.judging import judge
-from fbnetv3.learning.snapshot import write_whole
 from fbnetv3.simulation import ORDERS, ReplayData, SimulationError
 from fbnetv3.simulation.orders import Queue
 from fbnetv3.simulation.storage import Storage

@@ -37,7 +37,7 @@ LABELLED, UNLABELLED = 25, 3
 FOREIGN = "somebody-elses-v2"
 SECRET = "between us"
 TRAINING_LIMIT_SECONDS = 300.0
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 120.0
 ENDS = {"promoted", "rejected", "failed", "cancelled"}
 
 

@@ -232,6 +232,14 @@ class TestFeatureCache:
             cache.put(key, self.tensors(0))
         assert {path.stem for path in tmp_path.iterdir()} == {"a", "b"}, "what this run uses stays"
 
+    def test_what_a_killed_process_left_is_removed(self, tmp_path: Path) -> None:
+        left, fresh = (tmp_path / f".{name}.safetensors.0a1b" for name in "ab")
+        for path in (left, fresh):
+            path.write_bytes(b"half a f")
+        os.utime(left, (0, 0))
+        FeatureCache(tmp_path, 1 << 20)
+        assert list(tmp_path.iterdir()) == [fresh], "somebody may be writing the other"
+
     def test_a_damaged_file_is_no_file(self, tmp_path: Path) -> None:
         cache = FeatureCache(tmp_path, 1 << 20)
         cache.put("a", self.tensors(1))

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from small_networks import as_checkpoint, small_network
+from two_processes import agree, leave
 
-from fbnetv3.finetuning import FineTuningSettings, fine_tune
-from fbnetv3.finetuning.processes import Process
+from fbnetv3.finetuning import FineTuningSettings, TrainingError, fine_tune
+from fbnetv3.finetuning.processes import Process, processes
 from fbnetv3.learning.examples import SceneExamples
 
 
 @pytest.mark.parametrize(("count", "shares"), [(1, ["abcdef"]), (2, ["ace", "bdf"]), (3, ["ad", "be", "cf"])])
 def test_a_batch_is_shared_without_rest(count: int, shares: list[str]) -> None:
     assert [Process(number, count).share("abcdef") for number in range(count)] == shares
+
+
+def test_the_first_process_decides_what_all_have_in_the_end(tmp_path: Path) -> None:
+    work = partial(agree, tmp_path)
+    with processes("cpu", 2, work) as process:
+        work(process)
+    first, second = (torch.load(tmp_path / f"{number}.pt") for number in range(2))
+    torch.manual_seed(0)
+    assert torch.equal(first["0.weight"], torch.nn.Conv2d(3, 4, 3).weight)
+    assert all(torch.equal(second[name], value) for name, value in first.items())
 
 
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
@@ -38,3 +50,12 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
             moved += torch.dist(tensor, start.state[name]).item() ** 2
             apart += torch.dist(tensor, two.checkpoint.state[name]).item() ** 2
     assert apart < 1e-6 * moved
+
+
+def test_a_process_that_is_gone_is_a_sentence() -> None:
+    with (
+        pytest.raises(TrainingError, match="another process of this training ended"),
+        processes("cpu", 2, leave) as process,
+    ):
+        process.agreed(True)
+        process.agreed(True)

@@ -1,7 +1,8 @@
-"""A batch norm shared by two processes that talk through gloo. Importable, because the second one starts afresh."""
+"""What two processes that talk through gloo do in tests. Importable, because the second one starts afresh."""
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
+from fbnetv3.finetuning.processes import Process
 from fbnetv3.network.norms import NaiveSyncBatchNorm2d
 
 
@@ -62,3 +64,17 @@ def _learn_together(rank: int, cases: list[Case], folder: Path) -> list[dict[str
         return found
     finally:
         dist.destroy_process_group()
+
+
+def agree(folder: Path, process: Process) -> None:
+    """Write the values of a layer that every process has begun with others, in the memory format of networks."""
+    torch.manual_seed(process.number)
+    layer = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
+    process.agree_on(layer)
+    torch.save(layer.state_dict(), folder / f"{process.number}.pt")
+
+
+def leave(process: Process) -> None:
+    """Takes part once, then ends without a word."""
+    process.agreed(True)
+    os._exit(3)

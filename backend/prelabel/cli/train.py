@@ -101,22 +101,25 @@ def train(
 
 
 def _request(project: int) -> None:
+    from prelabel.jobs.folders import WORKER_LOCK, is_held
+    from prelabel.jobs.queue import QueueError, TrainingQueue, request_training
     from prelabel.settings import SettingsError, load_settings
     from prelabel.store.database import Database, StoreError
-    from prelabel.store.runs import request_run
 
     try:
-        database = Database.open(load_settings().database_url)
-        run = request_run(database, project, "prelabel train")
+        settings = load_settings()
+        database = Database.open(settings.database_url)
+        run = request_training(database, TrainingQueue(settings), project, "prelabel train")
         database.close()
-    except (SettingsError, StoreError) as error:
+    except (SettingsError, StoreError, QueueError) as error:
         fail(str(error))
-    Console().print(
-        f"Run {run.id} of project {project} is queued for the worker of `prelabel serve` or `prelabel worker`; "
-        f"`prelabel runs log {run.id} --follow` shows it.",
-        highlight=False,
-        soft_wrap=True,
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"Run {run.id} of project {project} is queued; `prelabel runs log {run.id} --follow` shows it."
     )
+    home = settings.prelabel_home
+    if not is_held(home / WORKER_LOCK):
+        console.print(f"No worker runs for {home}: `prelabel serve` or `prelabel worker` starts one.")
 
 
 def _sources(pairs: list[str]) -> dict[str, list[str]]:

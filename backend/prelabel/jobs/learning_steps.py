@@ -12,13 +12,16 @@ from typing import Any
 
 from fbnetv3.config import ConfigError
 from fbnetv3.detector import Detector
+from fbnetv3.files import write_whole
 from fbnetv3.finetuning import FineTuningSettings, Progress, TrainingError, fine_tune
+from fbnetv3.images import ImageError
 from fbnetv3.judging import Judgement, decide, judge
+from fbnetv3.learning.coco import CocoError
 from fbnetv3.learning.snapshot import Snapshot, SnapshotError, read_snapshot
 from fbnetv3.weights import WeightsError, load_checkpoint, write_checkpoint
 from prelabel.jobs.folders import project_folder
 from prelabel.jobs.reconcile import labelled_tasks
-from prelabel.jobs.training_run import Judged, OnProgress, RunFailed, write_whole
+from prelabel.jobs.training_run import Judged, OnProgress, RunFailed
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
 from prelabel.labelstudio.object_controls import sources
@@ -41,6 +44,8 @@ logger = logging.getLogger(__name__)
 FORESEEN = (
     TrainingError,
     SnapshotError,
+    CocoError,
+    ImageError,
     LabelStudioError,
     LabelConfigError,
     WeightsError,
@@ -52,6 +57,9 @@ FORESEEN = (
 
 CANDIDATE = "candidate.safetensors"
 CANDIDATE_PLAN = "candidate.json"
+
+FEATURES = "features"
+"""The folder, shared by the runs of a project, with what the frozen stages made of its images."""
 
 
 class LearningSteps:
@@ -111,7 +119,7 @@ class LearningSteps:
                 snapshot.train,
                 snapshot.holdout,
                 self._folder,
-                FineTuningSettings(device=self._settings.device, threads=self._settings.training_threads),
+                fine_tuning_settings(self._settings, self._project_id),
                 sources=sources(self._label_config, start.labels),
                 on_progress=note,
             )
@@ -120,7 +128,7 @@ class LearningSteps:
                 "steps_taken": tuned.steps,
                 "train_seconds": tuned.train_seconds,
             }
-            write_whole(self._folder / CANDIDATE_PLAN, json.dumps(plan))
+            write_whole(json.dumps(plan).encode(), self._folder / CANDIDATE_PLAN)
             write_checkpoint(tuned.checkpoint, self._folder / CANDIDATE)
 
     def judge(self, digest: str, on_progress: OnProgress) -> Judged:
@@ -194,6 +202,26 @@ class LearningSteps:
 
     def _sources(self, detector: Detector) -> dict[str, list[str]]:
         return sources(self._label_config, detector.labels)
+
+
+def fine_tuning_settings(settings: Settings, project_id: int) -> FineTuningSettings:
+    """What the settings decide of a project's fine-tuning; the data decides the rest."""
+    devices = settings.prelabel_training_devices
+    return FineTuningSettings(
+        frozen_stages=settings.prelabel_frozen_stages,
+        epochs=settings.prelabel_train_epochs,
+        learning_rate=settings.prelabel_learning_rate,
+        batch_size=settings.prelabel_train_batch_size,
+        min_size=settings.prelabel_train_min_size,
+        max_size=settings.prelabel_train_max_size,
+        flip=settings.prelabel_flip,
+        norm=settings.prelabel_norm,
+        cache_bytes=settings.prelabel_feature_cache_bytes,
+        cache=str(project_folder(settings, project_id) / FEATURES),
+        device=settings.device,
+        devices=devices,
+        threads=max(settings.training_threads // devices, 1),
+    )
 
 
 def _as_json(candidate: Judgement, serving: Judgement | None) -> dict[str, Any]:

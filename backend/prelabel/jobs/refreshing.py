@@ -22,7 +22,7 @@ from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 from prelabel.store.versions import unfinished_promotions
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("prelabel.jobs.refreshing")  # run as a module, its name is __main__
 
 REFRESH = (sys.executable, "-m", "prelabel.jobs.refreshing")
 

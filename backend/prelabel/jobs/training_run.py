@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
+from fbnetv3.files import write_whole
 from prelabel.jobs.folders import PROCESS_LOCK, run_folder
 from prelabel.jobs.lifeline import end_with_parent
 from prelabel.jobs.triggers import TriggerRules, too_few
@@ -153,7 +154,7 @@ class TrainingRun:
             return Judged(**json.loads(file.read_text(encoding="utf-8")))
         self._steps.train(digest, self._report(Stage.TRAINING))
         judged = self._steps.judge(digest, self._report(Stage.JUDGING))
-        write_whole(file, json.dumps(asdict(judged), indent=1))
+        write_whole(json.dumps(asdict(judged), indent=1).encode(), file)
         logger.info("%s", judged.reason)
         return judged
 
@@ -174,16 +175,6 @@ class TrainingRun:
     def _finish(self, state: RunState, reason: str, version: str | None = None) -> None:
         logger.info("run %s is %s: %s", self._run.id, state, reason)
         finish(self._database, self._run.id, state, reason, version)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there as a whole or not at all, also after the power fails."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def remove(folder: Path, kept: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fbnetv3.files import write_whole
 from fbnetv3.images import ImageError, read_image
 from fbnetv3.learning.coco import encode_mask
 from fbnetv3.learning.snapshot import (
@@ -25,7 +26,6 @@ from fbnetv3.learning.snapshot import (
     content_digest,
     is_held_out,
     write_snapshot,
-    write_whole,
 )
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import FetchError

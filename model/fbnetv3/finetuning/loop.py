@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
-import os
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
+from fbnetv3.files import write_whole
 from fbnetv3.finetuning.parts import LearningPart
 from fbnetv3.finetuning.plan import Plan
 from fbnetv3.finetuning.processes import Process
@@ -114,7 +116,7 @@ class Loop:
     def _steps(self, records: Records | None) -> None:
         standing, plan = self.standing, self._plan
         meter = _Meter(plan, standing.step)
-        saved = time.monotonic()
+        saved = -math.inf
         while not standing.is_finished:
             started = time.monotonic()
             meter.add(self._step(standing.step))
@@ -194,12 +196,9 @@ class Loop:
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
         }
-        temporary = self._folder / f".{STATE}"
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._folder / STATE)
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_whole(content.getvalue(), self._folder / STATE)
 
     def _resume(self) -> None:
         path = self._folder / STATE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import nn
+
+from fbnetv3.learning.training import TrainingError
 
 Item = TypeVar("Item")
 
@@ -44,6 +48,15 @@ class Process:
         shared = torch.tensor([int(value)], device=self.device)
         dist.broadcast(shared, 0)
         return bool(shared.item())
+
+    def agree_on(self, model: nn.Module) -> None:
+        """Give the model the values that it has in the first process."""
+        if self.count == 1:
+            return
+        for tensor in model.state_dict().values():
+            shared = tensor.contiguous()
+            dist.broadcast(shared, 0)
+            tensor.copy_(shared)
 
 
 @contextmanager
@@ -79,6 +92,7 @@ def processes(device: str, count: int, work: Callable[[Process], object]) -> Ite
 
 
 def _other(number: int, count: int, device: str, address: str, work: Callable[[Process], object]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the first process too, which ends this one
     with _group(Process(number, count, device), address, number) as process:
         work(process)
 
@@ -95,6 +109,12 @@ def _group(process: Process, address: str, gpu: int) -> Iterator[Process]:
     )
     try:
         yield Process(process.number, process.count, device)
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(
+            error
+        ):  # gloo's errors have no type of their own
+            raise TrainingError("another process of this training ended; its message says why") from error
+        raise
     finally:
         dist.destroy_process_group()
 

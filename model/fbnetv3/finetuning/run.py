@@ -111,6 +111,7 @@ class _Job:
         check = self._check if len(self.holdout) else None
         loop = Loop(model, views, plan, self.folder, process, check, on_progress)
         trained = loop.run()
+        process.agree_on(trained)  # only the first one knows which check was best
         return FineTuned(self._checkpoint(trained, plan), plan, loop.standing.seconds, loop.standing.step)
 
     def _announce(self, plan: Plan) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fbnetv3.files import write_whole
 from fbnetv3.learning.coco import CocoError, CocoExamples, check_coco, has_mask, of_split, read_coco
 
 TRAIN, HOLDOUT = "train", "holdout"
@@ -164,20 +164,6 @@ def snapshot_of_coco(annotations: Path, images: Path) -> Snapshot:
         strange = ", ".join(sorted(repr(split) for split in splits - SPLITS.keys()))
         raise CocoError(f"{annotations} has images whose split is {strange} instead of train, val or test")
     return Snapshot(annotations, images, {**data, "images": divided})
-
-
-def write_whole(content: bytes, file: Path) -> None:
-    """Write a file that never exists half-written, not even after a power cut. Raises OSError."""
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _check(data: Any, file: Path) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fbnetv3.learning.snapshot import write_whole
+from fbnetv3.files import write_whole
 from fbnetv3.simulation.round_results import RoundResult
 from fbnetv3.weights import Checkpoint
 from fbnetv3.weights.safetensors_file import read_safetensors, write_checkpoint

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from fbnetv3.files import write_whole
 from fbnetv3.weights.checkpoint import Checkpoint, WeightsError
 
 
@@ -91,15 +90,8 @@ def _loaded(tensor: Tensor) -> Tensor:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Make `content` the file's, which at any time holds either the old one or this. Raises WeightsError."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(content, path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
