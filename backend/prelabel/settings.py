@@ -286,6 +286,11 @@ class Settings(BaseSettings):
         le=4096,
         description="Longest side of that input in pixels; chosen with the shorter one when not set.",
     )
+    prelabel_anchor_sizes: Annotated[tuple[float, ...] | None, NoDecode] = Field(
+        None,
+        description="Comma-separated anchor sizes in network pixels, as many as the start weights have (5); chosen "
+        "for the sizes of the labelled objects when not set.",
+    )
     prelabel_flip: bool = Field(
         True, description="Whether training also sees images mirrored: false where labels say left and right."
     )
@@ -314,6 +319,11 @@ class Settings(BaseSettings):
         if value and not value.get_secret_value().startswith(("redis://", "rediss://")):
             raise ValueError("must be a redis:// or rediss:// URL")
         return value
+
+    @field_validator("prelabel_anchor_sizes", mode="before")
+    @classmethod
+    def _split_sizes(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod

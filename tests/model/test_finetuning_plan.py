@@ -83,6 +83,16 @@ def test_what_is_given_goes_before_and_is_noted(start: Checkpoint) -> None:
     assert (chosen.seed, chosen.flip, chosen.steps) == (7, False, 30)
 
 
+def test_anchors_change_only_where_hardly_any_object_overlaps_one(start: Checkpoint) -> None:
+    tiny = plan(start, Squares(8))
+    assert tiny.anchor_sizes[0][0] < 16 and len(tiny.anchor_sizes[0]) == 5
+    assert tiny.reasons["anchor_sizes"].startswith("only 0% of the objects")
+    given = plan(start, Squares(8), anchor_sizes=(10.0, 20.0, 30.0, 40.0, 50.0))
+    assert given.anchor_sizes == ((10, 20, 30, 40, 50),) and given.reasons["anchor_sizes"] == "as given"
+    with pytest.raises(ConfigError, match="anchor_sizes must be 5 sizes"):
+        plan(start, Squares(8), anchor_sizes=(10.0,))
+
+
 def test_every_choice_has_a_reason_that_people_can_read(start: Checkpoint) -> None:
     chosen = plan(start, Squares(20))
     assert {

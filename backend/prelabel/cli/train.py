@@ -57,6 +57,9 @@ def train(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images per step, of all processes.")] = None,
     min_size: Annotated[int | None, typer.Option(help="Shorter side of the network's input, pixels.")] = None,
     max_size: Annotated[int | None, typer.Option(help="Bound on the longer side, pixels.")] = None,
+    anchors: Annotated[
+        str | None, typer.Option(help="Anchor sizes in network pixels, such as 16,32,64,96,128.")
+    ] = None,
     flip: Annotated[bool, typer.Option(help="Mirror images; not where labels say left or right.")] = True,
     norm: Annotated[Norm | None, typer.Option(help="Normalisation layers of the part that learns.")] = None,
     seed: Annotated[int, typer.Option(help="Of everything that is random.")] = 0,
@@ -89,6 +92,7 @@ def train(
         batch_size=batch_size,
         min_size=min_size,
         max_size=max_size,
+        anchor_sizes=_sizes(anchors),
         flip=flip,
         norm=norm,
         seed=seed,
@@ -120,6 +124,13 @@ def _request(project: int) -> None:
     home = settings.prelabel_home
     if not is_held(home / WORKER_LOCK):
         console.print(f"No worker runs for {home}: `prelabel serve` or `prelabel worker` starts one.")
+
+
+def _sizes(text: str | None) -> tuple[float, ...] | None:
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else None
+    except ValueError:
+        fail(f"--anchors takes numbers with commas between them, such as 16,32,64,96,128, not {text!r}")
 
 
 def _sources(pairs: list[str]) -> dict[str, list[str]]:

@@ -214,6 +214,7 @@ def fine_tuning_settings(settings: Settings, project_id: int) -> FineTuningSetti
         batch_size=settings.prelabel_train_batch_size,
         min_size=settings.prelabel_train_min_size,
         max_size=settings.prelabel_train_max_size,
+        anchor_sizes=settings.prelabel_anchor_sizes,
         flip=settings.prelabel_flip,
         norm=settings.prelabel_norm,
         cache_bytes=settings.prelabel_feature_cache_bytes,

@@ -243,6 +243,8 @@ class _Planner:
     def _anchors(self, min_size: int, max_size: int) -> tuple[tuple[float, ...], ...]:
         """The start weights' own, which their RPN was trained for, unless hardly any object overlaps one enough."""
         own = ModelConfig.for_model(self._start.model, **self._start.settings).anchor_sizes
+        if self._settings.anchor_sizes is not None:
+            return self._given_anchors(self._settings.anchor_sizes, own)
         sizes = self._outlines.object_sizes(min_size, max_size)
         self._reasons["anchor_sizes"] = "as the start weights have them"
         if len(own) > 1 or not len(sizes):
@@ -253,6 +255,19 @@ class _Planner:
         first, last = np.maximum(np.quantile(sizes, [0.1, 0.9]), [SMALLEST_ANCHOR, 2 * SMALLEST_ANCHOR])
         self._reasons["anchor_sizes"] = f"only {within:.0%} of the objects would overlap an anchor by 0.3"
         return (tuple(float(round(size)) for size in np.geomspace(first, last, len(own[0]))),)
+
+    def _given_anchors(
+        self, given: tuple[float, ...], own: tuple[tuple[float, ...], ...]
+    ) -> tuple[tuple[float, ...], ...]:
+        """On the start weights' levels; their RPN has so many outputs and no others."""
+        sizes = (given,) if len(own) == 1 else tuple((size,) for size in given)
+        if [len(level) for level in sizes] != [len(level) for level in own]:
+            count = sum(len(level) for level in own)
+            raise ConfigError(
+                f"anchor_sizes must be {count} sizes, as the start weights have, not {len(given)}"
+            )
+        self._reasons["anchor_sizes"] = "as given"
+        return sizes
 
     def _fingerprint(self, plan: Plan) -> str:
         content = {
