@@ -16,7 +16,7 @@ class FineTuningSettings:
     `frozen_stages`: first trunk stages that stay as they are, 0 to all of them. `epochs`: how often each image is
     seen. `flip`: whether images are mirrored; False where labels say left and right. `norm`: of the part that
     learns. `anchor_sizes`: in network pixels; as many as the start weights have, which with a feature pyramid is one
-    per level. `cache_bytes`: of frozen stages' outputs kept on disk, 0 keeps none; `cache`: their folder, by default one
+    per level. `cache_bytes`: of frozen stages' outputs on disk, 0 keeps none; `cache`: their folder, by default one
     beside the run's files. `device`: cpu, cuda, cuda:N; `devices`: processes on this machine, one GPU each on cuda.
     `threads`: of each process on the CPU.
     """
