@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from prelabel.jobs.training_run import Judged, OnProgress, RunFailed, run_process
+from prelabel.jobs.run_process import run_process
+from prelabel.jobs.training_run import Judged, OnProgress, RunFailed
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.runs import Run

@@ -16,7 +16,8 @@ from version_samples import real_checkpoint, store_version
 from prelabel.projects.predictor import Predictor
 from prelabel.server import project_models
 from prelabel.server.app import create_app
-from prelabel.server.model_holder import ModelHolder, ModelNotReady
+from prelabel.server.model_holder import ModelHolder
+from prelabel.server.not_ready import ModelNotReady
 from prelabel.server.process import _load_version
 from prelabel.server.project_models import ProjectModels
 from prelabel.settings import load_settings

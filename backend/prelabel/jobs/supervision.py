@@ -31,7 +31,7 @@ from prelabel.store.runs import (
 
 logger = logging.getLogger(__name__)
 
-TRAINING_RUN = (sys.executable, "-m", "prelabel.jobs.training_run")
+TRAINING_RUN = (sys.executable, "-m", "prelabel.jobs.run_process")
 
 POLL_SECONDS = 1.0
 """How long a cancelled run goes on at most."""

@@ -1,4 +1,4 @@
-"""The process of one run: from the project's labels to a version. `python -m prelabel.jobs.training_run RUN_ID`.
+"""One run: from the project's labels to a version, or to the reason why there is none.
 
 It may be killed at any moment. Started again it finds on disk what it has done: the snapshot, the training's last
 checkpoint, the candidate, the verdict. Making a version and promoting it can be repeated.
@@ -8,32 +8,19 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
-import sys
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from logging.config import dictConfig
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
-
 from fbnetv3.files import write_whole
-from prelabel.jobs.folders import PROCESS_LOCK, run_folder
-from prelabel.jobs.lifeline import end_with_parent
 from prelabel.jobs.triggers import TriggerRules, too_few
-from prelabel.logs import logging_config
-from prelabel.settings import Settings, load_settings
-from prelabel.store.database import Database, StoreError
+from prelabel.store.database import Database
 from prelabel.store.runs import (
-    UNFINISHED,
     Run,
     RunState,
     Stage,
     finish,
-    get_run,
     last_trained,
     note_labels,
     note_snapshot,
@@ -41,13 +28,10 @@ from prelabel.store.runs import (
     report,
 )
 
-logger = logging.getLogger("prelabel.jobs.training_run")  # run as a module, its name is __main__
+logger = logging.getLogger(__name__)
 
 VERDICT = "verdict.json"
 REPORT_SECONDS = 1.0
-
-LOCK_SECONDS = 5.0
-"""Whoever asks whether the lock is held holds it for a moment."""
 
 
 class RunFailed(RuntimeError):
@@ -175,45 +159,3 @@ class TrainingRun:
     def _finish(self, state: RunState, reason: str, version: str | None = None) -> None:
         logger.info("run %s is %s: %s", self._run.id, state, reason)
         finish(self._database, self._run.id, state, reason, version)
-
-
-def remove(folder: Path, kept: Iterable[str]) -> None:
-    """What an ended run needs no more: everything but these names."""
-    for path in folder.iterdir():
-        if not any(path.match(pattern) for pattern in kept):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-KEPT = ("run.log", "plan.json", "metrics.jsonl", "events.out.tfevents.*", VERDICT, PROCESS_LOCK)
-"""Of an ended run; the weights of a version are kept with the versions."""
-
-
-def run_process(run_id: int, make_steps: Callable[[Settings, Database, Run, Path], Steps]) -> int:
-    """What the process does; its exit code. Exit code 0 says that the run has ended."""
-    end_with_parent()
-    settings = load_settings()
-    os.nice(settings.prelabel_training_nice)
-    dictConfig(logging_config(settings.log_level))
-    try:
-        database = Database.open(settings.database_url)
-        run = get_run(database, run_id)
-        folder = run_folder(settings, run)
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / PROCESS_LOCK, timeout=LOCK_SECONDS):
-            if run.state in UNFINISHED:
-                steps = make_steps(settings, database, run, folder)
-                TrainingRun(database, run, folder, steps, TriggerRules.of(settings)).carry_out()
-                remove(folder, KEPT)
-    except Timeout:
-        logger.error("another process works on run %s", run_id)
-        return 1
-    except StoreError as error:
-        logger.error("%s", error)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    from prelabel.jobs.learning_steps import LearningSteps
-
-    sys.exit(run_process(int(sys.argv[1]), LearningSteps))

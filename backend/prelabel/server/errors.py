@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.projects.outcomes import Abandoned
-from prelabel.server.model_holder import ModelNotReady
+from prelabel.server.not_ready import ModelNotReady
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from prelabel.server.not_ready import ModelNotReady
+
 if TYPE_CHECKING:
     from prelabel.projects.predictor import Predictor
     from prelabel.server.project_models import ProjectModels
@@ -22,10 +24,6 @@ class ModelState(StrEnum):
     LOADING = "loading"
     READY = "ready"
     FAILED = "failed"
-
-
-class ModelNotReady(Exception):
-    """There is no model to ask now; the message is one sentence for the caller."""
 
 
 class ModelHolder:

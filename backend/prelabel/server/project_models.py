@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from prelabel.server.model_holder import ModelNotReady
+from prelabel.server.not_ready import ModelNotReady
 
 if TYPE_CHECKING:
     from prelabel.projects.predictor import Predictor

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 PLAN = "plan.json"
 CACHE = "features"
 
-#: Proposals per image that the heads' regions are drawn from: the zoo's 2,000 take longer and change nothing.
+#: Proposals per image: fewer than the zoo's 2,000, as only a few dozen regions are drawn from them.
 PROPOSALS: dict[str, Any] = {"pre_nms_proposals_train": 1000, "post_nms_proposals_train": 200}
 
 OnProgress = Callable[[Progress], None]
