@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from pathlib import Path
 
 import pytest
 from huey import RedisHuey, SqliteHuey
+from redis.exceptions import RedisError
 
 from prelabel.jobs.queue import QueueError, TrainingQueue, open_huey, request_training
+from prelabel.jobs.worker import work
 from prelabel.settings import SettingsError, load_settings
 from prelabel.store.database import Database
 from prelabel.store.runs import RunState, claim
@@ -48,12 +51,33 @@ def test_a_folder_that_cannot_be_written_is_one_sentence() -> None:
 
 
 def test_redis_that_is_away_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    pytest.importorskip("redis")
     queue = TrainingQueue(load_settings(prelabel_queue_url="redis://:hunter2@127.0.0.1:9/0"))
     assert isinstance(queue.huey, RedisHuey)
     queue.wake()
     assert "the worker could not be woken (ConnectionError)" in caplog.text
     assert "hunter2" not in caplog.text
+
+
+def test_a_worker_does_not_start_without_its_queue(tmp_path: Path) -> None:
+    url = "redis://:hunter2@127.0.0.1:9/0"
+    with pytest.raises(QueueError) as caught:
+        work(load_settings(prelabel_home=tmp_path, prelabel_queue_url=url))
+    assert str(caught.value) == "the queue (PRELABEL_QUEUE_URL) does not answer: ConnectionError"
+
+
+def test_an_outage_is_one_line_without_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    queue = TrainingQueue(load_settings(prelabel_queue_url="redis://:hunter2@127.0.0.1:9/0"))
+    queue.speak_of_outages_in_a_line()
+    log = logging.getLogger("huey.consumer.Worker")
+    for _ in range(3):
+        try:
+            queue.huey.dequeue()
+        except RedisError:
+            log.exception("Error reading from queue")
+    assert (
+        caplog.messages == ["the queue does not answer: ConnectionError"]
+        and caplog.records[0].exc_info is None
+    )
 
 
 def test_redis_without_its_client_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,9 @@ a lost one costs a minute, since the worker also looks by itself, and one too ma
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +28,10 @@ CONNECT_SECONDS = 2.0
 """Redis is near or it is not there."""
 
 
+TELL_SECONDS = 60.0
+"""Between lines about a queue that does not answer."""
+
+
 class QueueError(RuntimeError):
     """The queue cannot be used; the message is one sentence without the password in the URL."""
 
@@ -40,15 +46,41 @@ class TrainingQueue:
 
         self.huey = open_huey(settings)
         self._train = self.huey.task(name="train")(train)
-        self._url = settings.prelabel_queue_url
+        self._told_at = -math.inf
+        self._outages = (HueyException, OSError, sqlite3.Error, *_redis_errors(settings.prelabel_queue_url))
 
     def wake(self) -> None:
         """Have the worker look for runs at once. A queue that cannot be reached is logged, no more."""
         try:
             self._train()
-        except (HueyException, OSError, sqlite3.Error, *_redis_errors(self._url)) as error:
+        except self._outages as error:
             kind = type(error).__name__
             logger.warning("the worker could not be woken (%s); it looks for runs every minute", kind)
+
+    def check(self) -> None:
+        """Raises QueueError where the queue does not answer now."""
+        try:
+            self.huey.pending_count()
+        except self._outages as error:
+            raise QueueError(
+                f"the queue (PRELABEL_QUEUE_URL) does not answer: {type(error).__name__}"
+            ) from error
+
+    def speak_of_outages_in_a_line(self) -> None:
+        """At most one a minute; huey logs a traceback each time that it asks a queue that does not answer."""
+        for name in ("huey.consumer.Worker", "huey.consumer.Scheduler"):
+            logging.getLogger(name).addFilter(self._in_a_line)
+
+    def _in_a_line(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, self._outages):
+            return True
+        if time.monotonic() - self._told_at < TELL_SECONDS:
+            return False
+        self._told_at = time.monotonic()
+        record.msg, record.args = "the queue does not answer: %s", (type(error).__name__,)
+        record.exc_info = None
+        return True
 
 
 def open_huey(settings: Settings) -> Huey:

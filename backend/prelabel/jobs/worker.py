@@ -62,6 +62,8 @@ def _work(settings: Settings) -> None:
         refresher.refresh()
 
     queue = TrainingQueue(settings, train)
+    queue.check()
+    queue.speak_of_outages_in_a_line()
     reconciliation = Reconciliation(settings, database, queue, _client(settings))
 
     @queue.huey.periodic_task(crontab(), name="look_after_runs")
