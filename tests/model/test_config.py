@@ -39,6 +39,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "roi_iou_upper": (-0.1, 1.1),
     "roi_batch_per_image": (0,),
     "roi_positive_fraction": (0.0, 1.1),
+    "mask_batch_per_image": (0,),
     "score_threshold": (-0.1, 1.1, float("nan")),
     "nms_threshold": (-0.1, 1.1),
     "detections_per_image": (0,),
@@ -152,6 +153,7 @@ def test_the_defaults_of_the_original() -> None:
     assert (config.roi_iou_lower, config.roi_iou_upper) == (0.5, 0.5)
     assert (config.rpn_batch_per_image, config.rpn_positive_fraction) == (256, 0.5)
     assert (config.roi_batch_per_image, config.roi_positive_fraction) == (512, 0.25)
+    assert config.mask_batch_per_image is None
     assert (config.pre_nms_proposals_train, config.post_nms_proposals_train) == (2000, 2000)
     assert (config.box_pooler_resolution, config.mask_pooler_resolution) == (6, 14)
     assert (config.score_threshold, config.nms_threshold, config.detections_per_image) == (0.05, 0.5, 100)

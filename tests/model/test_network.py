@@ -232,3 +232,17 @@ class TestPoolers:
 
     def test_the_smallest_box_pooler_works(self) -> None:
         assert training_step(small_network(box_pooler_resolution=2), *two_images())["loss_cls"] > 0
+
+
+def test_the_mask_loss_counts_so_many_regions_and_no_more() -> None:
+    """The bound is per image; without one all of the foreground counts, as in the original."""
+    images, targets = two_images()
+    seen: dict[int | None, int] = {}
+    for bound in (None, 1):
+        model = small_network(roi_batch_per_image=16, mask_batch_per_image=bound)
+        model.roi_heads.mask_head.register_forward_pre_hook(  # type: ignore[union-attr]
+            lambda module, inputs, bound=bound: seen.update({bound: len(inputs[0])})
+        )
+        torch.manual_seed(0)
+        model(images, targets)
+    assert seen[1] == len(images) < (seen[None] or 0)
