@@ -67,7 +67,9 @@ class DiceDetector:
         """The data set's."""
         return self.truth.labels
 
-    def predict(self, images: Sequence[Any], score_threshold: float = 0.0) -> list[Instances]:
+    def predict(
+        self, images: Sequence[Any], score_threshold: float = 0.0, mask_threshold: float | None = None
+    ) -> list[Instances]:
         """What it makes of each image."""
         return [self._see(int(image[0, 0, 0])) for image in images]
 
