@@ -11,7 +11,6 @@ the figures and the reason, and no weights.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import asdict, replace
@@ -21,6 +20,7 @@ from typing import Any
 from filelock import FileLock
 
 from fbnetv3.detector import Detector
+from fbnetv3.files import write_whole
 from fbnetv3.weights import Checkpoint, WeightsError
 from fbnetv3.weights.digest import file_sha256
 from prelabel.settings import Settings
@@ -172,17 +172,10 @@ def _store_files(folder: Path, checkpoint: Checkpoint, version: NewVersion) -> s
         write_checkpoint(replace(checkpoint, provenance=provenance), making / WEIGHTS)
         sha256 = file_sha256(making / WEIGHTS)
         record = {"name": version.name, **asdict(replace(version, sha256=sha256))}
-        _write_durably(making / RECORD, json.dumps(record, indent=1, ensure_ascii=False))
+        write_whole(json.dumps(record, indent=1, ensure_ascii=False).encode(), making / RECORD)
         making.chmod(0o755)  # mkdtemp's folder is for its maker alone
         shutil.rmtree(folder / version.name, ignore_errors=True)
         making.replace(folder / version.name)
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return sha256
-
-
-def _write_durably(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

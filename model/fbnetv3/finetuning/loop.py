@@ -7,15 +7,14 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel
 
 from fbnetv3.files import write_whole
 from fbnetv3.finetuning.parts import LearningPart
@@ -23,7 +22,7 @@ from fbnetv3.finetuning.plan import Plan
 from fbnetv3.finetuning.processes import Process
 from fbnetv3.finetuning.records import Records
 from fbnetv3.finetuning.viewed import ViewedExamples
-from fbnetv3.learning.training import Progress, moving_average, parameter_groups, rate, total
+from fbnetv3.learning.training import Meter, Optimisation, Progress
 from fbnetv3.network.rcnn import RCNN
 from fbnetv3.network.targets import Target
 
@@ -84,21 +83,10 @@ class Loop:
     ) -> None:
         self._plan, self._folder, self._process = plan, folder, process
         self._examples, self._check, self._on_progress = examples, check, on_progress
-        self._model = model.train().to(process.device).to(memory_format=torch.channels_last)
-        self._part: nn.Module = LearningPart(self._model)
-        groups = parameter_groups(self._model, plan.weight_decay)
-        self._optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate, weight_decay=0.0)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda step: rate(step, plan.warmup_steps, plan.steps)
-        )
-        self._average = AveragedModel(
-            self._model, multi_avg_fn=moving_average(plan.ema_decay), use_buffers=True
-        )
+        model.to(process.device)
+        self._part: nn.Module = LearningPart(model)
+        self._optimisation = Optimisation(model, plan)
         self.standing = Standing()
-
-    @property
-    def _averaged(self) -> RCNN:
-        return cast(RCNN, self._average.module)
 
     def run(self) -> RCNN:
         """Train to the end, or until the hold-out has not gained for `patience` checks; the model to keep."""
@@ -115,7 +103,7 @@ class Loop:
 
     def _steps(self, records: Records | None) -> None:
         standing, plan = self.standing, self._plan
-        meter = _Meter(plan, standing.step)
+        meter = Meter(plan, standing.step)
         saved = -math.inf
         while not standing.is_finished:
             started = time.monotonic()
@@ -123,7 +111,7 @@ class Loop:
             standing.step += 1
             standing.is_finished = standing.step >= plan.steps
             if records and (standing.step % REPORT_EVERY == 0 or standing.is_finished):
-                progress = meter.report(standing.step, self._optimizer.param_groups[0]["lr"])
+                progress = meter.report(standing.step, self._optimisation.learning_rate)
                 self._on_progress(progress)
                 records.progress(progress)
             if standing.step % plan.check_every == 0 or standing.is_finished:
@@ -142,13 +130,7 @@ class Loop:
             [view.size for view in views],
             [_to(view.target, device, draw.seed) for view, draw in zip(views, draws, strict=True)],
         )
-        self._optimizer.zero_grad()
-        total(losses).backward()
-        nn.utils.clip_grad_norm_(self._model.parameters(), self._plan.clip_norm)
-        self._optimizer.step()
-        self._schedule.step()
-        self._average.update_parameters(self._model)
-        return {name: value.item() for name, value in losses.items()}
+        return self._optimisation.update(losses)
 
     def _draws(self, step: int) -> list[Draw]:
         """A step's batch: every epoch has each example once, and its next view."""
@@ -165,7 +147,7 @@ class Loop:
         """Only the first process looks; all of them hear whether to stop."""
         standing = self.standing
         if self._check and self._process.is_first:
-            figures = self._check(self._averaged)
+            figures = self._check(self._optimisation.averaged)
             if records:
                 records.holdout(standing.step, figures)
             score = figures["score"]
@@ -173,14 +155,16 @@ class Loop:
             if score >= standing.best_score - (CLEARLY_BETTER if standing.is_finished else 0.0):
                 standing.checks_without_gain = 0
                 standing.best_score = score
-                standing.best = {key: value.clone() for key, value in self._averaged.state_dict().items()}
+                standing.best = {
+                    key: value.clone() for key, value in self._optimisation.averaged.state_dict().items()
+                }
             else:
                 standing.checks_without_gain += 1
                 standing.is_finished |= standing.checks_without_gain >= self._plan.patience
         standing.is_finished = self._process.agreed(standing.is_finished)
 
     def _chosen(self) -> RCNN:
-        model = self._averaged
+        model = self._optimisation.averaged
         if self.standing.best is not None:
             model.load_state_dict(self.standing.best)
         return model.eval()
@@ -191,10 +175,7 @@ class Loop:
         state = {
             "plan": self._plan.fingerprint,
             "standing": vars(self.standing),
-            "model": self._model.state_dict(),
-            "average": self._average.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
+            **self._optimisation.state_dict(),
         }
         content = io.BytesIO()
         torch.save(state, content)
@@ -209,34 +190,8 @@ class Loop:
             logger.info("%s is of another training: beginning anew", path)
             return
         self.standing = Standing(**state["standing"])
-        self._model.load_state_dict(state["model"])
-        self._average.load_state_dict(state["average"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._schedule.load_state_dict(state["schedule"])
+        self._optimisation.load_state_dict(state)
         logger.info("going on from step %d", self.standing.step)
-
-
-@dataclass
-class _Meter:
-    """Means of the losses since the last report, and the speed since this process began."""
-
-    plan: Plan
-    first_step: int
-    started: float = field(default_factory=time.monotonic)
-    sums: dict[str, float] = field(default_factory=dict)
-    counted: int = 0
-
-    def add(self, losses: dict[str, float]) -> None:
-        for name, value in losses.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.counted += 1
-
-    def report(self, step: int, learning_rate: float) -> Progress:
-        speed = (step - self.first_step) / (time.monotonic() - self.started)
-        means = {name: value / self.counted for name, value in self.sums.items()}
-        self.sums, self.counted = {}, 0
-        left = (self.plan.steps - step) / speed
-        return Progress(step, self.plan.steps, means, learning_rate, speed * self.plan.batch_size, left)
 
 
 def _to(target: Target, device: str, seed: int) -> Target:

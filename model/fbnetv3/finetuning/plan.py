@@ -155,6 +155,7 @@ class _Planner:
         self, start: Checkpoint, outlines: Outlines, settings: FineTuningSettings, processes: int
     ) -> None:
         self._start, self._outlines, self._settings, self._processes = start, outlines, settings, processes
+        self._own = ModelConfig.for_model(start.model, **start.settings)
         self._reasons: dict[str, str] = {}
 
     def plan(self) -> Plan:
@@ -230,7 +231,7 @@ class _Planner:
 
     def _input_size(self) -> tuple[int, int]:
         """Larger than the start weights' own where small objects ask for it, up to a bound; never smaller."""
-        own = ModelConfig.for_model(self._start.model, **self._start.settings)
+        own = self._own
         min_size, max_size, reason = own.min_size, own.max_size, "as the start weights have it"
         sizes = self._outlines.object_sizes(min_size, max_size)
         if len(sizes):
@@ -244,7 +245,7 @@ class _Planner:
 
     def _anchors(self, min_size: int, max_size: int) -> tuple[tuple[float, ...], ...]:
         """The start weights' own, which their RPN was trained for, unless hardly any object overlaps one enough."""
-        own = ModelConfig.for_model(self._start.model, **self._start.settings).anchor_sizes
+        own = self._own.anchor_sizes
         if self._settings.anchor_sizes is not None:
             return self._given_anchors(self._settings.anchor_sizes, own)
         sizes = self._outlines.object_sizes(min_size, max_size)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from fbnetv3.instances import BoxMask
+from fbnetv3.network.boxes import mirror_boxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +41,7 @@ class ViewMasks:
 
     def _own(self, boxes: Tensor) -> Tensor:
         if self.mirrored_width is not None:
-            boxes = boxes.clone()
-            boxes[:, [0, 2]] = self.mirrored_width - boxes[:, [2, 0]]
+            boxes = mirror_boxes(boxes, self.mirrored_width)
         return boxes * torch.tensor(self.scale * 2, dtype=boxes.dtype)
 
 

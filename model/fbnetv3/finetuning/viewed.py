@@ -16,6 +16,7 @@ from fbnetv3.finetuning.parts import Features, FrozenPart
 from fbnetv3.finetuning.view_masks import ViewMasks, shrink
 from fbnetv3.finetuning.views import View, look, view_size
 from fbnetv3.learning.examples import Example, Examples
+from fbnetv3.network.boxes import mirror_boxes
 from fbnetv3.network.targets import Target
 
 
@@ -121,7 +122,7 @@ def _target(labels: _Labels, size: tuple[int, int], mirrored: bool) -> Target:
     scale = torch.tensor([size[1] / width, size[0] / height] * 2)
     boxes = labels.boxes * scale
     if mirrored:
-        boxes[:, [0, 2]] = size[1] - boxes[:, [2, 0]]
+        boxes = mirror_boxes(boxes, size[1])
     masks = None
     if labels.masks is not None:
         back = (labels.factor * width / size[1], labels.factor * height / size[0])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fbnetv3.images import network_size, to_network
 from fbnetv3.learning.examples import Example
+from fbnetv3.network.boxes import mirror_boxes
 from fbnetv3.network.targets import Bitmaps, Target
 
 
@@ -47,7 +48,6 @@ def to_target(example: Example, size: tuple[int, int]) -> Target:
 def mirror(image: Tensor, target: Target) -> tuple[Tensor, Target]:
     """Left becomes right, in the image, the boxes and the masks."""
     width = image.shape[-1]
-    boxes = target.boxes.clone()
-    boxes[:, [0, 2]] = width - target.boxes[:, [2, 0]]
+    boxes = mirror_boxes(target.boxes, width)
     masks = None if target.masks is None else target.masks.mirror(width)
     return image.flip(-1), replace(target, boxes=boxes, masks=masks)

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -53,6 +53,25 @@ class TrainingConfig:
     workers: int = 1
 
 
+class Recipe(Protocol):
+    """What a training loop must know of its configuration; see TrainingConfig."""
+
+    @property
+    def steps(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def warmup_steps(self) -> int: ...
+    @property
+    def clip_norm(self) -> float: ...
+    @property
+    def ema_decay(self) -> float: ...
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where a training stands: means since the last report; seconds left at the present speed."""
@@ -85,35 +104,87 @@ def train(
     `on_progress` hears every `every` steps. Raises TrainingError on a loss that is not finite.
     """
     torch.manual_seed(config.seed)
-    model.train().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, config.weight_decay), lr=config.learning_rate, weight_decay=0.0
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: rate(step, config.warmup_steps, config.steps)
-    )
-    average = AveragedModel(model, multi_avg_fn=moving_average(config.ema_decay), use_buffers=True)
-    sums: dict[str, float] = {}
-    started = time.monotonic()
+    optimisation = Optimisation(model, config)
+    meter = Meter(config)
     for step, (images, targets) in enumerate(batches(examples, config), start=1):
-        losses = model(images, targets)
-        optimizer.zero_grad()
-        total(losses).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        optimizer.step()
-        schedule.step()
-        average.update_parameters(model)
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + value.item()
+        meter.add(optimisation.update(model(images, targets)))
         if step % every == 0 or step == config.steps:
-            counted = (step - 1) % every + 1
-            speed = step / (time.monotonic() - started)
-            means = {name: value / counted for name, value in sums.items()}
-            current = optimizer.param_groups[0]["lr"]
-            left = (config.steps - step) / speed
-            on_progress(Progress(step, config.steps, means, current, speed * config.batch_size, left))
-            sums = {}
-    return cast(Model, average.module.eval())
+            on_progress(meter.report(step, optimisation.learning_rate))
+    return optimisation.averaged.eval()
+
+
+class Optimisation(Generic[Model]):
+    """AdamW on a model, which is put into training mode, with schedule, clipping, and the average of the weights."""
+
+    def __init__(self, model: Model, recipe: Recipe) -> None:
+        self._model, self._clip_norm = model.train().to(memory_format=torch.channels_last), recipe.clip_norm
+        groups = parameter_groups(model, recipe.weight_decay)
+        self._optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=0.0)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: rate(step, recipe.warmup_steps, recipe.steps)
+        )
+        self._average = AveragedModel(model, multi_avg_fn=moving_average(recipe.ema_decay), use_buffers=True)
+
+    @property
+    def averaged(self) -> Model:
+        """The model with the averaged weights."""
+        return cast(Model, self._average.module)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return self._optimizer.param_groups[0]["lr"]
+
+    def update(self, losses: dict[str, Tensor]) -> dict[str, float]:
+        """One step down the sum of the losses, whose values it returns. Raises TrainingError as `total` does."""
+        self._optimizer.zero_grad()
+        total(losses).backward()
+        nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_norm)
+        self._optimizer.step()
+        self._schedule.step()
+        self._average.update_parameters(self._model)
+        return {name: value.item() for name, value in losses.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a training goes on from, the model's values too."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "model": self._model,
+            "average": self._average,
+            "optimizer": self._optimizer,
+            "schedule": self._schedule,
+        }
+
+
+class Meter:
+    """Means of the losses since the last report, and the speed since `first_step`, where this process began."""
+
+    def __init__(self, recipe: Recipe, first_step: int = 0) -> None:
+        self._recipe, self._first_step = recipe, first_step
+        self._started = time.monotonic()
+        self._sums: dict[str, float] = {}
+        self._counted = 0
+
+    def add(self, losses: dict[str, float]) -> None:
+        """Take in one step."""
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._counted += 1
+
+    def report(self, step: int, learning_rate: float) -> Progress:
+        """Where the training stands after this step; the means begin anew."""
+        speed = (step - self._first_step) / (time.monotonic() - self._started)
+        means = {name: value / self._counted for name, value in self._sums.items()}
+        self._sums, self._counted = {}, 0
+        steps, images_per_second = self._recipe.steps, speed * self._recipe.batch_size
+        return Progress(step, steps, means, learning_rate, images_per_second, (steps - step) / speed)
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:

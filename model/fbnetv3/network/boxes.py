@@ -49,6 +49,13 @@ def nonempty(boxes: Tensor) -> Tensor:
     return (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
 
 
+def mirror_boxes(boxes: Tensor, width: int) -> Tensor:
+    """Boxes with left and right exchanged in an image of this width."""
+    mirrored = boxes.clone()
+    mirrored[:, [0, 2]] = width - boxes[:, [2, 0]]
+    return mirrored
+
+
 class Matches(NamedTuple):
     """For each of n boxes: the true box it overlaps most, and 1 foreground, 0 background, -1 ignored."""
 
