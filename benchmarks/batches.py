@@ -91,16 +91,19 @@ def thread_variants(weights: str, image: np.ndarray) -> dict[str, Work]:
     classes = engine.config.num_classes
     wanted = Wanted(*np.full((2, classes), SCORE_THRESHOLD, np.float32))
 
+    def in_turns() -> object:
+        return engine.detect(engine.encode([image]), wanted)
+
     def spread(clients: int, look: Callable[[int], object]) -> Work:
         pool = ThreadPoolExecutor(clients)
         return lambda: list(pool.map(look, range(IMAGES)))
 
-    variants = {ONE_THREAD: spread(1, lambda _: engine.detect([image], wanted))}
+    variants = {ONE_THREAD: spread(1, lambda _: in_turns())}
     for clients in (2, 4, 8):
         variants[f"{clients} threads, side by side"] = spread(
-            clients, lambda _: engine._detect(image, wanted)
+            clients, lambda _: engine._detect(engine._encode(image), wanted)
         )
-        variants[f"{clients} threads, in turns"] = spread(clients, lambda _: engine.detect([image], wanted))
+        variants[f"{clients} threads, in turns"] = spread(clients, lambda _: in_turns())
     return variants
 
 

@@ -130,6 +130,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Fetched images kept on disk at most, least recently used out first; 0 keeps none.",
     )
+    prelabel_prompt_cache_bytes: int = Field(
+        256 * MIB,
+        ge=0,
+        description="Memory of a server process for what the network made of the images that people work on, "
+        "so that a smart tool answers at once; least recently used out first, 0 keeps none.",
+    )
     prelabel_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Comma-separated hosts (name or name:port) that images may come from besides Label "

@@ -48,7 +48,7 @@ def _ours(weights: str, pixels: np.ndarray, threads: int | None) -> Callable[[],
     engine = onnx_detector(weights, threads, SIZE).engine
     everything = np.zeros(engine.config.num_classes, np.float32)
     boxes_only = Wanted(everything, everything + np.inf)
-    return lambda: len(engine.detect([pixels], boxes_only)[0].scores)
+    return lambda: len(engine.detect(engine.encode([pixels]), boxes_only)[0].scores)
 
 
 def _theirs(file: Path, engine: str, pixels: np.ndarray) -> Callable[[], int]:

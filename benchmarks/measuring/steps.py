@@ -108,9 +108,9 @@ class OnnxSteps:
         """Box head and choice."""
         return self._engine._choose(self._features, self._boxes, self._corner, self._wanted)
 
-    def mask_head(self) -> np.ndarray | None:
+    def mask_head(self) -> np.ndarray:
         """RoIAlign, mask head and the probabilities of every detection's class (n, s, s)."""
-        return self._engine.mask_probabilities(self._features, self.detections, self.classes)
+        return self._engine._mask_probabilities(self._features, self.detections, self.classes)
 
     def runs(self) -> Runs:
         """The steps by their names."""

@@ -96,7 +96,8 @@ def _letting_through(model: RCNN, pixels: np.ndarray) -> dict[str, Any]:
         update={"score_threshold": 0.0, "detections_per_image": MASK_COUNT + 1}
     )
     everything = np.zeros(model.config.num_classes, np.float32)
-    [found] = TorchEngine(model).detect([pixels], Wanted(everything, everything + np.inf))
+    engine = TorchEngine(model)
+    [found] = engine.detect(engine.encode([pixels]), Wanted(everything, everything + np.inf))
     if len(found.scores) <= MASK_COUNT:
         raise SystemExit(
             f"the network sees fewer than {MASK_COUNT + 1} objects in this picture, give another --image"

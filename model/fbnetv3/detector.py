@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from fbnetv3.engines.engine import Engine, NetworkOutput, Wanted
+from fbnetv3.engines.engine import Encoded, Engine, NetworkOutput, Wanted
 from fbnetv3.engines.opening import EngineName, open_engine
 from fbnetv3.images import MAX_PIXELS, ImageSource, network_size, read_image, to_network
 from fbnetv3.instances import BoxMask, Instances
@@ -18,7 +19,28 @@ from fbnetv3.weights import Checkpoint
 #: The least score that is wanted: one for every label, or one for each label that is wanted at all.
 Threshold = float | Mapping[str, float]
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 NO_MASK = BoxMask(0, 0, np.zeros((0, 0), bool))
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFeatures:
+    """An image, (H, W, 3) uint8 RGB and upright, and what a detector's engine made of it."""
+
+    pixels: np.ndarray
+    encoded: Encoded
+
+    @property
+    def maps(self) -> Mapping[str, np.ndarray]:
+        """The feature maps that the heads read, (C, h, w) float32 each."""
+        return self.encoded.maps
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes, about."""
+        return self.pixels.nbytes + sum(one.nbytes for one in self.maps.values())
 
 
 class Detector:
@@ -75,20 +97,84 @@ class Detector:
         `mask_threshold` (default: the same) is the score from which on an instance gets a mask, the dearest part of
         it; without one its mask is empty. Raises ImageError for a source that cannot be read.
         """
+        return self.find(self.set_images(images), score_threshold, mask_threshold)
+
+    def set_image(self, image: ImageSource) -> ImageFeatures:
+        """The dear step, once for an image; what `find` and the prompts read of it is cheap.
+
+        Raises ImageError for a source that cannot be read.
+        """
+        return self.set_images([image])[0]
+
+    def set_images(self, images: Sequence[ImageSource]) -> list[ImageFeatures]:
+        """The same for several images, in order."""
         arrays = [read_image(image, self.max_pixels) for image in images]
+        return self._in_batches(arrays, arrays, self._encode)
+
+    def find(
+        self,
+        features: Sequence[ImageFeatures],
+        score_threshold: Threshold = 0.0,
+        mask_threshold: Threshold | None = None,
+    ) -> list[Instances]:
+        """What `predict` finds, in images that were set."""
         least = self._least_scores(score_threshold)
         wanted = Wanted(least, least if mask_threshold is None else self._least_scores(mask_threshold))
-        results: dict[int, Instances] = {}
-        for batch in _batches(arrays, self.engine.batch_size):
-            inputs = [to_network(arrays[i], self.network_size(arrays[i])) for i in batch]
-            for index, found in zip(batch, self.engine.detect(inputs, wanted), strict=True):
-                results[index] = self._to_instances(found, arrays[index])
-        return [results[index] for index in range(len(arrays))]
+        return self._in_batches(
+            features, [one.pixels for one in features], lambda batch: self._find(batch, wanted)
+        )
+
+    def mask_in_box(self, features: ImageFeatures, box: np.ndarray, labels: Sequence[str] = ()) -> Instances:
+        """The object in a drawn box (4,), x0, y0, x1, y1 in pixels of the image: one instance, or none."""
+        scale = self._scale(features)
+        regions = (box / scale).astype(np.float32)[None]
+        scores, better = self.engine.classify(features.encoded, regions)
+        known = [self.labels.index(label) for label in labels] or list(range(len(self.labels)))
+        chosen = known[int(scores[0, known].argmax())]
+        wanted = np.array([chosen])
+        masks = self.engine.mask_probabilities(features.encoded, regions, wanted) if self.has_masks else None
+        output = NetworkOutput(regions, scores[:, chosen], wanted, np.array([self.has_masks]), masks)
+        return self._to_instances(output, features.pixels)
+
+    def mask_at_points(
+        self, features: ImageFeatures, points: np.ndarray, positive: np.ndarray, labels: Sequence[str] = ()
+    ) -> Instances:
+        """The object at clicks (n, 2), x, y in pixels of the image, which are on it where `positive` (n,) bool."""
+        [found] = self.find([features])
+        inside = [
+            i
+            for i, box in enumerate(found.boxes)
+            if ((points[positive] >= box[:2]) & (points[positive] <= box[2:])).all()
+        ]
+        return found.select(inside[:1])
+
+    def _scale(self, features: ImageFeatures) -> np.ndarray:
+        height, width = features.pixels.shape[:2]
+        net_height, net_width = features.encoded.size
+        return np.array([width / net_width, height / net_height] * 2, np.float32)
 
     def network_size(self, image: np.ndarray) -> tuple[int, int]:
         """(height, width) at which the network sees this image."""
         height, width = image.shape[:2]
         return network_size(height, width, self.engine.config.min_size, self.engine.config.max_size)
+
+    def _encode(self, images: Sequence[np.ndarray]) -> list[ImageFeatures]:
+        inputs = [to_network(image, self.network_size(image)) for image in images]
+        encoded = self.engine.encode(inputs)
+        return [ImageFeatures(image, one) for image, one in zip(images, encoded, strict=True)]
+
+    def _find(self, features: Sequence[ImageFeatures], wanted: Wanted) -> list[Instances]:
+        found = self.engine.detect([one.encoded for one in features], wanted)
+        return [self._to_instances(output, one.pixels) for output, one in zip(found, features, strict=True)]
+
+    def _in_batches(
+        self, items: Sequence[Item], images: Sequence[np.ndarray], work: Callable[[list[Item]], list[Result]]
+    ) -> list[Result]:
+        """`work` on items whose images have one shape, as many at a time as the engine wants; in order."""
+        results: dict[int, Result] = {}
+        for batch in _batches(images, self.engine.batch_size):
+            results |= zip(batch, work([items[i] for i in batch]), strict=True)
+        return [results[index] for index in range(len(items))]
 
     def _least_scores(self, threshold: Threshold) -> np.ndarray:
         """The threshold of each class; infinity for a label that is not wanted."""

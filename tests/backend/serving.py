@@ -16,7 +16,8 @@ import numpy as np
 from flask.testing import FlaskClient
 from PIL import Image
 
-from fbnetv3.detector import Threshold
+from fbnetv3.detector import ImageFeatures, Threshold
+from fbnetv3.engines.onnx_engine import OnnxEncoded
 from fbnetv3.instances import BoxMask, Instances
 from prelabel.server.app import create_app
 from prelabel.server.model_holder import ModelHolder
@@ -59,9 +60,18 @@ class ColourDetector:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def predict(
-        self, images: Sequence[np.ndarray], score_threshold: Threshold = 0.0, mask_threshold: Threshold = 0.0
+    def set_images(self, images: Sequence[np.ndarray]) -> list[ImageFeatures]:
+        return [
+            ImageFeatures(image, OnnxEncoded((0, 0), np.zeros((0, 4), np.float32), {})) for image in images
+        ]
+
+    def find(
+        self,
+        features: Sequence[ImageFeatures],
+        score_threshold: Threshold = 0.0,
+        mask_threshold: Threshold = 0.0,
     ) -> list[Instances]:
+        images = [one.pixels for one in features]
         self.batches.append(len(images))
         if any((image[0, 0] == (0, 0, 255)).all() for image in images):
             raise RuntimeError("out of memory")

@@ -7,11 +7,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from flask import Flask
 from serving import ColourDetector
 
-from fbnetv3.detector import Threshold
+from fbnetv3.detector import ImageFeatures, Threshold
 from fbnetv3.instances import Instances
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
 from prelabel.projects.predictor import Predictor, PredictorOptions
@@ -27,9 +26,9 @@ SECONDS_PER_IMAGE = 0.5
 class SlowDetector(ColourDetector):
     """Answers after SECONDS_PER_IMAGE."""
 
-    def predict(self, images: Sequence[np.ndarray], *thresholds: Threshold) -> list[Instances]:
-        time.sleep(SECONDS_PER_IMAGE * len(images))
-        return super().predict(images, *thresholds)
+    def find(self, features: Sequence[ImageFeatures], *thresholds: Threshold) -> list[Instances]:
+        time.sleep(SECONDS_PER_IMAGE * len(features))
+        return super().find(features, *thresholds)
 
 
 class SlowServer(Server):

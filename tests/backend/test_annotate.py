@@ -179,8 +179,8 @@ def test_a_task_whose_image_cannot_be_read_is_named_and_gets_nothing(studio, hos
 
 
 def test_an_image_without_objects_gets_an_empty_prediction(studio, images, predictor, annotate):
-    predictor.detector.predict = lambda pixels, *thresholds: [
-        ColourDetector().predict([image])[0].select([]) for image in pixels
+    predictor.detector.find = lambda features, *thresholds: [
+        ColourDetector().find([one])[0].select([]) for one in features
     ]
     assert annotate().pushed == 10
     assert all(row["result"] == [] for row in studio.predictions.values())
@@ -296,12 +296,12 @@ def test_the_command_knows_the_versions_on_record_with_the_project(studio, image
 def test_ctrl_c_says_that_nothing_is_lost(studio, images, command, monkeypatch):
     calls = iter([False, True])
 
-    def predict(self, pixels, *thresholds):
+    def find(self, features, *thresholds):
         if next(calls):
             raise KeyboardInterrupt
-        return ColourDetector.predict(self, pixels, *thresholds)
+        return ColourDetector.find(self, features, *thresholds)
 
-    monkeypatch.setattr(StarterDetector, "predict", predict)
+    monkeypatch.setattr(StarterDetector, "find", find)
     result = command("--batch-size", "4")
     assert result.exit_code == 130
     assert "goes on from there" in result.output

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from weights_samples import small_checkpoint
 from werkzeug.serving import make_server
 
-from fbnetv3.detector import Threshold
+from fbnetv3.detector import ImageFeatures, Threshold
 from fbnetv3.instances import Instances
 from fbnetv3.weights import write_checkpoint
 from prelabel.demo import label_studio as demo_label_studio
@@ -53,10 +53,10 @@ class SurerOfRed(ColourDetector):
 
     version = VERSION
 
-    def predict(self, images: Sequence[np.ndarray], *thresholds: Threshold) -> list[Instances]:
-        found = super().predict(images, *thresholds)
-        for instances, image in zip(found, images, strict=True):
-            instances.scores[:] = 0.5 + image[0, 0, 0] / 255
+    def find(self, features: Sequence[ImageFeatures], *thresholds: Threshold) -> list[Instances]:
+        found = super().find(features, *thresholds)
+        for instances, one in zip(found, features, strict=True):
+            instances.scores[:] = 0.5 + one.pixels[0, 0, 0] / 255
         return found
 
 

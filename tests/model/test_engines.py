@@ -53,20 +53,20 @@ class TestSmallNetworks:
     def test_nothing_scores_enough(self, name: str) -> None:
         image = to_network(scene(0, (128, 160)), (64, 80))
         for engine in (pair(name).onnx, pair(name).torch):
-            [found] = engine.detect([image], Wanted(NOTHING, NOTHING))
+            [found] = engine.detect(engine.encode([image]), Wanted(NOTHING, NOTHING))
             assert shapes_of(found) == shapes(0, 2 * engine.config.mask_pooler_resolution)
 
     @pytest.mark.parametrize("name", NETWORKS)
     def test_there_are_no_proposals(self, name: str) -> None:
         """Where nothing that the network computes is finite."""
         for engine in (pair(name).onnx, pair(name).torch):
-            [found] = engine.detect([np.full((3, 64, 80), np.nan, np.float32)], ALL)
+            [found] = engine.detect(engine.encode([np.full((3, 64, 80), np.nan, np.float32)]), ALL)
             assert shapes_of(found) == shapes(0, 2 * engine.config.mask_pooler_resolution)
 
     def test_the_shapes_of_what_is_found(self) -> None:
         image = to_network(scene(0, (128, 160)), (64, 80))
         for engine in (pair("C4").onnx, pair("C4").torch):
-            [found] = engine.detect([image], ALL)
+            [found] = engine.detect(engine.encode([image]), ALL)
             count = len(found.boxes)
             assert count > 3
             assert shapes_of(found) == shapes(count, 28)

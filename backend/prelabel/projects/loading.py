@@ -8,6 +8,7 @@ from fbnetv3.weights.folders import find_weights
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
 from prelabel.projects.predictor import InstanceDetector, Predictor, PredictorOptions
+from prelabel.projects.prompt_features import PromptFeatures
 from prelabel.projects.versions import load_version, serving_version, version_checkpoint
 from prelabel.settings import Settings
 from prelabel.store.database import Database
@@ -67,15 +68,17 @@ def label_studio_client(settings: Settings) -> LabelStudioClient:
     return LabelStudioClient(settings.label_studio_url, key.get_secret_value() if key else "")
 
 
-def build_predictor(settings: Settings, detector: InstanceDetector) -> Predictor:
-    """A predictor with the fetching limits and thresholds of the settings. Raises LabelStudioError."""
+def build_predictor(
+    settings: Settings, detector: InstanceDetector, prompt_features: PromptFeatures | None = None
+) -> Predictor:
+    """A predictor with the fetching limits and thresholds of the settings; see Predictor. Raises LabelStudioError."""
     options = PredictorOptions(
         score_threshold=settings.model_score_threshold,
         polygon_tolerance=settings.prelabel_polygon_tolerance,
         batch_size=settings.prelabel_batch_size,
         max_image_pixels=settings.prelabel_max_image_pixels,
     )
-    return Predictor(detector, build_fetcher(settings), options)
+    return Predictor(detector, build_fetcher(settings), options, prompt_features)
 
 
 def build_fetcher(settings: Settings) -> ImageFetcher:

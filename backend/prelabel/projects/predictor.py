@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fbnetv3.detector import Threshold
+from fbnetv3.detector import ImageFeatures, Threshold
 from fbnetv3.instances import Instances
 from prelabel.labelstudio.images import ImageFetcher
 from prelabel.labelstudio.label_spec import ControlSpec, LabelSpec
 from prelabel.labelstudio.regions import drop_invalid, image_score, task_score, to_prediction, to_regions
 from prelabel.projects.outcomes import Abandoned, Failure, TaskOutcome
+from prelabel.projects.prompt_features import FeaturesKey, PromptFeatures
 from prelabel.projects.task_images import TaskImage, image_requests, read_ahead, read_task_image
 
 logger = logging.getLogger(__name__)
@@ -38,9 +39,14 @@ class InstanceDetector(Protocol):
     def has_masks(self) -> bool: ...
     @property
     def version(self) -> str: ...
-    def predict(
-        self, images: Sequence[np.ndarray], score_threshold: Threshold, mask_threshold: Threshold
+    def set_images(self, images: Sequence[np.ndarray]) -> list[ImageFeatures]: ...
+    def find(
+        self, features: Sequence[ImageFeatures], score_threshold: Threshold, mask_threshold: Threshold
     ) -> list[Instances]: ...
+    def mask_in_box(self, features: ImageFeatures, box: np.ndarray, labels: Sequence[str]) -> Instances: ...
+    def mask_at_points(
+        self, features: ImageFeatures, points: np.ndarray, positive: np.ndarray, labels: Sequence[str]
+    ) -> Instances: ...
 
 
 @dataclass(frozen=True)
@@ -67,15 +73,21 @@ class _Findings:
 
 
 class Predictor:
-    """Makes predictions with one detector. Safe to share between threads."""
+    """Makes predictions with one detector. Safe to share between threads.
+
+    `prompt_features`: where to keep what the detector made of the image of a task that somebody opened, which is a
+    task asked for alone.
+    """
 
     def __init__(
         self,
         detector: InstanceDetector,
         fetcher: ImageFetcher,
         options: PredictorOptions = PredictorOptions(),
+        prompt_features: PromptFeatures | None = None,
     ) -> None:
         self.detector = detector
+        self.prompt_features = prompt_features or PromptFeatures(0)
         self._options = options
         self._read = partial(read_task_image, fetcher=fetcher, max_pixels=options.max_image_pixels)
         self._pool = ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="image")
@@ -122,7 +134,7 @@ class Predictor:
         for batch in self._batches(tasks, spec):
             if abandoned():
                 raise Abandoned
-            for image, result in zip(batch, self._detect(batch, spec), strict=True):
+            for image, result in zip(batch, self._detect(batch, spec, keep=len(tasks) == 1), strict=True):
                 self._collect(findings[image.request.task_index], image, result, spec)
         outcomes = [self._conclude(found, spec) for found in findings]
         _log_failures(tasks, outcomes, project_id)
@@ -138,23 +150,31 @@ class Predictor:
         while batch := list(islice(images, size)):
             yield batch
 
-    def _detect(self, batch: list[TaskImage], spec: LabelSpec) -> list[Instances | Failure]:
-        """The instances of every image that could be read, its failure otherwise."""
-        readable = [image.pixels for image in batch if not isinstance(image.pixels, Failure)]
-        found = iter(self._detect_pixels(readable, spec))
+    def _detect(self, batch: list[TaskImage], spec: LabelSpec, keep: bool) -> list[Instances | Failure]:
+        """The instances of every image that could be read, its failure otherwise. `keep`: for prompts."""
+        readable = [image for image in batch if not isinstance(image.pixels, Failure)]
+        found = iter(self._detect_readable(readable, spec, keep))
         return [image.pixels if isinstance(image.pixels, Failure) else next(found) for image in batch]
 
-    def _detect_pixels(self, images: list[np.ndarray], spec: LabelSpec) -> list[Instances | Failure]:
+    def _detect_readable(
+        self, images: list[TaskImage], spec: LabelSpec, keep: bool
+    ) -> list[Instances | Failure]:
         """Where a batch fails each image is tried alone, so that one of them costs the others nothing."""
         if not images:
             return []
+        pixels = [image.pixels for image in images if not isinstance(image.pixels, Failure)]
         try:
-            return list(self.detector.predict(images, spec.wanted_scores(), spec.wanted_mask_scores()))
+            features = self.detector.set_images(pixels)
+            found = self.detector.find(features, spec.wanted_scores(), spec.wanted_mask_scores())
         except (RuntimeError, ValueError) as error:  # the engines raise RuntimeError for all of their own
             if len(images) > 1:
-                return [self._detect_pixels([image], spec)[0] for image in images]
-            logger.exception("the network failed on an image of %d x %d", *images[0].shape[1::-1])
+                return [self._detect_readable([image], spec, keep)[0] for image in images]
+            logger.exception("the network failed on an image of %d x %d", *pixels[0].shape[1::-1])
             return [Failure("model", f"the network failed: {type(error).__name__}")]
+        if keep:
+            for image, one in zip(images, features, strict=True):
+                self.prompt_features.keep(FeaturesKey(image.digest, self.version), one)
+        return list(found)
 
     def _collect(
         self, found: _Findings, image: TaskImage, result: Instances | Failure, spec: LabelSpec

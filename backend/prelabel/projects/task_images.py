@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -29,10 +30,12 @@ class ImageRequest:
 
 @dataclass(frozen=True, eq=False)
 class TaskImage:
-    """What became of a request: upright RGB `pixels`, (H, W, 3) uint8, or a failure."""
+    """What became of a request: upright RGB `pixels`, (H, W, 3) uint8, or a failure; `digest`: of the file's bytes,
+    empty where they could not be had."""
 
     request: ImageRequest
     pixels: np.ndarray | Failure
+    digest: str = ""
 
 
 def image_requests(tasks: Sequence[Any], image_keys: Sequence[str]) -> Iterator[ImageRequest]:
@@ -49,7 +52,8 @@ def read_task_image(request: ImageRequest, fetcher: ImageFetcher, max_pixels: in
     """Fetch and decode one image; whatever is wrong with it becomes its failure."""
     try:
         content = fetcher.fetch(request.value, request.task_id)
-        return TaskImage(request, read_image(content, max_pixels=max_pixels))
+        pixels = read_image(content, max_pixels=max_pixels)
+        return TaskImage(request, pixels, hashlib.sha256(content).hexdigest())
     except FetchError as error:
         return TaskImage(request, Failure("fetch", f"{request.image_key}: {error}"))
     except ImageError as error:

@@ -15,6 +15,7 @@ from prelabel import __version__
 from prelabel.jobs.keeper import WorkerKeeper
 from prelabel.jobs.queue import open_huey
 from prelabel.logs import logging_config
+from prelabel.projects.prompt_features import PromptFeatures
 from prelabel.server.app import create_app
 from prelabel.server.model_holder import ModelHolder
 from prelabel.server.project_models import ProjectModels
@@ -80,27 +81,28 @@ def serve(settings: Settings) -> None:
 def serving_app(settings: Settings) -> Flask:
     """The application of one worker, its models loading in the background."""
     database = Database.open(settings.database_url)
+    features = PromptFeatures(settings.prelabel_prompt_cache_bytes)
     projects = ProjectModels(
         partial(serving_names, database),
-        partial(_load_version, settings, database),
+        partial(_load_version, settings, features, database),
         settings.prelabel_loaded_versions,
     )
     projects.follow()
-    return create_app(settings, ModelHolder(partial(_load, settings), projects), database)
+    return create_app(settings, ModelHolder(partial(_load, settings, features), projects), database)
 
 
-def _load(settings: Settings) -> Predictor:
+def _load(settings: Settings, features: PromptFeatures) -> Predictor:
     """Imports torch and Label Studio's SDK: seconds that must not delay the first answer to /health."""
     from prelabel.projects.loading import build_predictor, load_detector
 
-    return build_predictor(settings, load_detector(settings))
+    return build_predictor(settings, load_detector(settings), features)
 
 
-def _load_version(settings: Settings, database: Database, name: str) -> Predictor:
+def _load_version(settings: Settings, features: PromptFeatures, database: Database, name: str) -> Predictor:
     from prelabel.projects.loading import build_predictor
     from prelabel.projects.versions import load_version, named_version
 
-    return build_predictor(settings, load_version(settings, named_version(database, name)))
+    return build_predictor(settings, load_version(settings, named_version(database, name)), features)
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -39,6 +39,25 @@ class NetworkOutput:
     mask_probabilities: np.ndarray | None
 
 
+class Encoded(Protocol):
+    """What the trunk and the RPN made of one image: the dear part, from which everything else is read."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the network's input."""
+        ...
+
+    @property
+    def proposals(self) -> np.ndarray:
+        """Boxes (r, 4) float32 that may hold something, in pixels of the input, the likeliest first."""
+        ...
+
+    @property
+    def maps(self) -> Mapping[str, np.ndarray]:
+        """The feature maps that the heads read, (C, h, w) float32 each, the finest level first."""
+        ...
+
+
 class Engine(Protocol):
     """A network that is ready to look at images. Safe to use from several threads."""
 
@@ -57,6 +76,18 @@ class Engine(Protocol):
         """Whether the network has a mask head."""
         ...
 
-    def detect(self, images: Sequence[np.ndarray], wanted: Wanted) -> list[NetworkOutput]:
-        """The wanted objects in images of one size: (3, h, w) float32, blue, green, red, 0..255."""
+    def encode(self, images: Sequence[np.ndarray]) -> Sequence[Encoded]:
+        """Trunk and RPN on images of one size: (3, h, w) float32, blue, green, red, 0..255."""
+        ...
+
+    def detect(self, encoded: Sequence[Any], wanted: Wanted) -> list[NetworkOutput]:
+        """The wanted objects in images of one size, which this engine encoded."""
+        ...
+
+    def classify(self, encoded: Any, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (n, classes) and a better box for every class (n, classes, 4) of boxes (n, 4) float32."""
+        ...
+
+    def mask_probabilities(self, encoded: Any, boxes: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """Masks (n, s, s), 0..1, of these classes (n,) int64 inside these boxes (n, 4). Needs a mask head."""
         ...

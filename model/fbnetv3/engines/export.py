@@ -39,7 +39,7 @@ def export(model: RCNN, folder: Path) -> None:
     found = [
         f"{kind} {level.name}" for level in model.proposal_generator.levels for kind in ("boxes", "logits")
     ]
-    _export(
+    export_graph(
         image,
         (example,),
         ["image"],
@@ -47,7 +47,7 @@ def export(model: RCNN, folder: Path) -> None:
         ({1: Dim.DYNAMIC, 2: Dim.DYNAMIC},),
         folder / "image.onnx",
     )
-    _export(
+    export_graph(
         BoxGraph(model),
         (features, boxes),
         [*names, "boxes"],
@@ -56,7 +56,7 @@ def export(model: RCNN, folder: Path) -> None:
         folder / "boxes.onnx",
     )
     if model.has_masks:
-        _export(
+        export_graph(
             MaskGraph(model),
             (features, boxes, torch.zeros(len(boxes), dtype=torch.int64)),
             [*names, "boxes", "classes"],
@@ -67,7 +67,7 @@ def export(model: RCNN, folder: Path) -> None:
     onnx.save(nms_graph(), folder / "nms.onnx")
 
 
-def _export(
+def export_graph(
     module: nn.Module,
     example: tuple[Any, ...],
     inputs: list[str],
@@ -75,6 +75,7 @@ def _export(
     shapes: tuple[Any, ...],
     path: Path,
 ) -> None:
+    """Write one graph: the module followed over `example`, with `shapes` saying which dimensions may change."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

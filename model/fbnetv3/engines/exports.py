@@ -35,6 +35,8 @@ KEPT = 12
 #: Seconds; it takes ten, on the largest network a minute, on a busy machine a few times that.
 PATIENCE = 900
 MANIFEST = "manifest.json"
+#: The module whose process exports a detector.
+DETECTOR = "fbnetv3.engines.exporting"
 UNFINISHED = ".making-"
 #: Settings that decide what the engine keeps, not what the graphs compute: changing them needs no export.
 NOT_EXPORTED = frozenset(
@@ -73,31 +75,32 @@ class ExportError(Exception):
     """There is no export and none can be made; the message is one sentence."""
 
 
-def obtain(weights: str | Path, settings: dict[str, Any]) -> tuple[Path, Manifest]:
+def obtain(weights: str | Path, settings: dict[str, Any], exporter: str = DETECTOR) -> tuple[Path, Manifest]:
     """The folder of the graphs of these weights under these settings; made now if need be, which takes seconds.
 
     Its manifest knows nothing of settings in NOT_EXPORTED: they are the caller's, the next one may have others.
+    `exporter`: the module that makes the export when it is run with WEIGHTS FOLDER SETTINGS_AS_JSON.
     Raises WeightsError when there are no such weights, ExportError when the export cannot be made.
     """
     root = default_folder() / "onnx"
     settings = {name: settings[name] for name in sorted(settings.keys() - NOT_EXPORTED)}
-    folder = root / _key(weights, settings)
+    folder = root / _key(weights, settings, exporter)
     if manifest := _read(folder):
         return folder, manifest
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / ".lock"):
-            manifest = _read(folder) or _make(weights, settings, folder)
+            manifest = _read(folder) or _make(weights, settings, exporter, folder)
             _drop_old(root)
     except OSError as error:
         raise ExportError(f"{root} cannot be written: {error.strerror or error}") from None
     return folder, manifest
 
 
-def _key(weights: str | Path, settings: dict[str, Any]) -> str:
+def _key(weights: str | Path, settings: dict[str, Any], exporter: str) -> str:
     """Changes with the content of the weights, the settings that the graphs hold, and what runs them."""
     sha256 = hashlib.sha256(
-        json.dumps([FORMAT, importlib.metadata.version("onnxruntime"), settings]).encode()
+        json.dumps([FORMAT, importlib.metadata.version("onnxruntime"), settings, exporter]).encode()
     )
     for path in weights_files(weights):
         try:
@@ -120,12 +123,12 @@ def _read(folder: Path) -> Manifest | None:
     return manifest
 
 
-def _make(weights: str | Path, settings: dict[str, Any], folder: Path) -> Manifest:
+def _make(weights: str | Path, settings: dict[str, Any], exporter: str, folder: Path) -> Manifest:
     """Export in a process of its own: what PyTorch and the exporter take of memory goes with it."""
     logger.info("preparing %s for ONNX Runtime; this is done once and takes some seconds", weights)
     name = str(Path(weights).expanduser().absolute()) if isinstance(weights, Path) else weights
     making = tempfile.mkdtemp(dir=folder.parent, prefix=UNFINISHED)
-    command = [sys.executable, "-P", "-m", "fbnetv3.engines.exporting", name, making, json.dumps(settings)]
+    command = [sys.executable, "-P", "-m", exporter, name, making, json.dumps(settings)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         if done.returncode < 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -12,10 +12,11 @@ from torch.nn.utils import fuse_conv_bn_weights
 from fbnetv3.network.backbone import PyramidConv
 from fbnetv3.network.blocks import ConvNorm
 from fbnetv3.network.norms import FrozenBatchNorm2d
-from fbnetv3.network.rcnn import RCNN
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def folded(model: RCNN) -> RCNN:
+def folded(model: Network) -> Network:
     """A copy, for evaluation on the CPU, in which every norm with fixed statistics is part of its convolution.
 
     Group norm takes its statistics from the image and stays.

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,20 @@ from fbnetv3.config import ModelConfig
 from fbnetv3.engines.engine import NetworkOutput, Wanted
 
 Features = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxEncoded:
+    """See Encoded; `features` (1, C, h, w) by level."""
+
+    size: tuple[int, int]
+    proposals: np.ndarray
+    features: Features
+
+    @cached_property
+    def maps(self) -> Features:
+        """See Encoded."""
+        return {name: feature[0] for name, feature in self.features.items()}
 
 
 class OnnxEngine:
@@ -50,36 +66,53 @@ class OnnxEngine:
         """Whether there is a mask head."""
         return self._masks is not None
 
-    def detect(self, images: Sequence[np.ndarray], wanted: Wanted) -> list[NetworkOutput]:
+    def encode(self, images: Sequence[np.ndarray]) -> list[OnnxEncoded]:
         """See Engine."""
-        return [self._in_turn(image, wanted) for image in images]
+        return [self._encode_in_turn(image) for image in images]
 
-    def _in_turn(self, image: np.ndarray, wanted: Wanted) -> NetworkOutput:
+    def detect(self, encoded: Sequence[OnnxEncoded], wanted: Wanted) -> list[NetworkOutput]:
+        """See Engine."""
+        return [self._detect_in_turn(one, wanted) for one in encoded]
+
+    def classify(self, encoded: OnnxEncoded, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See Engine."""
+        with self._lock:
+            scores, better = self._boxes.run(None, {**encoded.features, "boxes": boxes})
+        return scores, better.reshape(len(boxes), -1, 4)
+
+    def mask_probabilities(self, encoded: OnnxEncoded, boxes: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """See Engine."""
+        with self._lock:
+            return self._mask_probabilities(encoded.features, boxes, classes)
+
+    def _encode_in_turn(self, image: np.ndarray) -> OnnxEncoded:
         """One image after the other, each with all threads.
 
         Side by side several clients get 8 to 17 % more done, but the server needs 150 MB more and everything else
         that it does waits longer (docs/performance.md).
         """
         with self._lock:
-            return self._detect(image, wanted)
+            return self._encode(image)
 
-    def _detect(self, image: np.ndarray, wanted: Wanted) -> NetworkOutput:
+    def _detect_in_turn(self, encoded: OnnxEncoded, wanted: Wanted) -> NetworkOutput:
+        with self._lock:
+            return self._detect(encoded, wanted)
+
+    def _encode(self, image: np.ndarray) -> OnnxEncoded:
         height, width = image.shape[1:]
-        corner = np.array([width, height] * 2, np.float32)
         outputs = dict(zip(self._outputs, self._image.run(None, {"image": image}), strict=True))
-        features = {name: outputs[name] for name in self._feature_names}
-        proposals = self._propose(outputs, corner)
-        boxes, scores, classes = self._choose(features, proposals, corner, wanted)
+        proposals = self._propose(outputs, _corner((height, width)))
+        return OnnxEncoded((height, width), proposals, {name: outputs[name] for name in self._feature_names})
+
+    def _detect(self, encoded: OnnxEncoded, wanted: Wanted) -> NetworkOutput:
+        features = encoded.features
+        boxes, scores, classes = self._choose(features, encoded.proposals, _corner(encoded.size), wanted)
         masked = scores >= wanted.masks[classes]
-        masks = self.mask_probabilities(features, boxes[masked], classes[masked])
+        masks = self._mask_probabilities(features, boxes[masked], classes[masked]) if self.has_masks else None
         return NetworkOutput(boxes, scores, classes, masked, masks)
 
-    def mask_probabilities(
-        self, features: Features, boxes: np.ndarray, classes: np.ndarray
-    ) -> np.ndarray | None:
-        """Masks (n, s, s) of these classes (n,) inside these boxes (n, 4); None without a mask head."""
-        if self._masks is None:
-            return None
+    def _mask_probabilities(self, features: Features, boxes: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        assert self._masks is not None
         side = 2 * self.config.mask_pooler_resolution
         if not len(boxes):
             return np.zeros((0, side, side), np.float32)
@@ -147,6 +180,12 @@ def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSessio
     # Waiting threads sleep: spinning, they take the cores from whatever else the machine does.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _corner(size: tuple[int, int]) -> np.ndarray:
+    """The largest coordinates (4,) of a box in an input of this size."""
+    height, width = size
+    return np.array([width, height] * 2, np.float32)
 
 
 def _largest(values: np.ndarray, count: int) -> np.ndarray:

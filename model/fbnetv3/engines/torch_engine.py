@@ -4,16 +4,41 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fbnetv3.config import ModelConfig
 from fbnetv3.engines.engine import NetworkOutput, Wanted
+from fbnetv3.network.box_head import ROI_CODER
+from fbnetv3.network.mask_head import channel_of_class
 from fbnetv3.network.rcnn import RCNN, Detections
+from fbnetv3.network.rpn import Proposals
 
 #: Images at once where the device gains from it; on a CPU a batch takes longer than its images one by one.
 DEVICE_BATCH = 4
+
+
+@dataclass(frozen=True, eq=False)
+class TorchEncoded:
+    """See Encoded; `features` (1, C, h, w) by level, on the engine's device."""
+
+    size: tuple[int, int]
+    found: Proposals
+    features: dict[str, Tensor]
+
+    @property
+    def proposals(self) -> np.ndarray:
+        """See Encoded."""
+        return self.found.boxes.cpu().numpy()
+
+    @cached_property
+    def maps(self) -> dict[str, np.ndarray]:
+        """See Encoded."""
+        return {name: feature[0].cpu().numpy() for name, feature in self.features.items()}
 
 
 class TorchEngine:
@@ -43,13 +68,48 @@ class TorchEngine:
         """Whether the model has a mask head."""
         return self.model.has_masks
 
-    def detect(self, images: Sequence[np.ndarray], wanted: Wanted) -> list[NetworkOutput]:
+    def encode(self, images: Sequence[np.ndarray]) -> list[TorchEncoded]:
         """See Engine."""
-        inputs = [torch.from_numpy(image).to(self._device) for image in images]
-        lowest = [torch.from_numpy(scores).to(self._device) for scores in (wanted.boxes, wanted.masks)]
+        model = self.model
+        inputs = [self._tensor(image) for image in images]
+        sizes = [(image.shape[1], image.shape[2]) for image in images]
         with self._lock, torch.inference_mode():
-            found = self.model(inputs, lowest_scores=lowest[0], lowest_mask_scores=lowest[1])
+            features = model.backbone(model.normalise(inputs))
+            proposals, _ = model.proposal_generator(features, sizes)
+            read = {level.name: features[level.name] for level in model.backbone.roi_levels}
+        return [
+            TorchEncoded(size, found, {name: feature[i : i + 1] for name, feature in read.items()})
+            for i, (size, found) in enumerate(zip(sizes, proposals, strict=True))
+        ]
+
+    def detect(self, encoded: Sequence[TorchEncoded], wanted: Wanted) -> list[NetworkOutput]:
+        """See Engine."""
+        lowest = [self._tensor(scores) for scores in (wanted.boxes, wanted.masks)]
+        with self._lock, torch.inference_mode():
+            features = {
+                name: torch.cat([one.features[name] for one in encoded]) for name in encoded[0].features
+            }
+            proposals = [one.found for one in encoded]
+            found = self.model.detect(features, proposals, [one.size for one in encoded], *lowest)
         return [_to_output(one) for one in found]
+
+    def classify(self, encoded: TorchEncoded, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See Engine."""
+        regions = self._tensor(boxes)
+        with self._lock, torch.inference_mode():
+            outputs = self.model.box_outputs(encoded.features, [regions])
+            scores = outputs.logits.softmax(1)[:, :-1]
+            better = ROI_CODER.decode(regions, outputs.offsets).view(len(regions), -1, 4)
+        return scores.cpu().numpy(), better.cpu().numpy()
+
+    def mask_probabilities(self, encoded: TorchEncoded, boxes: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """See Engine."""
+        with self._lock, torch.inference_mode():
+            logits = self.model.mask_logits(encoded.features, [self._tensor(boxes)])
+            return channel_of_class(logits, self._tensor(classes)).sigmoid().cpu().numpy()
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self._device)
 
 
 def _to_output(found: Detections) -> NetworkOutput:
