@@ -2,32 +2,45 @@
 
 A block is one row `Block(op, channels, stride, repeats, expansion)`; a stage is a list of rows, a part of the
 network (trunk, RPN, box head, mask head) a list of stages. Facts: d2go `modeling/modeldef/modeldef.py`
-(Apache-2.0) and FBNetV3, arXiv 2006.02049.
+(Apache-2.0) and FBNetV3, arXiv 2006.02049; for the classifier FBNetV2, arXiv 2004.05565.
 """
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+Activation = Literal["relu", "hswish"]
+
 
 class Block(NamedTuple):
-    """`repeats` blocks in a row; only the first one has the stride (-2 doubles the size instead)."""
+    """`repeats` blocks in a row; only the first one has the stride (-2 doubles the size instead).
 
-    op: Literal["conv", "ir"]
+    `conv`: a convolution; `ir`: an inverted residual block; `pool`: one with a mean over the area for its depthwise
+    convolution; `skip`: nothing, or a 1x1 convolution where the width changes.
+    """
+
+    op: Literal["conv", "ir", "pool", "skip"]
     channels: int
     stride: int
     repeats: int = 1
-    expansion: int = 1
+    expansion: float = 1
     kernel: int = 3
     squeeze_excite: bool = False
+    activation: Activation = "relu"
 
 
 Stage = tuple[Block, ...]
 
 
 def _ir(
-    channels: int, stride: int, repeats: int, expansion: int, kernel: int = 3, squeeze_excite: bool = False
+    channels: int,
+    stride: int,
+    repeats: int,
+    expansion: float,
+    kernel: int = 3,
+    squeeze_excite: bool = False,
+    activation: Activation = "relu",
 ) -> Block:
-    return Block("ir", channels, stride, repeats, expansion, kernel, squeeze_excite)
+    return Block("ir", channels, stride, repeats, expansion, kernel, squeeze_excite, activation)
 
 
 @dataclass(frozen=True)
@@ -101,3 +114,29 @@ ARCHITECTURES: dict[str, Architecture] = {
         ("fbnetv3g_fpn", G_FPN),
     )
 }
+
+#: The classifier, FBNetV2-L3; its widths are what a search found, in fractions of a channel.
+DMASKING_L3: tuple[Stage, ...] = (
+    (Block("conv", 24, 2, activation="hswish"),),
+    (_ir(24, 1, 1, 1),),
+    (_ir(32, 2, 1, 5.4566, 5), _ir(32, 1, 1, 1.7912, 5), _ir(32, 1, 1, 1.7912), _ir(32, 1, 1, 1.7912, 5)),
+    (_ir(48, 2, 1, 5.3501, 5, True), _ir(40, 1, 1, 3.5379, 5, True), _ir(40, 1, 2, 4.5379, 5, True)),
+    (
+        _ir(72, 2, 1, 5.7133, 5, activation="hswish"),
+        _ir(72, 1, 1, 2.1212, activation="hswish"),
+        Block("skip", 72, 1),
+        _ir(72, 1, 1, 3.1246, activation="hswish"),
+        _ir(120, 1, 1, 5.0333, activation="hswish"),
+        _ir(120, 1, 1, 2.507, 5, True, "hswish"),
+        _ir(120, 1, 1, 1.7712, 5, True, "hswish"),
+        _ir(120, 1, 1, 2.7712, 5, True, "hswish"),
+        _ir(120, 1, 3, 3.7712, 5, True, "hswish"),
+    ),
+    (
+        _ir(192, 2, 1, 5.5685, 3, True, "hswish"),
+        _ir(192, 1, 2, 2.84, 5, True, "hswish"),
+        _ir(192, 1, 2, 4.8754, 5, True, "hswish"),
+        Block("skip", 240, 1),
+    ),
+    (Block("pool", 1984, 1, expansion=6, activation="hswish"),),
+)

@@ -36,11 +36,20 @@ def read_d2go(path: Path) -> Checkpoint:
     Labels are COCO's for 80 classes, else `class 0` and so on. Raises WeightsError for any other file, also
     for one whose pickle holds more than tensors and plain containers: unpickling that would run its code.
     """
+    return checkpoint_from_state(_network_state(read_tensors(path)), path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a PyTorch checkpoint, without `model.` and `module.` before their names.
+
+    Raises WeightsError for a file that cannot be read or whose pickle holds more than tensors and containers.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise WeightsError(f"{path} {_why_unreadable(error)}") from error
-    return checkpoint_from_state(_network_state(_state_dict(content)), path)
+    named = {_WRAPPERS.sub("", str(name)): value for name, value in _state_dict(content).items()}
+    return {name: value for name, value in named.items() if isinstance(value, Tensor)}
 
 
 def write_d2go(checkpoint: Checkpoint, path: Path, iteration: int = 0) -> None:
@@ -70,14 +79,11 @@ def checkpoint_from_state(state: dict[str, Tensor], path: Path) -> Checkpoint:
     return Checkpoint(state, f"{family}_rcnn_{network}", default_labels(len(scores) - 1))
 
 
-def _network_state(state: Mapping[str, Any]) -> dict[str, Tensor]:
+def _network_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The network's own tensors as float32, without what older files add (pixel_mean, cell_anchors)."""
-    named = {
-        _WRAPPERS.sub("", str(name)): value for name, value in state.items() if isinstance(value, Tensor)
-    }
     return {
         name: tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in named.items()
+        for name, tensor in state.items()
         if name.startswith(_PARTS)
     }
 
