@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fbnetv3.architectures import ARCHITECTURES
 
 Norm = Literal["BN", "SyncBN", "NaiveSyncBN", "GN", "FrozenBN"]
+#: Which masks get edges that follow the image: none, those of prompts, all.
+RefinedEdges = Literal["none", "prompts", "all"]
 
 
 class ConfigError(ValueError):

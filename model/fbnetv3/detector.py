@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from fbnetv3.engines.engine import Encoded, Engine, NetworkOutput, Wanted
+from fbnetv3.config import RefinedEdges
+from fbnetv3.edges import cut_mask
+from fbnetv3.engines.engine import Engine, NetworkOutput, Wanted
 from fbnetv3.engines.opening import EngineName, open_engine
+from fbnetv3.image_features import ImageFeatures
 from fbnetv3.images import MAX_PIXELS, ImageSource, network_size, read_image, to_network
 from fbnetv3.instances import BoxMask, Instances
-from fbnetv3.pasting import paste_mask
+from fbnetv3.prompts.reader import PromptReader
 from fbnetv3.weights import Checkpoint
+
+__all__ = ["Detector", "ImageFeatures", "Threshold", "version_of"]
 
 #: The least score that is wanted: one for every label, or one for each label that is wanted at all.
 Threshold = float | Mapping[str, float]
@@ -25,37 +29,27 @@ Result = TypeVar("Result")
 NO_MASK = BoxMask(0, 0, np.zeros((0, 0), bool))
 
 
-@dataclass(frozen=True, eq=False)
-class ImageFeatures:
-    """An image, (H, W, 3) uint8 RGB and upright, and what a detector's engine made of it."""
-
-    pixels: np.ndarray
-    encoded: Encoded
-
-    @property
-    def maps(self) -> Mapping[str, np.ndarray]:
-        """The feature maps that the heads read, (C, h, w) float32 each."""
-        return self.encoded.maps
-
-    @property
-    def nbytes(self) -> int:
-        """The memory that it takes, about."""
-        return self.pixels.nbytes + sum(one.nbytes for one in self.maps.values())
-
-
 class Detector:
     """A network with its labels, ready to look at images. Safe to use from several threads.
 
-    An image with more than `max_pixels` pixels is refused.
+    An image with more than `max_pixels` pixels is refused. `refined_edges`: which masks get edges that follow the
+    image (edges.py): those of prompts, all, or none.
     """
 
     def __init__(
-        self, engine: Engine, labels: Sequence[str], version: str, max_pixels: int = MAX_PIXELS
+        self,
+        engine: Engine,
+        labels: Sequence[str],
+        version: str,
+        max_pixels: int = MAX_PIXELS,
+        refined_edges: RefinedEdges = "prompts",
     ) -> None:
         self.engine = engine
         self.labels = tuple(labels)
         self.version = version
         self.max_pixels = max_pixels
+        self._refine_found = refined_edges == "all"
+        self._prompts = PromptReader(engine, self.labels, refine=refined_edges != "none")
 
     @classmethod
     def load(
@@ -67,6 +61,7 @@ class Detector:
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
         version: str | None = None,
+        refined_edges: RefinedEdges = "prompts",
         **settings: Any,
     ) -> Detector:
         """A detector from a zoo name, a weights file or a read checkpoint; `settings` are fields of ModelConfig.
@@ -78,7 +73,8 @@ class Detector:
         """
         opened = open_engine(weights, engine, device, threads, settings)
         name = weights.model if isinstance(weights, Checkpoint) else weights
-        return cls(opened.engine, opened.labels, version or version_of(name, opened.digest), max_pixels)
+        version = version or version_of(name, opened.digest)
+        return cls(opened.engine, opened.labels, version, max_pixels, refined_edges)
 
     @property
     def has_masks(self) -> bool:
@@ -125,33 +121,21 @@ class Detector:
         )
 
     def mask_in_box(self, features: ImageFeatures, box: np.ndarray, labels: Sequence[str] = ()) -> Instances:
-        """The object in a drawn box (4,), x0, y0, x1, y1 in pixels of the image: one instance, or none."""
-        scale = self._scale(features)
-        regions = (box / scale).astype(np.float32)[None]
-        scores, better = self.engine.classify(features.encoded, regions)
-        known = [self.labels.index(label) for label in labels] or list(range(len(self.labels)))
-        chosen = known[int(scores[0, known].argmax())]
-        wanted = np.array([chosen])
-        masks = self.engine.mask_probabilities(features.encoded, regions, wanted) if self.has_masks else None
-        output = NetworkOutput(regions, scores[:, chosen], wanted, np.array([self.has_masks]), masks)
-        return self._to_instances(output, features.pixels)
+        """The object in a drawn box (4,), x0, y0, x1, y1 in pixels of the image: one instance, or none.
+
+        `labels`: those of this detector that the object may have; without any, all. From a network without masks the
+        instance is a box alone.
+        """
+        return self._prompts.in_box(features, box, labels)
 
     def mask_at_points(
         self, features: ImageFeatures, points: np.ndarray, positive: np.ndarray, labels: Sequence[str] = ()
     ) -> Instances:
-        """The object at clicks (n, 2), x, y in pixels of the image, which are on it where `positive` (n,) bool."""
-        [found] = self.find([features])
-        inside = [
-            i
-            for i, box in enumerate(found.boxes)
-            if ((points[positive] >= box[:2]) & (points[positive] <= box[2:])).all()
-        ]
-        return found.select(inside[:1])
+        """The object at clicks (k, 2), x, y in pixels of the image, which are on it where `positive` (k,) bool.
 
-    def _scale(self, features: ImageFeatures) -> np.ndarray:
-        height, width = features.pixels.shape[:2]
-        net_height, net_width = features.encoded.size
-        return np.array([width / net_width, height / net_height] * 2, np.float32)
+        One instance that contains all positive clicks and no other, or none.
+        """
+        return self._prompts.at_points(features, points, positive, labels)
 
     def network_size(self, image: np.ndarray) -> tuple[int, int]:
         """(height, width) at which the network sees this image."""
@@ -194,7 +178,7 @@ class Detector:
             threshold = self.engine.config.mask_threshold
             probability_of = dict(zip(np.flatnonzero(found.masked), found.mask_probabilities, strict=True))
             masks = tuple(
-                paste_mask(probability_of[i], boxes[i], (height, width), threshold)
+                cut_mask(image, probability_of[i], boxes[i], threshold, self._refine_found)
                 if i in probability_of
                 else NO_MASK
                 for i in keep

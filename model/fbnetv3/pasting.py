@@ -31,6 +31,13 @@ def paste_mask(probability: np.ndarray, box: np.ndarray, size: tuple[int, int], 
     return BoxMask(int(x0), int(y0), bitmap)
 
 
+def sample_mask(probability: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The same sampling at every pixel of a small image of `size` (height, width): (height, width) float32, not cut."""
+    rows = _weights(0, size[0], box[1], box[3], probability.shape[0])
+    columns = _weights(0, size[1], box[0], box[2], probability.shape[1])
+    return (rows @ probability @ columns.T).astype(np.float32)
+
+
 def _weights(start: int, stop: int, low: float, high: float, count: int) -> np.ndarray:
     """(stop - start, count): the share of each of `count` cells between low and high in each pixel's sample."""
     centres = np.arange(start, stop, dtype=np.float32) + np.float32(0.5)

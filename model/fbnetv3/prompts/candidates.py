@@ -1,0 +1,104 @@
+"""What a click may mean: the boxes that the network proposes there, and boxes of all sizes around the click itself.
+
+The network proposes boxes for what it knows; for anything else the boxes around the click are the better half
+(docs/smart-tools.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fbnetv3.engines.engine import Encoded, Engine
+
+#: Of the boxes around a click, in pixels of the network's input: root of the area, and height over width.
+SIZES = (16, 24, 36, 54, 80, 120, 180, 270)
+RATIOS = (0.5, 1.0, 2.0)
+#: Two candidates that overlap more (IoU) are one.
+SAME = 0.8
+#: Of each kind, the best scored: every one costs a mask.
+MOST = 12
+#: A narrower box, in pixels of the input, has no mask to speak of.
+LEAST_SIDE = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """n boxes (n, 4) in pixels of the network's input, with the class (n,), its score (n,) and its mask (n, s, s)."""
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    masks: np.ndarray
+
+
+def candidates_at(engine: Engine, encoded: Encoded, points: np.ndarray, classes: Sequence[int]) -> Candidates:
+    """The candidates whose box contains all points (k, 2), x, y in pixels of the input.
+
+    `classes`: those that the object may have; of each box the likeliest one counts.
+    """
+    boxes, scores, of_class = candidate_boxes(engine, encoded, points, classes)
+    return Candidates(boxes, of_class, scores, engine.mask_probabilities(encoded, boxes, of_class))
+
+
+def candidate_boxes(
+    engine: Engine, encoded: Encoded, points: np.ndarray, classes: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Their boxes (n, 4), scores (n,) and classes (n,)."""
+    proposed = encoded.proposals[_contain(encoded.proposals, points)]
+    kinds = [
+        _read(engine, encoded, boxes, points, classes) for boxes in (proposed, _around(points, encoded.size))
+    ]
+    boxes, scores, of_class = (np.concatenate(parts) for parts in zip(*kinds, strict=True))
+    return boxes, scores, of_class
+
+
+def _around(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Boxes with the middle of the points in their own."""
+    root, ratio = (grid.ravel() for grid in np.meshgrid(SIZES, np.sqrt(RATIOS)))
+    half = np.stack([root / ratio, root * ratio], 1) / 2
+    centre = points.mean(0)
+    return _clipped(np.hstack([centre - half, centre + half]), size)
+
+
+def _read(
+    engine: Engine, encoded: Encoded, boxes: np.ndarray, points: np.ndarray, classes: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Better boxes that still contain the points, their scores and classes, the best of those that differ."""
+    if not len(boxes):
+        return np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
+    scores, better = engine.classify(encoded, boxes)
+    chosen = np.array(classes, np.int64)[scores[:, classes].argmax(1)]
+    every = np.arange(len(boxes))
+    boxes, scores = _clipped(better[every, chosen], encoded.size), scores[every, chosen]
+    keep = np.flatnonzero(_contain(boxes, points) & (boxes[:, 2:] - boxes[:, :2] > LEAST_SIDE).all(1))
+    keep = keep[_different(boxes[keep], scores[keep])]
+    return boxes[keep], scores[keep], chosen[keep]
+
+
+def _different(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
+    """Indices of the best `MOST` boxes, best first, of which none is nearly the same as a better one."""
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable"):
+        if len(kept) < MOST and all(_iou(boxes[index], boxes[other]) < SAME for other in kept):
+            kept.append(int(index))
+    return kept
+
+
+def _iou(one: np.ndarray, other: np.ndarray) -> float:
+    overlap = np.prod((np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])).clip(0))
+    areas = np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2])
+    return float(overlap / (areas - overlap))
+
+
+def _contain(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(n,) bool: every point lies in the box."""
+    inside = (points >= boxes[:, None, :2]) & (points <= boxes[:, None, 2:])
+    return np.asarray(inside.all((1, 2)))
+
+
+def _clipped(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    height, width = size
+    return boxes.clip(0, np.array([width, height] * 2)).astype(np.float32)
