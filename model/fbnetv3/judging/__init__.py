@@ -1,5 +1,13 @@
 """Judging detectors by what a person would have to edit, what that costs, and which candidate may serve."""
 
+from fbnetv3.judging.choice_outcomes import ChoiceOutcome, HeadJudgement, HeadsJudgement
+from fbnetv3.judging.choices import (
+    SUGGESTION_THRESHOLD,
+    ChoicesVerdict,
+    clicks_saved,
+    decide_heads,
+    judge_heads,
+)
 from fbnetv3.judging.effort import Effort, seconds_with, seconds_without
 from fbnetv3.judging.gate import Verdict, decide
 from fbnetv3.judging.judgement import SCORE_THRESHOLD, Judgement, judge
@@ -7,12 +15,20 @@ from fbnetv3.judging.outcomes import ImageOutcome, outcomes_of
 
 __all__ = [
     "SCORE_THRESHOLD",
+    "SUGGESTION_THRESHOLD",
+    "ChoiceOutcome",
+    "ChoicesVerdict",
     "Effort",
+    "HeadJudgement",
+    "HeadsJudgement",
     "ImageOutcome",
     "Judgement",
     "Verdict",
+    "clicks_saved",
     "decide",
+    "decide_heads",
     "judge",
+    "judge_heads",
     "outcomes_of",
     "seconds_with",
     "seconds_without",

@@ -1,7 +1,8 @@
 """Snapshots: the labels that one training learns from and is judged by, as COCO JSON beside their images.
 
 An image record says in `split` whether it is trained on ("train") or kept for judging ("holdout"). A snapshot
-never changes: its file holds a digest of its content, which is checked when it is read.
+never changes: its file holds a digest of its content, which is checked when it is read. Choices about whole images
+stand in the same file (image_labels.py); one of choices alone has no categories and no annotations.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from fbnetv3.files import write_whole
 from fbnetv3.learning.coco import CocoError, CocoExamples, check_coco, has_mask, of_split, read_coco
+from fbnetv3.learning.image_labels import LABELS, HeadSpec, check_image_labels, head_specs
 
 TRAIN, HOLDOUT = "train", "holdout"
 
@@ -72,6 +74,16 @@ class Snapshot:
         """Whether some label has a mask."""
         return any(has_mask(annotation) for annotation in self.data["annotations"])
 
+    @property
+    def has_objects(self) -> bool:
+        """Whether some object is labelled."""
+        return bool(self.data["annotations"])
+
+    @cached_property
+    def head_specs(self) -> tuple[HeadSpec, ...]:
+        """The choices about whole images."""
+        return head_specs(self.data)
+
     def _examples(self, split: str) -> CocoExamples:
         return CocoExamples(of_split(self.data, split), self.images, with_empty=True)
 
@@ -97,12 +109,14 @@ def content_digest(data: Mapping[str, Any], images: Path) -> str:
     for annotation in data["annotations"]:
         content = [annotation.get(key) for key in ("bbox", "segmentation", "iscrowd")]
         labels[annotation["image_id"]].append(_canonical([names[annotation["category_id"]], *content]))
-    pictures = [
-        _canonical([_image_hash(image, images), image["split"], sorted(labels[image["id"]])])
-        for image in data["images"]
-    ]
+    heads = sorted(_canonical(spec.as_dict()) for spec in head_specs(data))
+    pictures = []
+    for image in data["images"]:
+        content = [_image_hash(image, images), image["split"], sorted(labels[image["id"]])]
+        pictures.append(_canonical([*content, _chosen(image)] if heads else content))
     ordered = [names[number] for number in sorted(names)]
-    return hashlib.sha256(_canonical([ordered, sorted(pictures)]).encode()).hexdigest()[:DIGEST_LENGTH]
+    content = [ordered, sorted(pictures), heads] if heads else [ordered, sorted(pictures)]
+    return hashlib.sha256(_canonical(content).encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 def write_snapshot(data: Mapping[str, Any], images: Path, file: Path) -> Snapshot:
@@ -163,12 +177,17 @@ def snapshot_of_coco(annotations: Path, images: Path) -> Snapshot:
     else:
         strange = ", ".join(sorted(repr(split) for split in splits - SPLITS.keys()))
         raise CocoError(f"{annotations} has images whose split is {strange} instead of train, val or test")
+    try:
+        check_image_labels(data)
+    except CocoError as error:
+        raise CocoError(f"{annotations} {error}") from None
     return Snapshot(annotations, images, {**data, "images": divided})
 
 
 def _check(data: Any, file: Path) -> None:
     try:
         check_coco(data)
+        check_image_labels(data)
     except CocoError as error:
         raise SnapshotError(f"{file} {error}") from None
     for image in data["images"]:
@@ -178,6 +197,10 @@ def _check(data: Any, file: Path) -> None:
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
+
+
+def _chosen(image: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {head: sorted(classes) for head, classes in image.get(LABELS, {}).items()}
 
 
 def _image_hash(image: Mapping[str, Any], folder: Path) -> str:
