@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from fbnetv3.config import Norm
+from fbnetv3.config import Norm, RefinedEdges
 from fbnetv3.engines.opening import EngineName
 
 MIB = 1 << 20
@@ -108,6 +108,11 @@ class Settings(BaseSettings):
         None,
         description="A folder searched for weights before the network is: for machines without internet.",
     )
+    prelabel_classifier_weights: Path | None = Field(
+        None,
+        description="The file of the ImageNet classifier's published weights, for `prelabel classify` and for "
+        "choices; no classifier when not set.",
+    )
     prelabel_database_url: str | None = Field(
         None,
         pattern=r"^[a-z][a-z0-9+]*://",
@@ -173,6 +178,11 @@ class Settings(BaseSettings):
         le=0.2,
         description="How far a simplified polygon may stray from the mask's outline, as a share of the root "
         "of its area; it keeps an IoU of at least 0.97 with the mask in any case.",
+    )
+    prelabel_refined_edges: RefinedEdges = Field(
+        "prompts",
+        description="Which masks get edges that follow the image. prompts: those of smart tools. all: those of "
+        "predictions, too. none: neither.",
     )
     prelabel_min_size: int | None = Field(
         None,
@@ -341,7 +351,13 @@ class Settings(BaseSettings):
     def _without_trailing_slash(cls, value: str) -> str:
         return value.rstrip("/")
 
-    @field_validator("prelabel_home", "model_dir", "prelabel_weights_dir", "prelabel_local_files_root")
+    @field_validator(
+        "prelabel_home",
+        "model_dir",
+        "prelabel_weights_dir",
+        "prelabel_classifier_weights",
+        "prelabel_local_files_root",
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()

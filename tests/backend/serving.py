@@ -78,6 +78,30 @@ class ColourDetector:
         least = score_threshold.get("Disc", np.inf) if isinstance(score_threshold, dict) else score_threshold
         return [self._disc(image).select([0] if least <= SCORE else []) for image in images]
 
+    def mask_in_box(self, features: ImageFeatures, box: np.ndarray, labels: Sequence[str] = ()) -> Instances:
+        """The whole box."""
+        return self._box(features.pixels, box.round().astype(int), labels)
+
+    def mask_at_points(
+        self, features: ImageFeatures, points: np.ndarray, positive: np.ndarray, labels: Sequence[str] = ()
+    ) -> Instances:
+        """The box around the positive points and 5 pixels more; nothing where a negative one lies in it."""
+        box = np.hstack([points[positive].min(0) - 5, points[positive].max(0) + 5]).round().astype(int)
+        beside = points[~positive]
+        inside = ((beside > box[:2]) & (beside < box[2:])).all(1).any()
+        return self._box(features.pixels, box, labels).select([] if inside else [0])
+
+    def _box(self, image: np.ndarray, box: np.ndarray, labels: Sequence[str]) -> Instances:
+        x0, y0, x1, y1 = (int(side) for side in box)
+        return Instances(
+            image.shape[:2],
+            box[None].astype(np.float32),
+            np.array([SCORE], np.float32),
+            np.array([self.labels.index(labels[0]) if labels else 2]),
+            self.labels,
+            (BoxMask(x0, y0, np.ones((y1 - y0, x1 - x0), bool)),) if self.has_masks else None,
+        )
+
     def _disc(self, image: np.ndarray) -> Instances:
         x = int(image[0, 0, 0])
         return Instances(

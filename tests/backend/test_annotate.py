@@ -210,6 +210,15 @@ def test_nothing_is_written_where_no_label_matches(studio, images, annotate):
     assert studio.writes == []
 
 
+def test_nothing_is_written_where_no_choice_was_learnt_yet(studio, images, annotate):
+    rows = '<Choice value="good"/><Choice value="bad"/>'
+    choices = f'<Choices name="c" toName="image">{rows}</Choices>'
+    studio.project["label_config"] = f'<View><Image name="image" value="$image"/>{choices}</View>'
+    with pytest.raises(AnnotateError, match=r"choices only and none has been learnt yet"):
+        annotate()
+    assert studio.writes == []
+
+
 def test_what_was_pushed_becomes_the_shown_version(studio, images, annotate):
     annotate()
     studio.project["model_version"] = STALE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from label_studio_stand_in import PROJECT
@@ -12,6 +13,9 @@ from typer.testing import CliRunner, Result
 from version_samples import JUDGEMENT, store_version
 from weights_samples import small_checkpoint
 
+from fbnetv3.classification.heads_file import read_heads
+from fbnetv3.classification.linear_head import LinearHead
+from fbnetv3.learning.image_labels import HeadSpec
 from fbnetv3.weights import load_checkpoint, write_checkpoint
 from fbnetv3.weights.safetensors_file import read_safetensors
 from prelabel.cli import app
@@ -54,6 +58,48 @@ def test_the_list_has_every_version_with_its_figures(run):
         ["p7-v1", "retired"],
     ]
     assert lines[1].split()[4:] == ["12", "0.125", "-", "0.750", "0.250"]
+
+
+CHOICES = {
+    "heads": [
+        {"name": "tone", "images": 6, "accuracy": 0.5, "clicks_per_image": 0.5, "clicks_without": 1.0},
+        {"name": "kind", "images": 2, "accuracy": 1.0, "clicks_per_image": 0.0, "clicks_without": 1.5},
+    ]
+}
+
+
+@pytest.fixture
+def answering(database: Database) -> str:
+    """The name of a version that answers choices."""
+    spec = HeadSpec("tone", ("red", "blue"), multi_label=False)
+    head = LinearHead(spec, np.ones((2, 3), np.float32), np.zeros(2, np.float32))
+    judgement = JUDGEMENT | {"choices": CHOICES}
+    return store_version(load_settings(), database, 4, heads=[head], judgement=judgement).name
+
+
+def test_choices_are_listed_where_a_version_has_some(run, answering):
+    heading, newest, older, *_ = run("list", "--project", str(PROJECT)).output.splitlines()
+    assert [line.split()[-1] for line in (heading, newest, older)] == ["choices", "0.625", "-"]
+
+
+def test_choices_are_shown_with_their_figures(run, answering):
+    lines = run("show", answering).output.splitlines()
+    assert [line.split() for line in lines if line.startswith("choice tone")] == [
+        ["choice", "tone", "red,", "blue"]
+    ]
+    shown = "\n".join(" ".join(line.split()) for line in lines)
+    assert "tone: no click 0.500 of 6 images" in shown
+    assert "kind: clicks 0.00 per image, 1.50 without" in shown
+    assert "sha256" not in shown
+
+
+def test_heads_are_exported_into_a_folder(run, answering, tmp_path):
+    result = run("export", answering, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    [head] = read_heads(tmp_path / "out" / f"{answering}.heads.safetensors")
+    assert head.spec.classes == ("red", "blue")
+    assert run("export", answering, "--out", str(tmp_path / "one.pth")).exit_code == 0
+    assert not list(tmp_path.glob("*.heads.*"))
 
 
 def test_a_project_without_versions_is_served_by_the_base_weights(run):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from label_studio_stand_in import PROJECT, LabelStudioStandIn, label_studio_stand_in
+from label_studio_stand_in import CONFIG, PROJECT, LabelStudioStandIn, label_studio_stand_in
 from stand_in import Answer, StandIn, stand_in
 from typer.testing import CliRunner
 
 from prelabel.cli import app
 from prelabel.labelstudio.client import LabelStudioError
+from prelabel.labelstudio.smart_tools import missing_tools
 from prelabel.projects.attached import attached_backends, recorded_versions, same_url
 from prelabel.projects.connect import ConnectError, Connection, connect_project
 from prelabel.projects.running import (
@@ -252,6 +253,21 @@ def test_the_command_says_what_it_did(studio, server, environment):
     assert f"connected to {VERSION} at {server.url}" in result.output
     assert "added the ML backend" in result.output
     assert only(studio.backends)["title"] == VERSION
+
+
+def test_smart_tools_are_switched_on_and_what_they_lack_is_printed(studio, server, environment):
+    first, second = (
+        CliRunner().invoke(app, ["connect", "--project", str(PROJECT), "--url", server.url]) for _ in range(2)
+    )
+    assert only(studio.backends)["is_interactive"] is True
+    assert "switched on Auto-Annotation" in first.output
+    assert "nothing had to be changed" in second.output
+    snippet = missing_tools(studio.project["label_config"])
+    assert snippet.startswith("<KeyPointLabels ")
+    assert all(f"  {line}" in second.output for line in snippet.splitlines())
+    studio.project["label_config"] = CONFIG.replace("</View>", f"{snippet}</View>")
+    third = CliRunner().invoke(app, ["connect", "--project", str(PROJECT), "--url", server.url])
+    assert third.exit_code == 0 and "smart" not in third.output
 
 
 def test_the_command_asks_this_machine_where_the_address_is_label_studios(

@@ -472,6 +472,14 @@ def test_a_fault_is_named_at_its_link_and_stops_only_what_hangs_on_it(chain, fau
     assert unchecked == [link.name for link in CHAIN if link.name in fault.unchecked]
 
 
+def test_a_project_of_choices_is_sound(chain):
+    choices = '<Choices name="tone" toName="image"><Choice value="warm"/><Choice value="cold"/></Choices>'
+    chain.studio.project["label_config"] = f'<View><Image name="image" value="$image"/>{choices}</View>'
+    found = chain.examine()
+    assert found["labelling config"].detail == "choices 'tone'"
+    assert [found[link].status for link in ("labelling config", "labels", "image")] == [Status.OK] * 3
+
+
 def test_a_project_that_does_not_exist(chain):
     findings = chain.examine(project=8)
     assert findings["project"].status is Status.BROKEN

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from serving import CONFIG, WEBHOOKS, Serving, captured, image_number, metric, predict_request
+from serving import CONFIG, IMAGE_SIZE, WEBHOOKS, Serving, captured, image_number, metric, predict_request
 from sqlalchemy import func, select
 
+from prelabel.labelstudio.brush_rle import rle_to_mask
 from prelabel.store.database import Database
 from prelabel.store.events import WebhookEvent
 
@@ -93,11 +94,37 @@ def test_images_that_cannot_be_had_leave_one_empty_result_each(client: FlaskClie
 
 
 @pytest.mark.parametrize(
-    "name", ["interactive_rectanglelabels", "interactive_keypointlabels_positive_and_negative"]
+    ("name", "share"),
+    [("interactive_rectanglelabels", 0.22), ("interactive_keypointlabels_positive_and_negative", 0.0017)],
 )
-def test_a_smart_tool_gets_a_valid_empty_answer(client: FlaskClient, name: str) -> None:
-    answer = client.post("/predict", json=captured(name))
+def test_a_recorded_smart_tool_gets_one_region_of_the_picked_label(
+    client: FlaskClient, host: str, name: str, share: float
+) -> None:
+    request = captured(name)
+    request["tasks"][0]["data"]["image"] = f"http://{host}/img1.png"
+    answer: Any = client.post("/predict", json=request).json
+    [prediction] = answer["results"]
+    [region] = prediction["result"]
+    assert (region["type"], region["from_name"]) == ("brushlabels", "brush")
+    assert region["value"]["brushlabels"] == ["Wedge"]
+    assert (prediction["score"], prediction["model_version"]) == (0.8, "colour-1")
+    mask = rle_to_mask(region["value"]["rle"], IMAGE_SIZE)
+    assert mask.area / (IMAGE_SIZE[0] * IMAGE_SIZE[1]) == pytest.approx(share, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    "context", [{}, "text", 7, [], {"result": None}, {"result": [{"type": "brushlabels"}]}]
+)
+def test_a_smart_tool_that_sends_something_else_gets_a_valid_empty_answer(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, context: Any
+) -> None:
+    request = captured("interactive_rectanglelabels") | {"params": {"context": context}}
+    answer = client.post("/predict", json=request)
+    assert answer.status_code == 200
     assert answer.json == {"results": [{"result": [], "score": 0.0, "model_version": "colour-1"}]}
+    [warning] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warning.getMessage().startswith("project 14, task 1064: smart tool: ")
+    assert warning.exc_info is None
 
 
 def test_predict_without_params_is_an_ordinary_one(client: FlaskClient, host: str) -> None:

@@ -14,6 +14,7 @@ from serving import CONFIG, ColourDetector, image_number, predict_request
 from version_samples import real_checkpoint, store_version
 
 from prelabel.projects.predictor import Predictor
+from prelabel.projects.prompt_features import PromptFeatures
 from prelabel.server import project_models
 from prelabel.server.app import create_app
 from prelabel.server.model_holder import ModelHolder
@@ -262,7 +263,9 @@ def test_the_versions_of_a_project_are_told(ask, database, tmp_path):
 def test_a_stored_version_is_loaded_and_finds_its_labels(database, tmp_path, bare_environment):
     settings = load_settings(prelabel_home=tmp_path, prelabel_engine="torch")
     add_promotion(database, PROJECT, store_version(settings, database, 1, real_checkpoint()), "better")
-    models = ProjectModels(partial(serving_names, database), partial(_load_version, settings, database), 4)
+    models = ProjectModels(
+        partial(serving_names, database), partial(_load_version, settings, PromptFeatures(0), database), 4
+    )
     predictor = models.predictor(PROJECT, 60)
     assert predictor.version == "p7-v1"
     assert len(predictor.fillable(predictor.label_spec(CONFIG))) == 2

@@ -228,3 +228,93 @@ def test_a_damaged_image_in_the_folder_is_fetched_again(project: Project) -> Non
     file.write_bytes(whole[:10])
     project.snapshot(task(1, box(10, 10, 50, 50)))
     assert file.read_bytes() == whole
+
+
+QUALITY = '<Choices name="quality" toName="image" choice="single"><Choice value="good"/><Choice value="bad"/></Choices>'
+THINGS = '<Choices name="things" toName="image" choice="multiple"><Choice value="car"/><Choice value="dog"/></Choices>'
+CHOICES_ONLY = f'<View><Image name="image" value="$image"/>{QUALITY}{THINGS}</View>'
+MIXED = CONFIG.replace("</View>", f"{QUALITY}{THINGS}</View>")
+
+
+def choice(control: str, *names: str) -> dict[str, Any]:
+    value = {"choices": list(names)}
+    return {"id": control, "from_name": control, "to_name": "image", "type": "choices", "value": value}
+
+
+def said(found: ProjectSnapshot) -> dict[int, Any]:
+    return {record["task"]: record.get("image_labels") for record in found.snapshot.data["images"]}
+
+
+def test_choices_are_kept_beside_the_objects(project: Project) -> None:
+    found = project.snapshot(
+        task(1, box(10, 10, 50, 50), choice("quality", "good"), choice("things", "dog", "car")),
+        task(2, choice("quality", "bad")),
+        task(3, box(10, 10, 50, 50)),
+        config=MIXED,
+    )
+    assert said(found) == {
+        1: {"quality": ["good"], "things": ["dog", "car"]},
+        2: {"quality": ["bad"], "things": []},
+        3: {"things": []},
+    }
+    assert found.left_out == [], "choices are no regions of other controls any more"
+    assert found.snapshot.data["image_heads"] == [
+        {"name": "quality", "classes": ["good", "bad"], "multi_label": False},
+        {"name": "things", "classes": ["car", "dog"], "multi_label": True},
+    ]
+    assert [len(found.snapshot.train[i].boxes) for i in range(3)] == [1, 0, 1]
+    assert found.snapshot.has_objects and len(found.snapshot.head_specs) == 2
+
+
+def test_a_project_of_choices_alone(project: Project) -> None:
+    found = project.snapshot(
+        task(1, choice("quality", "good")),
+        task(2, choice("quality", "gone"), choice("things", "car", "gone")),
+        task(3, choice("quality", "gone")),
+        task(HELD_OUT, choice("quality", "bad")),
+        config=CHOICES_ONLY.replace('choice="multiple"', 'choice="multiple" required="true"'),
+    )
+    assert said(found) == {1: {"quality": ["good"]}, 2: {"things": ["car"]}, HELD_OUT: {"quality": ["bad"]}}
+    assert found.left_out == [
+        "task 2, image: 'quality' has no choice 'gone' (any more)",
+        "task 2, image: 'things' has no choice 'gone' (any more)",
+        "task 3, image: 'quality' has no choice 'gone' (any more)",
+    ]
+    assert not found.snapshot.has_objects and found.snapshot.labels == ()
+    assert [len(found.snapshot.train), len(found.snapshot.holdout)] == [2, 1]
+
+
+def test_an_image_about_which_nothing_is_said_is_left_out(project: Project) -> None:
+    found = project.snapshot(task(1, choice("quality", "good")), task(2), config=CHOICES_ONLY)
+    assert said(found) == {1: {"quality": ["good"]}}
+    assert found.left_out == ["task 2, image: nothing was chosen"]
+
+
+def test_no_choice_is_none_of_them_from_the_first_answer_on(project: Project) -> None:
+    tasks = [task(number, choice("quality", "good")) for number in (1, 2, 3)]
+    tasks[1]["annotations"][0]["result"].append(choice("things", "car"))
+    for day, one in enumerate(tasks, start=1):
+        one["annotations"][0]["updated_at"] = f"2026-05-0{day}T10:00:00Z"
+    assert [
+        labels.get("things") for labels in said(project.snapshot(*tasks, config=CHOICES_ONLY)).values()
+    ] == [
+        None,
+        ["car"],
+        [],
+    ]
+
+
+def test_other_choices_are_another_snapshot(project: Project) -> None:
+    digests = {
+        project.snapshot(task(1, choice("quality", answer)), config=CHOICES_ONLY).snapshot.digest
+        for answer in ("good", "bad", "good")
+    }
+    assert len(digests) == 2
+
+
+def test_skipped_choices_are_not_learnt(project: Project) -> None:
+    config = MIXED.replace('<Choices name="quality"', '<Choices model_skip="true" name="quality"')
+    found = project.snapshot(task(1, box(1, 1, 9, 9), choice("quality", "good")), config=config)
+    assert [head["name"] for head in found.snapshot.data["image_heads"]] == ["things"]
+    assert said(found) == {1: None}
+    assert found.left_out == ["1 regions of controls that draw no boxes, polygons or brush masks on an image"]

@@ -14,6 +14,8 @@ import pytest
 from version_samples import JUDGEMENT, real_checkpoint, store_version
 from weights_samples import small_checkpoint
 
+from fbnetv3.classification.linear_head import LinearHead
+from fbnetv3.learning.image_labels import HeadSpec
 from fbnetv3.weights import WeightsError, load_checkpoint
 from prelabel.projects import versions
 from prelabel.projects.versions import (
@@ -24,6 +26,7 @@ from prelabel.projects.versions import (
     project_versions,
     serving_version,
     version_checkpoint,
+    version_heads,
     version_weights,
 )
 from prelabel.settings import Settings, load_settings
@@ -188,3 +191,42 @@ def test_a_server_can_follow_versions_without_pytorch():
     code = "import sys, prelabel.projects.loading, prelabel.projects.versions; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
+
+
+def head(name: str = "weather", classes: tuple[str, ...] = ("sun", "rain")) -> LinearHead:
+    weight = np.arange(len(classes) * 3, dtype=np.float32).reshape(len(classes), 3)
+    return LinearHead(HeadSpec(name, classes, multi_label=False), weight, np.zeros(len(classes), np.float32))
+
+
+def test_a_version_has_the_heads_of_its_choices(settings, database, folder):
+    stored = store_version(settings, database, run_id=3, heads=[head(), head("kind", ("a", "b", "c"))])
+    version = named_version(database, stored.name)
+    weather, kind = version_heads(settings, version)
+    assert (weather.spec, kind.spec.classes) == (head().spec, ("a", "b", "c"))
+    np.testing.assert_array_equal(weather.weight, head().weight)
+    assert version.plan["choices"]["heads"] == {"weather": ["sun", "rain"], "kind": ["a", "b", "c"]}
+    assert json.loads((folder / "p7-v1" / "version.json").read_text())["plan"] == version.plan
+
+
+def test_a_version_without_choices_has_no_heads(settings, database, folder):
+    version = store_version(settings, database, run_id=3)
+    assert version_heads(settings, version) == ()
+    assert not (folder / "p7-v1" / "heads.safetensors").exists()
+    assert "choices" not in version.plan
+
+
+def test_heads_that_changed_or_went_are_not_served(settings, database, folder):
+    version = store_version(settings, database, run_id=3, heads=[head()])
+    file = folder / "p7-v1" / "heads.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(WeightsError, match=r"p7-v1.*heads.*not those that were stored"):
+        version_heads(settings, version)
+    file.unlink()
+    with pytest.raises(WeightsError, match=r"p7-v1.*heads.*cannot be read"):
+        version_heads(settings, version)
+
+
+def test_a_rejected_candidate_keeps_no_heads(settings, database, folder):
+    version = store_version(settings, database, run_id=3, heads=[head()], promoted=False)
+    assert version_heads(settings, version) == ()
+    assert list(folder.glob("p7*")) == []

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import chromium_page
+from playwright.sync_api import Page
 from rich.console import Console
 
 from prelabel.demo.run import Demo, DemoOptions, running_demo
@@ -52,3 +54,10 @@ def demo(
 def client(demo: Demo) -> LabelStudioClient:
     """Label Studio as the demo's user."""
     return LabelStudioClient(demo.label_studio.url, demo.backend.access_token)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """An empty page of a headless browser."""
+    with chromium_page() as page:
+        yield page

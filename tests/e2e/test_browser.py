@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Page, expect, sync_playwright
+from browser import CHROMIUM, HEIGHT, NO_CHROMIUM, TIMEOUT_MS, WIDTH, log_in
+from playwright.sync_api import Page, expect
 
-from prelabel.demo.account import EMAIL, PASSWORD
 from prelabel.demo.run import Demo
 from prelabel.labelstudio.client import LabelStudioClient
 
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
-TIMEOUT_MS = 60_000
 RESIZE_MS = 2_000
-WIDTH, HEIGHT = 1440, 900
 CROWD = 8
 """Regions: a box and a mask for each of four objects."""
 
@@ -32,17 +26,7 @@ DRAWN_PIXELS = """() => [...document.querySelectorAll('.konvajs-content canvas')
     sum + canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data
         .filter((value, index) => index % 4 == 3 && value > 0).length, 0)"""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: `apt-get install chromium`")
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-        page.set_default_timeout(TIMEOUT_MS)
-        yield page
-        browser.close()
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 
 
 @pytest.fixture
@@ -60,7 +44,7 @@ def test_a_person_sees_the_regions_and_submits_them(
     (prediction,) = task["predictions"]
     before = _webhook_count(demo)
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT + REGION_HEIGHT * len(prediction["result"])})
-    _log_in(page, f"{demo.url}?task={task['id']}")
+    log_in(page, f"{demo.url}?task={task['id']}")
 
     expect(page.locator(".lsf-outliner-item")).to_have_count(len(prediction["result"]), timeout=TIMEOUT_MS)
     page.wait_for_function(f"({DRAWN_PIXELS})() > 0")
@@ -73,14 +57,6 @@ def test_a_person_sees_the_regions_and_submits_them(
     assert annotation["parent_prediction"] == prediction["id"]
     assert [region["origin"] for region in annotation["result"]] == ["prediction"] * len(prediction["result"])
     assert _webhook_count(demo) > before, "prelabel was not told"
-
-
-def _log_in(page: Page, address: str) -> None:
-    page.goto(address)
-    page.fill("input[name=email]", EMAIL)
-    page.fill("input[name=password]", PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url(lambda url: "/user/login" not in url)
 
 
 def _take_picture(page: Page) -> None:

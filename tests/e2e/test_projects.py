@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from serving import CONFIG, ColourDetector, image_server
 from sqlalchemy import select

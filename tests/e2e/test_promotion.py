@@ -21,6 +21,7 @@ from prelabel.projects.doctor import Examination, Status, examine
 from prelabel.projects.loading import build_predictor, load_detector
 from prelabel.projects.own_versions import OwnVersions
 from prelabel.projects.promotion import promote, refresh_predictions, roll_back
+from prelabel.projects.prompt_features import PromptFeatures
 from prelabel.projects.survey import survey
 from prelabel.projects.usefulness import effort_of, usefulness
 from prelabel.server.app import create_app
@@ -60,8 +61,10 @@ def database(settings: Settings) -> Iterator[Database]:
 @pytest.fixture(scope="module")
 def server_url(settings: Settings, database: Database) -> Iterator[str]:
     """The server with real weights, following the store."""
-    projects = ProjectModels(partial(serving_names, database), partial(_load_version, settings, database), 4)
-    model = ModelHolder(partial(_load, settings), projects)
+    features = PromptFeatures(0)
+    load_version = partial(_load_version, settings, features, database)
+    projects = ProjectModels(partial(serving_names, database), load_version, 4)
+    model = ModelHolder(partial(_load, settings, features), projects)
     model.predictor(120)
     server = make_server("127.0.0.1", 0, create_app(settings, model, database), threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()

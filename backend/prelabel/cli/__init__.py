@@ -5,6 +5,7 @@ import os
 import typer
 
 from prelabel.cli import (
+    classify,
     demo,
     evaluate,
     predict,
@@ -38,6 +39,7 @@ for command in (
     train.train,
     predict.predict,
     predict.label_config,
+    classify.classify,
     evaluate.evaluate,
     simulate.simulate,
     demo.demo,

@@ -70,11 +70,14 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
             client, project, url, version, basic_auth=auth, webhook_secret=webhook_secret_of(settings)
         )
         label_map = _label_map(settings, client, project, version)
+        tools = _missing_tools(client, project)
     changes = connection.changes or ("nothing had to be changed",)
     console.print(f"Project {project} is connected to {version} at {url}:", style="green")
     console.print("\n".join(f"  {line}" for line in changes))
     _warn(connection.notes)
     console.print("\n".join(["What is pre-labelled:", *(f"  {line}" for line in label_map)]))
+    if tools:
+        console.print("\n".join(tools))
     console.print(f"Next: `prelabel annotate --project {project}` pre-labels its tasks.")
 
 
@@ -151,12 +154,12 @@ def _settings() -> Settings:
 
 
 def _predictor(settings: Settings, database: Database, project_id: int) -> Predictor:
-    from prelabel.projects.loading import build_predictor, project_detector
+    from prelabel.projects.loading import project_predictor
 
     # What fails for one task is in the summary; in the log it would tear the progress bar apart.
     logging.getLogger("prelabel").addHandler(logging.NullHandler())
     with console.status("loading the weights"):
-        return build_predictor(settings, project_detector(settings, database, project_id))
+        return project_predictor(settings, database, project_id)
 
 
 @contextmanager
@@ -196,6 +199,25 @@ def _label_map(settings: Settings, client: LabelStudioClient, project: int, vers
     except LabelConfigError as error:
         return [str(error)]
     return spec.describe(checkpoint.has_masks)
+
+
+def _missing_tools(client: LabelStudioClient, project: int) -> list[str]:
+    """What to add to the project's labelling config for smart tools; nothing where it has them."""
+    from prelabel.labelstudio.errors import LabelConfigError
+    from prelabel.labelstudio.smart_tools import EXPLANATION, missing_tools
+
+    try:
+        snippet = missing_tools(client.project(project)["label_config"])
+    except LabelConfigError:
+        return []
+    if not snippet:
+        return []
+    return [
+        "For smart tools, which make a region of a drawn box or a click, paste this before the last </View> of",
+        "the labelling config (Settings > Labeling Interface > Code):",
+        *(f"  {line}" for line in snippet.splitlines()),
+        *EXPLANATION,
+    ]
 
 
 @contextmanager

@@ -32,6 +32,10 @@ FIGURES = {
 """Heading -> name in a version's judgement: what the gate looks at, measured on the hold-out. They fit into 80
 columns."""
 
+CHOICES = "choices"
+"""Heading of the share of answers about whole images that needed no click, where a version has any; and a version's
+name for its choices, in its judgement and its plan."""
+
 BASE = "base"
 SUFFIXES = (".pth", ".safetensors")
 
@@ -49,11 +53,14 @@ def list_versions(project: ProjectId) -> None:
     with _store() as (_, database):
         versions = project_versions(database, project)
     table = Table(box=None, padding=(0, 1, 0, 0))
-    for heading in ("version", "state", "made (UTC)", *FIGURES):
-        table.add_column(heading, no_wrap=True, justify="right" if heading in FIGURES else "left")
+    facts = ("version", "state", "made (UTC)")
+    headings = [*FIGURES, *([CHOICES] if any(_judged_choices(version) for version in versions) else [])]
+    for heading in (*facts, *headings):
+        table.add_column(heading, no_wrap=True, justify="left" if heading in facts else "right")
     for version in reversed(versions):
         made = f"{version.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(version.name, version.state, made, *_figures(version).values())
+        figures = _figures(version) | {CHOICES: _number(_right_choices(version))}
+        table.add_row(version.name, version.state, made, *(figures[heading] for heading in headings))
     if versions:
         console.print(table)
     if not any(version.state == "serving" for version in versions):
@@ -118,10 +125,12 @@ def export(
     name: Name,
     out: Annotated[Path, typer.Option(help="A folder, or a file that ends in .pth or .safetensors.")],
 ) -> None:
-    """Write a version's weights as a d2go checkpoint (.pth) and as prelabel's own file (.safetensors)."""
+    """Write a version's weights as a d2go checkpoint (.pth) and as prelabel's own file (.safetensors), and into a
+    folder the heads that answer its choices, too."""
+    from fbnetv3.classification.heads_file import write_heads
     from fbnetv3.weights import write_checkpoint
     from fbnetv3.weights.d2go import write_d2go
-    from prelabel.projects.versions import named_version, version_checkpoint
+    from prelabel.projects.versions import named_version, version_checkpoint, version_heads
 
     files = [out] if out.suffix in SUFFIXES else [out / f"{name}{suffix}" for suffix in SUFFIXES]
     with _store() as (settings, database):
@@ -132,6 +141,9 @@ def export(
                 write_d2go(checkpoint, file, _steps(version))
             else:
                 write_checkpoint(checkpoint, file)
+        if (heads := version_heads(settings, version)) and out not in files:
+            files.append(out / f"{name}.heads.safetensors")
+            write_heads(heads, files[-1])
     for file in files:
         console.print(f"wrote {file}", soft_wrap=True)
     console.print(
@@ -161,6 +173,31 @@ def _figures(version: Version) -> dict[str, str]:
     return {heading: _number(version.judgement.get(key)) for heading, key in FIGURES.items()}
 
 
+def _judged_choices(version: Version) -> list[dict[str, Any]]:
+    """The figures of each choice."""
+    heads: list[dict[str, Any]] = version.judgement.get(CHOICES, {}).get("heads", [])
+    return heads
+
+
+def _right_choices(version: Version) -> float | None:
+    """The share of answers on the hold-out that needed no click; None where there were none."""
+    heads = _judged_choices(version)
+    images = sum(head["images"] for head in heads)
+    return sum(head["accuracy"] * head["images"] for head in heads) / images if images else None
+
+
+def _choices(version: Version) -> dict[str, str]:
+    """What `show` says of choices: which it answers, and how well."""
+    answered = version.plan.get(CHOICES, {}).get("heads", {})
+    rows = {f"choice {name}": ", ".join(classes) for name, classes in answered.items()}
+    for head in _judged_choices(version):
+        rows[f"{head['name']}: no click"] = f"{head['accuracy']:.3f} of {head['images']} images"
+        rows[f"{head['name']}: clicks"] = (
+            f"{head['clicks_per_image']:.2f} per image, {head['clicks_without']:.2f} without"
+        )
+    return rows
+
+
 def _number(value: Any) -> str:
     if value is None:
         return "-"
@@ -184,5 +221,5 @@ def _description(version: Version) -> dict[str, str]:
         "labels": ", ".join(version.labels),
         "reason": version.reason,
     }
-    plan = {f"plan: {key}": str(value) for key, value in version.plan.items()}
-    return facts | _figures(version) | plan
+    plan = {f"plan: {key}": str(value) for key, value in version.plan.items() if key != CHOICES}
+    return facts | _figures(version) | _choices(version) | plan

@@ -1,25 +1,27 @@
-"""The steps of a run as they are: labels from Label Studio, fine-tuning, the gate, a version, its promotion."""
+"""The steps of a run as they are: labels from Label Studio, fine-tuning, the gate, a version, its promotion.
+
+Objects and choices are learnt one after the other, and judged for one version (see `choice_learning`).
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+from fbnetv3.classification.heads_file import read_heads
 from fbnetv3.config import ConfigError
-from fbnetv3.detector import Detector
 from fbnetv3.files import write_whole
 from fbnetv3.finetuning import FineTuningSettings, Progress, TrainingError, fine_tune
 from fbnetv3.images import ImageError
-from fbnetv3.judging import Judgement, decide, judge
 from fbnetv3.learning.coco import CocoError
 from fbnetv3.learning.snapshot import Snapshot, SnapshotError, read_snapshot
-from fbnetv3.weights import WeightsError, load_checkpoint, write_checkpoint
+from fbnetv3.weights import Checkpoint, WeightsError, load_checkpoint, write_checkpoint
 from prelabel.jobs.folders import project_folder
+from prelabel.jobs.judging import CANDIDATE_PLAN, CANDIDATE_WEIGHTS, HEADS, WEIGHTS, RunJudge
 from prelabel.jobs.reconcile import labelled_tasks
 from prelabel.jobs.training_run import Judged, OnProgress, RunFailed
 from prelabel.labelstudio.client import LabelStudioClient
@@ -27,13 +29,12 @@ from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
 from prelabel.labelstudio.object_controls import sources
 from prelabel.projects.loading import (
     build_fetcher,
+    checkpoint_called,
     label_studio_client,
     project_checkpoint,
-    project_detector,
 )
 from prelabel.projects.promotion import promote
 from prelabel.projects.snapshots import build_snapshot
-from prelabel.projects.usefulness import effort_of
 from prelabel.projects.versions import VersionError, create_version, named_version
 from prelabel.settings import Settings
 from prelabel.store.database import Database, StoreError
@@ -55,9 +56,6 @@ FORESEEN = (
 )
 """Errors whose messages are worded for people."""
 
-CANDIDATE = "candidate.safetensors"
-CANDIDATE_PLAN = "candidate.json"
-
 FEATURES = "features"
 """The folder, shared by the runs of a project, with what the frozen stages made of its images."""
 
@@ -66,10 +64,6 @@ class LearningSteps:
     """See `prelabel.jobs.training_run.Steps`."""
 
     def __init__(self, settings: Settings, database: Database, run: Run, folder: Path) -> None:
-        # PyTorch judges: an export for ONNX Runtime takes ten seconds, and a rejected candidate needs none.
-        threads = settings.training_threads
-        chosen = {"prelabel_engine": "torch", "prelabel_inference_threads": threads}
-        self._judging_settings = settings.model_copy(update=chosen)
         self._settings = settings
         self._database = database
         self._run_id = run.id
@@ -102,8 +96,10 @@ class LearningSteps:
         return built.snapshot.digest
 
     def train(self, digest: str, on_progress: OnProgress) -> None:
-        """From what serves the project, or from the base weights; nothing where the candidate is there."""
-        if (self._folder / CANDIDATE).exists():
+        """From what serves the project, or from the base weights; nothing where the candidate is there, or where
+        choices are all that there is to learn.
+        """
+        if (self._folder / CANDIDATE_WEIGHTS).exists():
             return
 
         def note(progress: Progress) -> None:
@@ -111,9 +107,12 @@ class LearningSteps:
             on_progress(progress.step, progress.steps, progress.seconds_left)
 
         with _foreseen():
+            snapshot = self._snapshot(digest)
+            if snapshot.head_specs and not _has_objects_to_learn(snapshot):
+                logger.info("no objects to learn, choices only")
+                return
             name, start = project_checkpoint(self._settings, self._database, self._project_id)
             logger.info("training starts from %s", name)
-            snapshot = self._snapshot(digest)
             tuned = fine_tune(
                 start,
                 snapshot.train,
@@ -129,37 +128,41 @@ class LearningSteps:
                 "train_seconds": tuned.train_seconds,
             }
             write_whole(json.dumps(plan).encode(), self._folder / CANDIDATE_PLAN)
-            write_checkpoint(tuned.checkpoint, self._folder / CANDIDATE)
+            write_checkpoint(tuned.checkpoint, self._folder / CANDIDATE_WEIGHTS)
 
     def judge(self, digest: str, on_progress: OnProgress) -> Judged:
-        """On the hold-out, both on the same images and in the same engine."""
+        """On the hold-out, all on the same images and in the same engine. Choices are learnt here: that takes seconds,
+        and needs to know whose features they will be read off.
+        """
         with _foreseen():
-            holdout = self._snapshot(digest).holdout
-            total = 2 * len(holdout)
-            count = _counter(total, on_progress)
-            threshold = self._settings.model_score_threshold
-            theirs = judge(self._candidate(), holdout, threshold, count)
-            serving = self._serving()
-            ours = judge(serving, holdout, threshold, count) if serving else None
-            verdict = decide(theirs, ours, effort_of(self._settings))
-        plan = json.loads((self._folder / CANDIDATE_PLAN).read_text(encoding="utf-8"))
-        return Judged(verdict.promoted, verdict.reason, _as_json(theirs, ours), plan)
+            judge = RunJudge(
+                self._settings, self._database, self._project_id, self._folder, lambda: self._label_config
+            )
+            return judge.judge(self._snapshot(digest), on_progress)
 
     def make_version(self, digest: str, judged: Judged) -> str:
         """The version of this run; made once."""
         with _foreseen():
+            heads = self._folder / HEADS
             return create_version(
                 self._settings,
                 self._database,
                 self._project_id,
-                load_checkpoint(self._folder / CANDIDATE),
+                self._weights(judged),
                 run_id=self._run_id,
                 judgement=judged.judgement,
                 reason=judged.reason,
                 plan=judged.plan,
                 snapshot_digest=digest,
                 promoted=judged.promoted,
+                heads=read_heads(heads) if heads.exists() else (),
             ).name
+
+    def _weights(self, judged: Judged) -> Checkpoint:
+        """The candidate's, or those that its heads were fitted on, whatever serves by now."""
+        if WEIGHTS in judged.plan:
+            return checkpoint_called(self._settings, self._database, judged.plan[WEIGHTS])
+        return load_checkpoint(self._folder / CANDIDATE_WEIGHTS)
 
     def promote(self, version: str) -> list[str]:
         """It serves from then on; the worker tells Label Studio again later where it does not answer now."""
@@ -180,28 +183,6 @@ class LearningSteps:
     def _snapshot(self, digest: str) -> Snapshot:
         folder = project_folder(self._settings, self._project_id)
         return read_snapshot(folder / "snapshots" / f"{digest}.json")
-
-    def _candidate(self) -> Detector:
-        return Detector.load(
-            self._folder / CANDIDATE,
-            version="candidate",
-            engine=self._judging_settings.prelabel_engine,
-            device=self._settings.device,
-            threads=self._judging_settings.inference_threads,
-            max_pixels=self._settings.prelabel_max_image_pixels,
-        )
-
-    def _serving(self) -> Detector | None:
-        """What serves the project, its labels under the project's names; None where it knows none of them."""
-        detector = project_detector(self._judging_settings, self._database, self._project_id)
-        shown = {theirs: ours for ours, some in self._sources(detector).items() for theirs in some}
-        if not shown:
-            return None
-        labels = [shown.get(label, label) for label in detector.labels]
-        return Detector(detector.engine, labels, detector.version, detector.max_pixels)
-
-    def _sources(self, detector: Detector) -> dict[str, list[str]]:
-        return sources(self._label_config, detector.labels)
 
 
 def fine_tuning_settings(settings: Settings, project_id: int) -> FineTuningSettings:
@@ -225,19 +206,8 @@ def fine_tuning_settings(settings: Settings, project_id: int) -> FineTuningSetti
     )
 
 
-def _as_json(candidate: Judgement, serving: Judgement | None) -> dict[str, Any]:
-    return {**candidate.as_dict(), "serving": serving.as_dict() if serving else None}
-
-
-def _counter(total: int, on_progress: OnProgress) -> Callable[[], None]:
-    done = 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        on_progress(done, total)
-
-    return count
+def _has_objects_to_learn(snapshot: Snapshot) -> bool:
+    return any(objects for _, objects in snapshot.train.records)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A labelling config for a detector: every label it knows, as boxes and, where it makes them, as masks."""
+"""A labelling config for a detector: every label it knows, as boxes, as masks where it makes them, and smart tools."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from xml.sax.saxutils import quoteattr
 GOLDEN_ANGLE = 0.618034
 """Of a turn of the colour wheel: labels that follow each other get colours that are far apart."""
 
-MASKS = "BrushLabels", "mask", "Masks", ""
-BOXES = "RectangleLabels", "box", "Boxes", ' opacity="0.05" strokeWidth="2"'
-"""Tag, name, heading and look: boxes are outlines, so that the masks in them stay visible."""
+MASKS = "BrushLabels", "mask", "Masks", ' smart="false"'
+BOXES = "RectangleLabels", "box", "Boxes", ' smart="true" opacity="0.05" strokeWidth="2"'
+CLICKS = "KeyPointLabels", "click", "Clicks", ' smart="true" smartOnly="true"'
+"""Tag, name, heading and look: boxes are outlines, so that the masks in them stay visible. Boxes and clicks
+are smart tools; brushes are none, because Label Studio sends nothing of a smart brush."""
 
 
 def label_config(labels: Sequence[str], *, has_masks: bool) -> str:
-    """A labelling config with a box for every label, and a mask where the network makes them."""
-    controls = "".join(_control(labels, *look) for look in ((MASKS, BOXES) if has_masks else (BOXES,)))
+    """A labelling config with a box for every label, a mask where the network makes them, and smart tools for both."""
+    looks = (MASKS, BOXES, CLICKS) if has_masks else (BOXES, CLICKS)
+    controls = "".join(_control(labels, *look) for look in looks)
     return f'<View>\n  <Image name="image" value="$image" zoom="true"/>\n{controls}</View>\n'
 
 

@@ -10,13 +10,14 @@ Attributes of the config that steer pre-labelling, the names that the ML-backend
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from label_studio_sdk.label_interface import LabelInterface
-from label_studio_sdk.label_interface.interface import LabelStudioXMLSyntaxErrorSentryIgnored
 
+from prelabel.labelstudio.choice_controls import ChoiceControls
+from prelabel.labelstudio.config_tags import Tag, image_key_of, parse_config, read_flag, read_threshold
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.labelstudio.label_map import ProjectLabel, map_labels
 
@@ -24,11 +25,6 @@ __all__ = ["ControlSpec", "Kind", "LabelConfigError", "LabelSpec", "image_value"
 
 Kind = Literal["rectanglelabels", "polygonlabels", "brushlabels"]
 """Control tags that are pre-labelled, by the type of their regions."""
-
-Tag = Any
-"""A control or object tag of the SDK: its classes declare all fields optional, parsed tags have them."""
-
-TRUE_WORDS, FALSE_WORDS = ("true", "1", "yes"), ("false", "0", "no", "")
 
 
 @dataclass(frozen=True)
@@ -70,13 +66,14 @@ class ControlSpec:
 class LabelSpec:
     """The control tags of a project that can be pre-labelled; with none of them, predictions are empty.
 
-    `interface`: the SDK's view of the config, which validates predictions. `notes`: what is left out, and
-    why.
+    `controls` get regions; `choices` get classes of the whole image. `interface`: the SDK's view of the config, which
+    validates predictions. `notes`: what is left out, and why.
     """
 
     controls: tuple[ControlSpec, ...]
     interface: LabelInterface
     notes: tuple[str, ...] = ()
+    choices: ChoiceControls = field(default_factory=ChoiceControls)
 
     @classmethod
     def from_config(cls, xml: str, model_labels: Sequence[str], default_threshold: float) -> LabelSpec:
@@ -97,21 +94,26 @@ class LabelSpec:
                     notes.append(f"{tag.tag} {tag.name!r} is left out: {name!r} {problem}")
                 else:
                     controls.append(_control(tag, name, key, model_labels, default_threshold, notes))
-        if not controls:
+        choices = ChoiceControls.from_config(xml)
+        if not controls and not choices.controls:
             notes.append(
-                "no RectangleLabels, PolygonLabels or BrushLabels on an image: nothing will be pre-labelled"
+                "no RectangleLabels, PolygonLabels, BrushLabels or Choices on an image: "
+                "nothing will be pre-labelled"
             )
-        return cls(tuple(controls), interface, tuple(dict.fromkeys(notes)))
+        notes.extend(choices.notes)
+        return cls(tuple(controls), interface, tuple(dict.fromkeys(notes)), choices)
 
     @property
     def active(self) -> tuple[ControlSpec, ...]:
-        """The controls that the config does not skip."""
+        """The controls with regions that the config does not skip."""
         return tuple(control for control in self.controls if not control.skip)
 
     @property
     def image_keys(self) -> tuple[str, ...]:
         """Keys of the task data that hold the images to look at, in the order of the config, each once."""
-        return tuple(dict.fromkeys(control.image_key for control in self.active))
+        return tuple(
+            dict.fromkeys([control.image_key for control in self.active] + [*self.choices.image_keys])
+        )
 
     @property
     def lowest_threshold(self) -> float:
@@ -140,7 +142,8 @@ class LabelSpec:
 
     def describe(self, has_masks: bool = True) -> list[str]:
         """Lines for the log at setup: what becomes what, and what is left out and why."""
-        return [*(control.describe(has_masks) for control in self.controls), *self.notes]
+        choices = (control.describe() for control in self.choices.controls)
+        return [*(control.describe(has_masks) for control in self.controls), *choices, *self.notes]
 
 
 def image_value(data: Mapping[str, Any], image_key: str) -> Any:
@@ -151,28 +154,6 @@ def image_value(data: Mapping[str, Any], image_key: str) -> Any:
     for part in image_key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
-
-
-def parse_config(xml: str) -> LabelInterface:
-    """The SDK's view of a labelling config. Raises LabelConfigError."""
-    if not isinstance(xml, str):
-        raise LabelConfigError("The labelling config must be text.")
-    try:
-        return LabelInterface(xml)
-    except (LabelStudioXMLSyntaxErrorSentryIgnored, TypeError, ValueError, KeyError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-    raise LabelConfigError(f"The labelling config cannot be read: {reason}.")
-
-
-def image_key_of(tag: Tag | None) -> tuple[str, str]:
-    """(key of the task data, "") of an image tag, or ("", why it cannot be used)."""
-    if tag is None or tag.tag.lower() != "image":
-        return "", "is not an Image tag"
-    if tag.attr.get("valueList"):
-        return "", "shows a list of images (valueList), which is not supported"
-    if not tag.value_is_variable:
-        return "", f"has a fixed value ({tag.value}) instead of a $variable"
-    return tag.value_name, ""
 
 
 def _control(
@@ -195,30 +176,7 @@ def _control(
         kind=tag.tag.lower(),
         image_key=image_key,
         label_map=MappingProxyType(label_map),
-        score_threshold=_threshold(tag, default_threshold),
+        score_threshold=read_threshold(tag, default_threshold),
         skip=read_flag(tag, "model_skip"),
         unmatched=tuple(label.name for label in labels if label.name not in label_map.values()),
     )
-
-
-def _threshold(tag: Tag, default: float) -> float:
-    text = tag.attr.get("model_score_threshold", "").strip()
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise LabelConfigError(
-            f"model_score_threshold of {tag.tag} {tag.name!r} must be a number from 0 to 1, not {text!r}."
-        )
-    return value
-
-
-def read_flag(tag: Tag, attribute: str) -> bool:
-    """Whether an attribute of a tag says yes. Raises LabelConfigError."""
-    text = tag.attr.get(attribute, "").strip().lower()
-    if text not in TRUE_WORDS + FALSE_WORDS:
-        raise LabelConfigError(f"{attribute} of {tag.tag} {tag.name!r} must be true or false, not {text!r}.")
-    return text in TRUE_WORDS

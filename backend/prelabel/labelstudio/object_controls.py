@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from prelabel.labelstudio.config_tags import image_key_of, parse_config, read_flag
 from prelabel.labelstudio.label_map import ProjectLabel, map_labels
-from prelabel.labelstudio.label_spec import image_key_of, parse_config, read_flag
 
 Shape = Literal["rectangle", "polygon", "brush"]
 

@@ -16,7 +16,8 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 class AcceptedTask:
     """A task with the annotation that counts. `data`: its URLs; `result`: the annotation's regions, maybe none.
 
-    `annotations`: how many were submitted for the task, by whomever.
+    `annotations`: how many were submitted for the task, by whomever. `changed_at`: when the annotation was submitted
+    or updated last, LONG_AGO where Label Studio does not say.
     """
 
     task_id: int
@@ -24,6 +25,7 @@ class AcceptedTask:
     annotation_id: int
     result: Sequence[Mapping[str, Any]]
     annotations: int
+    changed_at: datetime = LONG_AGO
 
 
 def accepted_tasks(client: LabelStudioClient, project_id: int) -> list[AcceptedTask]:
@@ -48,13 +50,18 @@ def _accepted(task: Mapping[str, Any]) -> AcceptedTask | None:
     if counts is None:
         return None
     regions = [region for region in counts.get("result") or [] if isinstance(region, Mapping)]
-    return AcceptedTask(task["id"], task["data"], counts["id"], regions, len(submitted(annotations)))
+    return AcceptedTask(
+        task["id"], task["data"], counts["id"], regions, len(submitted(annotations)), _changed_at(counts)
+    )
 
 
 def _rank(annotation: Mapping[str, Any]) -> tuple[bool, datetime, int]:
     """Ground truth first, then the last change; the id where two changed at once."""
-    changed = annotation.get("updated_at") or annotation.get("created_at")
-    return bool(annotation.get("ground_truth")), _time(changed), annotation["id"]
+    return bool(annotation.get("ground_truth")), _changed_at(annotation), annotation["id"]
+
+
+def _changed_at(annotation: Mapping[str, Any]) -> datetime:
+    return _time(annotation.get("updated_at") or annotation.get("created_at"))
 
 
 def _time(text: Any) -> datetime:

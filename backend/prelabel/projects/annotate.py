@@ -184,12 +184,18 @@ class _Run:
 
 def _check_usable(predictor: Predictor, label_config: str) -> None:
     spec = predictor.label_spec(label_config)
-    if not any(control.label_map for control in spec.active):
+    if any(control.label_map for control in spec.active) or predictor.answerable(spec):
+        return
+    if spec.choices.active and not spec.active:
         raise AnnotateError(
-            "Every prediction would be empty, because the project has no label of the model: "
-            'use labels of the model, or give yours predicted_values="<label of the model>"; it knows '
-            f"{', '.join(predictor.detector.labels)}."
+            "Every prediction would be empty, because the project has choices only and none has been learnt yet: "
+            "answer some, or give them classes of PRELABEL_CLASSIFIER_WEIGHTS."
         )
+    raise AnnotateError(
+        "Every prediction would be empty, because the project has no label of the model: "
+        'use labels of the model, or give yours predicted_values="<label of the model>"; it knows '
+        f"{', '.join(predictor.detector.labels)}."
+    )
 
 
 def _batches(tasks: Iterable[SurveyedTask], size: int) -> Iterator[list[SurveyedTask]]:

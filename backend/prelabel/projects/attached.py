@@ -28,6 +28,7 @@ class AttachedBackend:
 
     `served_version`: what its /setup answered last; None when it never did. `problem`: why the last call
     failed. `user`: the basic auth user that Label Studio calls it with; None without basic auth.
+    `is_interactive`: whether Label Studio offers Auto-Annotation, which is smart tools.
     """
 
     id: int
@@ -39,6 +40,7 @@ class AttachedBackend:
     problem: str
     served_version: str | None
     user: str | None
+    is_interactive: bool
     row: Mapping[str, Any]
 
     @classmethod
@@ -54,6 +56,7 @@ class AttachedBackend:
             problem=" ".join((row["error_message"] or "").split()),
             served_version=row["model_version"] or None,
             user=(row["basic_auth_user"] or None) if row["auth_method"] == "BASIC_AUTH" else None,
+            is_interactive=bool(row.get("is_interactive")),
             row=row,
         )
 
@@ -98,8 +101,9 @@ def write_backend(
     version: str,
     earlier: Iterable[str],
     basic_auth: BasicAuth | None,
+    **more: Any,
 ) -> None:
-    """Make `version` the backend's title, and put `earlier` ones on record. Raises LabelStudioError.
+    """Make `version` the backend's title, and put `earlier` ones on record; set `more` fields. Raises LabelStudioError.
 
     The server's user and password go along every time: they cannot be read back, and Label Studio asks the
     server before it writes.
@@ -107,7 +111,7 @@ def write_backend(
     fields = {"url": url, "title": version, "description": record(one for one in earlier if one != version)}
     if basic_auth is None:
         fields |= NO_BASIC_AUTH
-    client.update_ml_backend(dict(backend.row), basic_auth=basic_auth, **fields)
+    client.update_ml_backend(dict(backend.row), basic_auth=basic_auth, **fields, **more)
 
 
 def same_url(one: str, other: str) -> bool:

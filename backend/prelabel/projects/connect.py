@@ -119,7 +119,15 @@ class _Connector:
     def _update(self, backend: AttachedBackend, versions: list[str]) -> None:
         """Also where nothing seems to differ: a password cannot be read back."""
         try:
-            write_backend(self._client, backend, self._url, self._version, versions, self._basic_auth)
+            write_backend(
+                self._client,
+                backend,
+                self._url,
+                self._version,
+                versions,
+                self._basic_auth,
+                is_interactive=True,
+            )
         except LabelStudioError as error:
             raise self._not_accepted(error) from error
         if not same_url(backend.url, self._url):
@@ -128,6 +136,8 @@ class _Connector:
             self.changes.append(f"renamed the ML backend {backend.title!r} to {self._version}")
         if backend.user != (self._basic_auth[0] if self._basic_auth else None):
             self.changes.append("told Label Studio the server's user and password, or that it has none")
+        if not backend.is_interactive:
+            self.changes.append("switched on Auto-Annotation, which smart tools need")
 
     def _remove(self, superfluous: list[AttachedBackend]) -> None:
         for backend in superfluous:

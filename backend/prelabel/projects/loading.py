@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from fbnetv3.classification.classifier import Classifier
+from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.detector import Detector, version_of
+from fbnetv3.engines.opening import EngineName
 from fbnetv3.weights import Checkpoint
 from fbnetv3.weights.folders import find_weights
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
+from prelabel.projects.choice_models import ChoiceModels
 from prelabel.projects.predictor import InstanceDetector, Predictor, PredictorOptions
 from prelabel.projects.prompt_features import PromptFeatures
-from prelabel.projects.versions import load_version, serving_version, version_checkpoint
+from prelabel.projects.versions import (
+    Version,
+    VersionError,
+    load_version,
+    serving_version,
+    version_checkpoint,
+    version_heads,
+)
 from prelabel.settings import Settings
 from prelabel.store.database import Database
+from prelabel.store.versions import find_version
 
 AUTO_WEIGHTS = "auto"
 
@@ -27,6 +44,7 @@ def load_detector(settings: Settings) -> Detector:
         device=settings.device,
         threads=settings.inference_threads,
         max_pixels=settings.prelabel_max_image_pixels,
+        refined_edges=settings.prelabel_refined_edges,
         **settings.network_settings,
     )
 
@@ -55,6 +73,18 @@ def base_checkpoint(settings: Settings) -> tuple[str, Checkpoint]:
     return version_of(weights, checkpoint.digest), checkpoint
 
 
+def checkpoint_called(settings: Settings, database: Database, name: str) -> Checkpoint:
+    """The weights of a version, or of the base weights if that is their name, with the network settings that they serve
+    with. Raises WeightsError, and VersionError where there are no such weights (any more).
+    """
+    if version := find_version(database, name):
+        return version_checkpoint(settings, version)
+    base, checkpoint = base_checkpoint(settings)
+    if base != name:
+        raise VersionError(f"the base weights are {base} by now, and no longer {name}")
+    return replace(checkpoint, settings=checkpoint.settings | settings.network_settings)
+
+
 def chosen_weights(settings: Settings) -> str:
     """The weights to load: `auto` is `coco` where these have been pulled or provisioned, else `starter`."""
     if settings.prelabel_weights != AUTO_WEIGHTS:
@@ -68,17 +98,58 @@ def label_studio_client(settings: Settings) -> LabelStudioClient:
     return LabelStudioClient(settings.label_studio_url, key.get_secret_value() if key else "")
 
 
-def build_predictor(
-    settings: Settings, detector: InstanceDetector, prompt_features: PromptFeatures | None = None
+def project_predictor(settings: Settings, database: Database, project_id: int) -> Predictor:
+    """A predictor with what serves the project. Raises WeightsError, ConfigError, LabelStudioError."""
+    version = serving_version(database, project_id)
+    return (
+        version_predictor(settings, version)
+        if version
+        else build_predictor(settings, load_detector(settings))
+    )
+
+
+def version_predictor(
+    settings: Settings, version: Version, prompt_features: PromptFeatures | None = None
 ) -> Predictor:
-    """A predictor with the fetching limits and thresholds of the settings; see Predictor. Raises LabelStudioError."""
+    """A predictor with a version's detector and heads. Raises WeightsError, ConfigError, VersionError and
+    LabelStudioError.
+    """
+    heads = version_heads(settings, version)
+    return build_predictor(settings, load_version(settings, version), prompt_features, heads)
+
+
+def build_predictor(
+    settings: Settings,
+    detector: InstanceDetector,
+    prompt_features: PromptFeatures | None = None,
+    heads: Sequence[LinearHead] = (),
+) -> Predictor:
+    """A predictor with the fetching limits, thresholds and classifier of the settings; see Predictor.
+
+    `heads`: what answers choices from the features of this detector. Raises LabelStudioError, and WeightsError for the
+    classifier.
+    """
     options = PredictorOptions(
         score_threshold=settings.model_score_threshold,
         polygon_tolerance=settings.prelabel_polygon_tolerance,
         batch_size=settings.prelabel_batch_size,
         max_image_pixels=settings.prelabel_max_image_pixels,
     )
-    return Predictor(detector, build_fetcher(settings), options, prompt_features)
+    choices = ChoiceModels(heads, load_classifier(settings))
+    return Predictor(detector, build_fetcher(settings), options, prompt_features, choices)
+
+
+def load_classifier(settings: Settings) -> Classifier | None:
+    """The classifier of the settings, one for all that use it; None where they name none. Raises WeightsError."""
+    weights = settings.prelabel_classifier_weights
+    if weights is None:
+        return None
+    return _classifier(weights, settings.prelabel_engine, settings.device, settings.inference_threads)
+
+
+@lru_cache(maxsize=1)
+def _classifier(weights: Path, engine: EngineName, device: str, threads: int | None) -> Classifier:
+    return Classifier.load(weights, engine=engine, device=device, threads=threads)
 
 
 def build_fetcher(settings: Settings) -> ImageFetcher:

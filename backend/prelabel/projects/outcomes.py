@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-FailureKind = Literal["fetch", "decode", "model", "invalid"]
+FailureKind = Literal["fetch", "decode", "model", "invalid", "prompt"]
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,12 @@ import numpy as np
 
 from fbnetv3.detector import ImageFeatures, Threshold
 from fbnetv3.instances import Instances
+from prelabel.labelstudio.choice_controls import ChoiceControl
+from prelabel.labelstudio.choices import choice_confidence, to_choice_regions
 from prelabel.labelstudio.images import ImageFetcher
 from prelabel.labelstudio.label_spec import ControlSpec, LabelSpec
 from prelabel.labelstudio.regions import drop_invalid, image_score, task_score, to_prediction, to_regions
+from prelabel.projects.choice_models import Answers, ChoiceModels
 from prelabel.projects.outcomes import Abandoned, Failure, TaskOutcome
 from prelabel.projects.prompt_features import FeaturesKey, PromptFeatures
 from prelabel.projects.task_images import TaskImage, image_requests, read_ahead, read_task_image
@@ -59,6 +62,14 @@ class PredictorOptions:
     max_image_pixels: int = 100_000_000
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What one image gave: the instances, None where no control takes any, and the choices' probabilities."""
+
+    instances: Instances | None
+    answers: Answers
+
+
 @dataclass
 class _Findings:
     """What the images of one task gave so far."""
@@ -76,7 +87,7 @@ class Predictor:
     """Makes predictions with one detector. Safe to share between threads.
 
     `prompt_features`: where to keep what the detector made of the image of a task that somebody opened, which is a
-    task asked for alone.
+    task asked for alone. `choices`: what answers choices; its heads read the features of this very detector.
     """
 
     def __init__(
@@ -85,10 +96,13 @@ class Predictor:
         fetcher: ImageFetcher,
         options: PredictorOptions = PredictorOptions(),
         prompt_features: PromptFeatures | None = None,
+        choices: ChoiceModels | None = None,
     ) -> None:
         self.detector = detector
+        self._choices = choices or ChoiceModels()
         self.prompt_features = prompt_features or PromptFeatures(0)
-        self._options = options
+        self.options = options
+        self.fetcher = fetcher
         self._read = partial(read_task_image, fetcher=fetcher, max_pixels=options.max_image_pixels)
         self._pool = ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="image")
         self._spec = lru_cache(maxsize=KNOWN_CONFIGS)(self._read_config)
@@ -106,6 +120,20 @@ class Predictor:
         """The controls that the detector can fill: it knows one of their labels, and has masks if needed."""
         has_masks = self.detector.has_masks
         return [c for c in spec.active if c.label_map and (has_masks or not c.needs_masks)]
+
+    def answerable(self, spec: LabelSpec) -> list[ChoiceControl]:
+        """The choices that something knows an answer to."""
+        return [control for control in spec.choices.active if self._choices.knows(control)]
+
+    def image_keys(self, spec: LabelSpec) -> list[str]:
+        """Keys of the task data that hold the images to look at; none where every prediction is empty."""
+        objects = [control.image_key for control in self.fillable(spec)]
+        return list(dict.fromkeys([*objects, *(control.image_key for control in self.answerable(spec))]))
+
+    def describe(self, spec: LabelSpec) -> list[str]:
+        """Lines for the log: what becomes what, who answers choices, and what is left out and why."""
+        choices = (self._choices.describe(control) for control in spec.choices.active)
+        return [*spec.describe(has_masks=self.detector.has_masks), *choices]
 
     def empty_prediction(self) -> dict[str, Any]:
         """A valid prediction without regions."""
@@ -134,58 +162,79 @@ class Predictor:
         for batch in self._batches(tasks, spec):
             if abandoned():
                 raise Abandoned
-            for image, result in zip(batch, self._detect(batch, spec, keep=len(tasks) == 1), strict=True):
+            for image, result in zip(batch, self._look(batch, spec, keep=len(tasks) == 1), strict=True):
                 self._collect(findings[image.request.task_index], image, result, spec)
         outcomes = [self._conclude(found, spec) for found in findings]
         _log_failures(tasks, outcomes, project_id)
         return outcomes
 
     def _read_config(self, label_config: str) -> LabelSpec:
-        return LabelSpec.from_config(label_config, self.detector.labels, self._options.score_threshold)
+        return LabelSpec.from_config(label_config, self.detector.labels, self.options.score_threshold)
 
     def _batches(self, tasks: Sequence[Any], spec: LabelSpec) -> Iterator[list[TaskImage]]:
-        size = self._options.batch_size
-        image_keys = list(dict.fromkeys(control.image_key for control in self.fillable(spec)))
-        images = read_ahead(image_requests(tasks, image_keys), self._read, self._pool, ahead=size)
+        size = self.options.batch_size
+        requests = image_requests(tasks, self.image_keys(spec))
+        images = read_ahead(requests, self._read, self._pool, ahead=size)
         while batch := list(islice(images, size)):
             yield batch
 
-    def _detect(self, batch: list[TaskImage], spec: LabelSpec, keep: bool) -> list[Instances | Failure]:
-        """The instances of every image that could be read, its failure otherwise. `keep`: for prompts."""
+    def _look(self, batch: list[TaskImage], spec: LabelSpec, keep: bool) -> list[_Seen | Failure]:
+        """What every image gave that could be read, its failure otherwise. `keep`: for prompts."""
         readable = [image for image in batch if not isinstance(image.pixels, Failure)]
-        found = iter(self._detect_readable(readable, spec, keep))
-        return [image.pixels if isinstance(image.pixels, Failure) else next(found) for image in batch]
+        seen = iter(self._look_at_readable(readable, spec, keep))
+        return [image.pixels if isinstance(image.pixels, Failure) else next(seen) for image in batch]
 
-    def _detect_readable(
+    def _look_at_readable(
         self, images: list[TaskImage], spec: LabelSpec, keep: bool
-    ) -> list[Instances | Failure]:
+    ) -> list[_Seen | Failure]:
         """Where a batch fails each image is tried alone, so that one of them costs the others nothing."""
         if not images:
             return []
         pixels = [image.pixels for image in images if not isinstance(image.pixels, Failure)]
         try:
             features = self.detector.set_images(pixels)
-            found = self.detector.find(features, spec.wanted_scores(), spec.wanted_mask_scores())
+            seen = self._read_features(images, features, spec)
         except (RuntimeError, ValueError) as error:  # the engines raise RuntimeError for all of their own
             if len(images) > 1:
-                return [self._detect_readable([image], spec, keep)[0] for image in images]
+                return [self._look_at_readable([image], spec, keep)[0] for image in images]
             logger.exception("the network failed on an image of %d x %d", *pixels[0].shape[1::-1])
             return [Failure("model", f"the network failed: {type(error).__name__}")]
         if keep:
             for image, one in zip(images, features, strict=True):
                 self.prompt_features.keep(FeaturesKey(image.digest, self.version), one)
-        return list(found)
+        return [*seen]
 
-    def _collect(
-        self, found: _Findings, image: TaskImage, result: Instances | Failure, spec: LabelSpec
-    ) -> None:
-        if isinstance(result, Failure):
-            found.fail(result)
+    def _read_features(
+        self, images: Sequence[TaskImage], features: Sequence[ImageFeatures], spec: LabelSpec
+    ) -> list[_Seen]:
+        """Objects where a control takes some, and choices where something answers them."""
+        object_keys = {control.image_key for control in self.fillable(spec)}
+        choices = self.answerable(spec)
+        keys = [image.request.image_key for image in images]
+        wanted = [one for one, key in zip(features, keys, strict=True) if key in object_keys]
+        found = iter(
+            self.detector.find(wanted, spec.wanted_scores(), spec.wanted_mask_scores()) if wanted else ()
+        )
+        return [
+            _Seen(
+                next(found) if key in object_keys else None,
+                self._choices.answers(one, [control for control in choices if control.image_key == key]),
+            )
+            for one, key in zip(features, keys, strict=True)
+        ]
+
+    def _collect(self, found: _Findings, image: TaskImage, seen: _Seen | Failure, spec: LabelSpec) -> None:
+        if isinstance(seen, Failure):
+            found.fail(seen)
             return
-        controls = spec.controls_for(image.request.image_key)
-        tolerance = self._options.polygon_tolerance
-        found.regions += to_regions(result, controls, polygon_tolerance=tolerance)
-        found.scores.append(image_score(result, controls, score_floor=spec.lowest_threshold))
+        if seen.instances is not None:
+            controls = spec.controls_for(image.request.image_key)
+            tolerance = self.options.polygon_tolerance
+            found.regions += to_regions(seen.instances, controls, polygon_tolerance=tolerance)
+            found.scores.append(image_score(seen.instances, controls, score_floor=spec.lowest_threshold))
+        for control, probabilities in seen.answers.items():
+            found.regions += to_choice_regions(control, probabilities)
+            found.scores.append(choice_confidence(control, probabilities))
 
     def _conclude(self, found: _Findings, spec: LabelSpec) -> TaskOutcome:
         prediction = to_prediction(found.regions, task_score(found.scores), self.version)

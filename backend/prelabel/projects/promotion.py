@@ -14,11 +14,18 @@ from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.projects.annotate import BATCH_SIZE, AnnotateError, Summary, annotate_project
 from prelabel.projects.attached import AttachedBackend, attached_backends, write_backend
-from prelabel.projects.loading import base_checkpoint, build_predictor, project_detector
+from prelabel.projects.loading import base_checkpoint, project_predictor
 from prelabel.projects.own_versions import OwnVersions
 from prelabel.projects.running import BasicAuth, basic_auth_of
 from prelabel.projects.shown_version import show_version
-from prelabel.projects.versions import Version, VersionError, VersionState, load_version, project_versions
+from prelabel.projects.versions import (
+    Version,
+    VersionError,
+    VersionState,
+    load_version,
+    project_versions,
+    version_heads,
+)
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import (
@@ -56,6 +63,7 @@ def promote(
     `reason`: default is the gate's. Raises WeightsError, ConfigError, VersionError.
     """
     load_version(settings, version)
+    version_heads(settings, version)
     return _serve(settings, database, client, version.project_id, version, reason or version.reason)
 
 
@@ -142,7 +150,7 @@ def refresh_predictions(
         now = newest_promotion(database, project_id)
         return now is not None and now.id == promotion.id and keep_going()
 
-    predictor = build_predictor(settings, project_detector(settings, database, project_id))
+    predictor = project_predictor(settings, database, project_id)
     backends = attached_backends(client, project_id)
     own = OwnVersions.of_project(settings, database, project_id, backends, predictor.version)
     try:

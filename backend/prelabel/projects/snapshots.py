@@ -27,6 +27,7 @@ from fbnetv3.learning.snapshot import (
     is_held_out,
     write_snapshot,
 )
+from prelabel.labelstudio.choice_controls import ChoiceControls
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import FetchError
 from prelabel.labelstudio.images import ImageFetcher
@@ -34,6 +35,7 @@ from prelabel.labelstudio.label_spec import image_value
 from prelabel.labelstudio.object_controls import ObjectControls
 from prelabel.labelstudio.region_instances import LabelledObject, count_ignored, to_objects
 from prelabel.projects.accepted import AcceptedTask, accepted_tasks
+from prelabel.projects.accepted_choices import AcceptedChoices
 
 logger = logging.getLogger(__name__)
 
@@ -82,13 +84,21 @@ class _Contents:
     """What goes into a snapshot, as it is collected."""
 
     labels: tuple[str, ...]
+    heads: list[Json]
     images: list[Json] = field(default_factory=list)
     annotations: list[Json] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
-    def add(self, image: _TaskImage, stored: _Stored, objects: Sequence[LabelledObject]) -> None:
+    def add(
+        self,
+        image: _TaskImage,
+        stored: _Stored,
+        objects: Sequence[LabelledObject],
+        choices: dict[str, list[str]],
+    ) -> None:
         number = len(self.images) + 1
         height, width = stored.size
+        labels = {"image_labels": choices} if choices else {}
         self.images.append(
             {
                 "id": number,
@@ -99,6 +109,7 @@ class _Contents:
                 "split": HOLDOUT if is_held_out(image.task.task_id) else TRAIN,
                 "task": image.task.task_id,
                 "image_key": image.key,
+                **labels,
             }
         )
         for one in objects:
@@ -120,7 +131,8 @@ class _Contents:
 
     def data(self) -> Json:
         categories = [{"id": number, "name": name} for number, name in enumerate(self.labels, start=1)]
-        return {"images": self.images, "annotations": self.annotations, "categories": categories}
+        heads = {"image_heads": self.heads} if self.heads else {}
+        return {"images": self.images, "annotations": self.annotations, "categories": categories, **heads}
 
 
 def build_snapshot(
@@ -134,16 +146,20 @@ def build_snapshot(
     """The accepted labels of a project now. The same labels and images give the same digest and file.
 
     What cannot be used is left out with a reason: images that cannot be had or have more than `max_pixels` pixels,
-    regions that are no objects. `on_progress` hears how many images are done, and of how many. Raises SnapshotError
-    where nothing is left to train on or the disk refuses, LabelStudioError and LabelConfigError.
+    regions that are no objects, choices that the config does not have. `on_progress` hears how many images are done,
+    and of how many. Raises SnapshotError where nothing is left to train on or the disk refuses, LabelStudioError and
+    LabelConfigError.
     """
-    controls = ObjectControls.from_config(client.project(project_id)["label_config"])
-    if not controls.labels:
-        raise SnapshotError(f"project {project_id} has no labels for boxes, polygons or brushes on an image")
+    config = client.project(project_id)["label_config"]
+    controls, choices = ObjectControls.from_config(config), ChoiceControls.from_config(config)
+    if not controls.labels and not choices.active:
+        raise SnapshotError(
+            f"project {project_id} has no labels for boxes, polygons or brushes on an image, and no choices for one"
+        )
     tasks = accepted_tasks(client, project_id)
     if not tasks:
         raise SnapshotError(f"project {project_id} has no accepted labels")
-    contents = _collect(tasks, controls, fetcher, folder / "images", max_pixels, on_progress)
+    contents = _collect(tasks, controls, choices, fetcher, folder / "images", max_pixels, on_progress)
     contents.drop_images_that_are_held_out()
     _check_enough(contents, project_id)
     data = contents.data()
@@ -157,26 +173,48 @@ def build_snapshot(
 def _collect(
     tasks: Sequence[AcceptedTask],
     controls: ObjectControls,
+    choices: ChoiceControls,
     fetcher: ImageFetcher,
     images: Path,
     max_pixels: int,
     on_progress: Callable[[int, int], None],
 ) -> _Contents:
-    contents = _Contents(controls.labels)
-    requests = [_TaskImage(task, key) for task in tasks for key in controls.image_keys]
+    answers = AcceptedChoices(choices, tasks)
+    contents = _Contents(controls.labels, answers.heads)
+    keys = dict.fromkeys([*controls.image_keys, *choices.image_keys])
+    requests = [_TaskImage(task, key) for task in tasks for key in keys]
     store = partial(_store, fetcher=fetcher, folder=images, max_pixels=max_pixels)
     with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="snapshot") as pool:
         for done, (request, stored) in enumerate(zip(requests, pool.map(store, requests), strict=True), 1):
             if isinstance(stored, str):
                 contents.left_out.append(f"{request.name}: {stored}")
             else:
-                found = to_objects(request.task.result, controls, request.key, stored.size)
-                if found.objects or not found.left_out:  # else it would be taught as an image of nothing
-                    contents.add(request, stored, found.objects)
-                contents.left_out += [f"{request.name}: {reason}" for reason in found.left_out]
+                _add_labels(contents, request, stored, controls, answers)
             on_progress(done, len(requests))
-    contents.left_out += _ignored(tasks, controls)
+    contents.left_out += _ignored(tasks, controls, choices)
     return contents
+
+
+def _add_labels(
+    contents: _Contents,
+    image: _TaskImage,
+    stored: _Stored,
+    controls: ObjectControls,
+    answers: AcceptedChoices,
+) -> None:
+    """Add an image with what is said of it; without it where all of that is left out."""
+    answered = answers.of(image.task, image.key)
+    left_out = [*answered.left_out]
+    if image.key in controls.image_keys:
+        found = to_objects(image.task.result, controls, image.key, stored.size)
+        left_out += found.left_out
+        if found.objects or not found.left_out:  # else it would be taught as an image of nothing
+            contents.add(image, stored, found.objects, answered.choices)
+    elif answered.choices:
+        contents.add(image, stored, (), answered.choices)
+    elif not left_out:
+        left_out.append("nothing was chosen")
+    contents.left_out += [f"{image.name}: {reason}" for reason in left_out]
 
 
 def _store(image: _TaskImage, fetcher: ImageFetcher, folder: Path, max_pixels: int) -> _Stored | str:
@@ -207,8 +245,15 @@ def _geometry(one: LabelledObject, size: tuple[int, int]) -> Json:
     return geometry
 
 
-def _ignored(tasks: Sequence[AcceptedTask], controls: ObjectControls) -> Iterator[str]:
-    count = sum(count_ignored(task.result, controls) for task in tasks)
+def _ignored(
+    tasks: Sequence[AcceptedTask], controls: ObjectControls, choices: ChoiceControls
+) -> Iterator[str]:
+    learnt = {(control.from_name, control.to_name) for control in choices.active}
+    others = (
+        [region for region in task.result if (region.get("from_name"), region.get("to_name")) not in learnt]
+        for task in tasks
+    )
+    count = sum(count_ignored(result, controls) for result in others)
     if count:
         yield f"{count} regions of controls that draw no boxes, polygons or brush masks on an image"
 

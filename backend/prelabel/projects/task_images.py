@@ -50,18 +50,33 @@ def image_requests(tasks: Sequence[Any], image_keys: Sequence[str]) -> Iterator[
 
 def read_task_image(request: ImageRequest, fetcher: ImageFetcher, max_pixels: int) -> TaskImage:
     """Fetch and decode one image; whatever is wrong with it becomes its failure."""
+    content = fetch_image(request, fetcher)
+    if isinstance(content, Failure):
+        return TaskImage(request, content)
+    return TaskImage(request, decode_image(request, content, max_pixels), content_digest(content))
+
+
+def fetch_image(request: ImageRequest, fetcher: ImageFetcher) -> bytes | Failure:
+    """The bytes of the image file."""
     try:
-        content = fetcher.fetch(request.value, request.task_id)
-        pixels = read_image(content, max_pixels=max_pixels)
-        return TaskImage(request, pixels, hashlib.sha256(content).hexdigest())
+        return fetcher.fetch(request.value, request.task_id)
     except FetchError as error:
-        return TaskImage(request, Failure("fetch", f"{request.image_key}: {error}"))
+        return Failure("fetch", f"{request.image_key}: {error}")
+
+
+def content_digest(content: bytes) -> str:
+    """What tells image files apart."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def decode_image(request: ImageRequest, content: bytes, max_pixels: int) -> np.ndarray | Failure:
+    """Upright RGB pixels (H, W, 3) uint8 of an image file."""
+    try:
+        return read_image(content, max_pixels=max_pixels)
     except ImageError as error:
-        return TaskImage(request, Failure("decode", f"{request.image_key}: {error}"))
+        return Failure("decode", f"{request.image_key}: {error}")
     except MemoryError:
-        return TaskImage(
-            request, Failure("decode", f"{request.image_key}: the image does not fit into memory")
-        )
+        return Failure("decode", f"{request.image_key}: the image does not fit into memory")
 
 
 def read_ahead(

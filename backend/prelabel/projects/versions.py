@@ -1,6 +1,7 @@
 """The model versions of projects: a row in the store, and the weights on disk.
 
     models/versions/p3-v7/weights.safetensors    what is served, with labels and network settings in its header
+    models/versions/p3-v7/heads.safetensors      where it answers choices: linear heads on these weights' features
     models/versions/p3-v7/version.json           the row once more, for whoever finds the folder
 
 A folder appears whole, before its row: what has no row was left by a process that ended in between, serves
@@ -13,12 +14,15 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from fbnetv3.classification.heads_file import read_heads, write_heads
+from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.detector import Detector
 from fbnetv3.files import write_whole
 from fbnetv3.weights import Checkpoint, WeightsError
@@ -47,11 +51,18 @@ __all__ = [
     "project_versions",
     "serving_version",
     "version_checkpoint",
+    "version_heads",
+    "version_heads_file",
     "version_weights",
 ]
 
 WEIGHTS = "weights.safetensors"
+HEADS = "heads.safetensors"
 RECORD = "version.json"
+
+CHOICES = "choices"
+"""In a version's plan: {"heads": {control: its classes}, "sha256": of the file of the heads}; absent without heads."""
+
 UNFINISHED = ".making-"
 
 
@@ -71,12 +82,14 @@ def create_version(
     plan: dict[str, Any],
     snapshot_digest: str,
     promoted: bool,
+    heads: Sequence[LinearHead] = (),
 ) -> Version:
     """Store a candidate as the project's next version, which serves nobody yet. The version of `run_id` where that
     run has one already.
 
-    `judgement`, `plan`: JSON objects. `promoted`: the gate let it pass; else no weights are kept. Raises
-    WeightsError where the weights cannot be written; there is no version then.
+    `judgement`, `plan`: JSON objects. `promoted`: the gate let it pass; else no weights are kept. `heads`: what answers
+    choices from the features of these very weights. Raises WeightsError where files cannot be written; there is no
+    version then.
     """
     folder = _folder(settings)
     try:
@@ -98,7 +111,7 @@ def create_version(
                 reason,
             )
             if promoted:
-                version = replace(version, sha256=_store_files(folder, checkpoint, version))
+                version = _store_files(folder, checkpoint, heads, version)
             return add_version(database, version)
     except OSError as error:
         raise WeightsError(f"{folder} cannot be written: {error.strerror or error}") from error
@@ -120,16 +133,23 @@ def version_weights(settings: Settings, version: Version) -> Path:
     """
     if version.sha256 is None:
         raise VersionError(f"{version.name} has no weights, because the gate rejected it: {version.reason}")
-    path = _folder(settings) / version.name / WEIGHTS
-    try:
-        sha256 = file_sha256(path)
-    except OSError as error:
-        raise WeightsError(
-            f"the weights of {version.name}, {path}, cannot be read: {error.strerror}"
-        ) from error
-    if sha256 != version.sha256:
-        raise WeightsError(f"the weights of {version.name}, {path}, are not those that were stored")
-    return path
+    return _unchanged(settings, version, WEIGHTS, version.sha256)
+
+
+def version_heads_file(settings: Settings, version: Version) -> Path | None:
+    """The file of the heads that answer choices, its content as it was stored; None for a version without. Raises
+    what `version_weights` raises.
+    """
+    stored = version.plan.get(CHOICES)
+    return _unchanged(settings, version, HEADS, stored["sha256"]) if stored else None
+
+
+def version_heads(settings: Settings, version: Version) -> tuple[LinearHead, ...]:
+    """The heads that answer choices from the features of the version's weights, maybe none. Raises what
+    `version_weights` raises.
+    """
+    file = version_heads_file(settings, version)
+    return read_heads(file) if file else ()
 
 
 def version_checkpoint(settings: Settings, version: Version) -> Checkpoint:
@@ -152,6 +172,7 @@ def load_version(settings: Settings, version: Version) -> Detector:
         device=settings.device,
         threads=settings.inference_threads,
         max_pixels=settings.prelabel_max_image_pixels,
+        refined_edges=settings.prelabel_refined_edges,
     )
 
 
@@ -159,23 +180,50 @@ def _folder(settings: Settings) -> Path:
     return settings.model_folder / "versions"
 
 
-def _store_files(folder: Path, checkpoint: Checkpoint, version: NewVersion) -> str:
-    """Weights and record in a folder that appears whole; the SHA-256 of the weights."""
-    from fbnetv3.weights import write_checkpoint
+def _unchanged(settings: Settings, version: Version, name: str, sha256: str) -> Path:
+    path = _folder(settings) / version.name / name
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise WeightsError(
+            f"the weights of {version.name}, {path}, cannot be read: {error.strerror}"
+        ) from error
+    if found != sha256:
+        raise WeightsError(f"the weights of {version.name}, {path}, are not those that were stored")
+    return path
 
+
+def _store_files(
+    folder: Path, checkpoint: Checkpoint, heads: Sequence[LinearHead], version: NewVersion
+) -> NewVersion:
+    """Weights, heads and record in a folder that appears whole; the version with the SHA-256 of the files."""
     unfinished = f"{UNFINISHED}p{version.project_id}-"
     for left in folder.glob(f"{unfinished}*"):
         shutil.rmtree(left, ignore_errors=True)
     making = Path(tempfile.mkdtemp(dir=folder, prefix=unfinished))
     try:
-        provenance = checkpoint.provenance | {"version": version.name, "snapshot": version.snapshot_digest}
-        write_checkpoint(replace(checkpoint, provenance=provenance), making / WEIGHTS)
-        sha256 = file_sha256(making / WEIGHTS)
-        record = {"name": version.name, **asdict(replace(version, sha256=sha256))}
-        write_whole(json.dumps(record, indent=1, ensure_ascii=False).encode(), making / RECORD)
+        stored = _write_files(making, checkpoint, heads, version)
         making.chmod(0o755)  # mkdtemp's folder is for its maker alone
         shutil.rmtree(folder / version.name, ignore_errors=True)
         making.replace(folder / version.name)
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    return sha256
+    return stored
+
+
+def _write_files(
+    folder: Path, checkpoint: Checkpoint, heads: Sequence[LinearHead], version: NewVersion
+) -> NewVersion:
+    from fbnetv3.weights import write_checkpoint  # needs PyTorch, which a server does without
+
+    provenance = checkpoint.provenance | {"version": version.name, "snapshot": version.snapshot_digest}
+    write_checkpoint(replace(checkpoint, provenance=provenance), folder / WEIGHTS)
+    stored = replace(version, sha256=file_sha256(folder / WEIGHTS))
+    if heads:
+        write_heads(heads, folder / HEADS)
+        classes = {head.spec.name: list(head.spec.classes) for head in heads}
+        choices = {"heads": classes, "sha256": file_sha256(folder / HEADS)}
+        stored = replace(stored, plan=stored.plan | {CHOICES: choices})
+    record = {"name": stored.name, **asdict(stored)}
+    write_whole(json.dumps(record, indent=1, ensure_ascii=False).encode(), folder / RECORD)
+    return stored

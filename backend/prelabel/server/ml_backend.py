@@ -19,6 +19,7 @@ from prelabel.store.label_counts import note_project
 
 if TYPE_CHECKING:
     from prelabel.projects.predictor import Predictor
+    from prelabel.projects.prompting import Prompter
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def ml_backend_routes(model: ModelHolder, database: Database, metrics: Metrics) 
     routes = Blueprint("ml_backend", __name__)
     log_label_map = lru_cache(maxsize=LOGGED_CONFIGS)(_log_label_map)
     know = lru_cache(maxsize=None)(partial(note_project, database))
+    prompter = lru_cache(maxsize=1)(_prompter)
 
     @routes.post("/setup")
     def setup() -> Response:
@@ -55,7 +57,7 @@ def ml_backend_routes(model: ModelHolder, database: Database, metrics: Metrics) 
         patience = SETUP_PATIENCE if wanted.is_interactive else PREDICT_PATIENCE
         predictor = model.predictor(patience, wanted.project_id)
         if wanted.is_interactive:
-            return jsonify(results=[predictor.empty_prediction() for _ in wanted.tasks])
+            return jsonify(results=_prompt(prompter(), predictor, wanted))
         with metrics.predict_seconds.time():
             return jsonify(results=_predict(predictor, wanted, metrics))
 
@@ -85,6 +87,24 @@ def _predict(predictor: Predictor, wanted: PredictRequest, metrics: Metrics) -> 
     return predictions
 
 
+def _prompter() -> Prompter:
+    """Imported where a predictor is there already: the port is to answer before NumPy and its like are read."""
+    from prelabel.projects.prompting import Prompter
+
+    return Prompter()
+
+
+def _prompt(prompter: Prompter, predictor: Predictor, wanted: PredictRequest) -> list[dict[str, Any]]:
+    answer = partial(
+        prompter.answer,
+        predictor,
+        context=wanted.context,
+        label_config=wanted.label_config,
+        project_id=wanted.project_id,
+    )
+    return [answer(task).prediction for task in wanted.tasks]
+
+
 def _connection_watch() -> Callable[[], bool]:
     """Tells whether the caller of this request hung up, as Label Studio does after ML_TIMEOUT_PREDICT."""
     connection: socket.socket | None = request.environ.get("gunicorn.socket")
@@ -102,9 +122,9 @@ def _connection_watch() -> Callable[[], bool]:
 
 def _log_label_map(predictor: Predictor, project_id: int | None, label_config: str) -> None:
     spec = predictor.label_spec(label_config)
-    for line in spec.describe(has_masks=predictor.detector.has_masks):
+    for line in predictor.describe(spec):
         logger.info("project %s: %s", project_id, line)
-    if not predictor.fillable(spec):
+    if not predictor.image_keys(spec):
         labels = predictor.detector.labels
         logger.warning(
             "project %s: nothing will be pre-labelled, model %s can fill no tag of the config; it knows %s%s",

@@ -99,10 +99,10 @@ def _load(settings: Settings, features: PromptFeatures) -> Predictor:
 
 
 def _load_version(settings: Settings, features: PromptFeatures, database: Database, name: str) -> Predictor:
-    from prelabel.projects.loading import build_predictor
-    from prelabel.projects.versions import load_version, named_version
+    from prelabel.projects.loading import version_predictor
+    from prelabel.projects.versions import named_version
 
-    return build_predictor(settings, load_version(settings, named_version(database, name)), features)
+    return version_predictor(settings, named_version(database, name), features)
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:

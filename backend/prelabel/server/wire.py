@@ -25,12 +25,12 @@ class SetupRequest:
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """POST /predict: tasks of one project. `is_interactive`: somebody drew with a smart tool and waits."""
+    """POST /predict: tasks of one project. `context`: what somebody drew with a smart tool, else None."""
 
     project_id: int | None
     label_config: str
     tasks: list[Any]
-    is_interactive: bool
+    context: Any
 
     @classmethod
     def parse(cls, body: bytes) -> PredictRequest:
@@ -43,8 +43,13 @@ class PredictRequest:
             project_id_of(fields.get("project")),
             _text(fields, "label_config"),
             tasks,
-            isinstance(params, dict) and params.get("context") is not None,
+            params.get("context") if isinstance(params, dict) else None,
         )
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether somebody drew with a smart tool and waits."""
+        return self.context is not None
 
 
 def parse_json(body: bytes) -> tuple[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import requests
 
 from fbnetv3.weights import WeightsError
+from prelabel.labelstudio.choice_controls import CHOICES
 from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
 from prelabel.projects.doctor.examination import Examination
 from prelabel.projects.doctor.findings import Verdict, broken, ok, warning
@@ -81,17 +82,20 @@ def weights(exam: Examination) -> Verdict:
 def labelling_config(exam: Examination) -> Verdict:
     """Does the project ask for regions that can be pre-labelled?"""
     try:
-        controls = exam.config.active
+        controls, choices = exam.config.active, exam.config.choices.active
     except LabelConfigError as error:
         return broken(str(error), MEND_CONFIG)
-    if not controls:
+    if not controls and not choices:
         return broken("; ".join(exam.config.notes) or "every control has model_skip", MEND_CONFIG)
-    return ok(", ".join(f"{control.kind} {control.from_name!r}" for control in controls))
+    named = [f"{control.kind} {control.from_name!r}" for control in controls]
+    return ok(", ".join([*named, *(f"{CHOICES} {control.from_name!r}" for control in choices)]))
 
 
 def labels(exam: Examination) -> Verdict:
     """Do the labels of the project and of the model meet?"""
     spec = exam.spec
+    if not spec.active and spec.choices.active:
+        return ok("the project has choices only, which are learnt from what people choose")
     matched = {label for control in spec.active for label in control.label_map.values()}
     if not matched:
         return broken(

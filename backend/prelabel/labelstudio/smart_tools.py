@@ -1,0 +1,92 @@
+"""The tags that a labelling config lacks for smart tools: rectangles and clicks that are answered with a region.
+
+Label Studio offers a smart rectangle for every RectangleLabels, a smart key point for every KeyPointLabels, unless they
+say smart="false".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import get_args
+from xml.sax.saxutils import quoteattr
+
+from prelabel.labelstudio.config_tags import Tag, image_key_of, parse_config, read_flag
+from prelabel.labelstudio.label_spec import Kind
+
+COPIED_ATTRIBUTES = "value", "alias", "background"
+"""Of a label: what it is called and looks like. Hot keys stay with the label that has them."""
+
+EXPLANATION = (
+    'smart="true" offers the tool while Auto-Annotation is on;',
+    'smartOnly="true" offers no other tool with these labels;',
+    'model_skip="true" keeps pre-labels, and training, to the other tags.',
+)
+
+
+@dataclass(frozen=True)
+class _Tool:
+    """A smart tool: its tag, what a new tag is called, and what it says beside its name."""
+
+    tag: str
+    name: str
+    attributes: str
+
+
+TOOLS = (
+    _Tool("RectangleLabels", "smart_box", 'smart="true" smartOnly="true" model_skip="true"'),
+    _Tool("KeyPointLabels", "smart_point", 'smart="true" smartOnly="true"'),
+)
+
+
+def missing_tools(label_config: str) -> str:
+    """Tags to paste into a labelling config before its last </View>, so that everything that is pre-labelled can be had
+    by drawing a box and by clicking; empty where nothing is missing. Raises LabelConfigError.
+    """
+    tags = list(parse_config(label_config).controls or ())
+    taken = {tag.name for tag in tags}
+    snippets = []
+    for image in dict.fromkeys(name for tag in tags for name in tag.to_name if _is_filled(tag, name)):
+        wanted = _labels(tag for tag in tags if _is_filled(tag, image))
+        for tool in TOOLS:
+            offered = _labels(tag for tag in tags if _is_tool(tag, tool, image))
+            lacking = [attributes for name, attributes in wanted.items() if name not in offered]
+            if lacking:
+                name = _free_name(tool.name, taken)
+                taken.add(name)
+                snippets.append(_snippet(tool, name, image, lacking))
+    return "".join(snippets)
+
+
+def _is_filled(tag: Tag, image: str) -> bool:
+    """Whether the tag gets regions on this image."""
+    if tag.tag.lower() not in get_args(Kind) or image not in tag.to_name or read_flag(tag, "model_skip"):
+        return False
+    return bool(image_key_of(tag.find_object_by_name(image))[0])
+
+
+def _is_tool(tag: Tag, tool: _Tool, image: str) -> bool:
+    same = tag.tag.lower() == tool.tag.lower() and image in tag.to_name
+    return same and ("smart" not in tag.attr or read_flag(tag, "smart"))
+
+
+def _labels(tags: Iterable[Tag]) -> dict[str, Mapping[str, str]]:
+    """What regions call the labels of these tags -> their attributes, each once."""
+    return {name: label.attr for tag in tags for name, label in tag.labels_attrs.items()}
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    numbered = (f"{name}{number}" for number in count(2))
+    return name if name not in taken else next(one for one in numbered if one not in taken)
+
+
+def _snippet(tool: _Tool, name: str, image: str, labels: Sequence[Mapping[str, str]]) -> str:
+    rows = "".join(f"  <Label {_copied(attributes)}/>\n" for attributes in labels)
+    head = f"<{tool.tag} name={quoteattr(name)} toName={quoteattr(image)} {tool.attributes}>"
+    return f"{head}\n{rows}</{tool.tag}>\n"
+
+
+def _copied(attributes: Mapping[str, str]) -> str:
+    kept = (name for name in COPIED_ATTRIBUTES if attributes.get(name))
+    return " ".join(f"{name}={quoteattr(attributes[name])}" for name in kept)
