@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from fbnetv3.learning.coco import CocoExamples, of_split, read_coco
+from fbnetv3.scenes import SCENE_LABELS, generate_scene
 
 #: Smaller objects, in pixels, are not asked for: nobody clicks on them.
 LEAST_AREA = 64
 PER_IMAGE = 8
+#: Scenes from here on were not trained on.
+FIRST_SCENE = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +39,9 @@ def labelled_images(
     data: CocoExamples, objects: int, random: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, list[LabelledObject]]]:
     """Images in a random order with some of their objects, until there are so many."""
-    count = 0
+    asked = 0
     for index in random.permutation(len(data)):
-        if count >= objects:
+        if asked >= objects:
             return
         example = data[int(index)]
         size = example.image.shape[:2]
@@ -48,9 +52,25 @@ def labelled_images(
                 mask = example.masks[number].full(size)
                 label = data.labels[example.classes[number]]
                 chosen.append(LabelledObject(label, example.boxes[number].astype(np.float64), mask))
-        count += len(chosen)
+        asked += len(chosen)
         if chosen:
             yield example.image, chosen
+
+
+def drawn_objects(objects: int) -> Iterator[tuple[np.ndarray, list[LabelledObject]]]:
+    """Generated scenes with their objects, until there are so many."""
+    for seed in count(FIRST_SCENE):
+        scene = generate_scene(seed)
+        size = scene.image.shape[:2]
+        chosen = [
+            LabelledObject(SCENE_LABELS[index], box.astype(np.float64), mask.full(size))
+            for index, box, mask in zip(scene.classes, scene.boxes, scene.masks, strict=True)
+            if mask.area >= LEAST_AREA
+        ]
+        objects -= len(chosen)
+        yield scene.image, chosen
+        if objects <= 0:
+            return
 
 
 def jittered(one: LabelledObject, amount: float, random: np.random.Generator) -> np.ndarray:
@@ -63,11 +83,11 @@ def loose(one: LabelledObject, amount: float, random: np.random.Generator) -> np
     return _moved(one, random.uniform(0, amount, 4) * (-1, -1, 1, 1))
 
 
-def clicks(one: LabelledObject, count: int, random: np.random.Generator) -> np.ndarray:
-    """Points (count, 2) on the object: the first near its middle, the others anywhere but at its edge."""
+def clicks(one: LabelledObject, number: int, random: np.random.Generator) -> np.ndarray:
+    """Points (number, 2) on the object: the first near its middle, the others anywhere but at its edge."""
     depth = cv2.distanceTransform(np.pad(one.mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
     first, others = depth >= 0.6 * depth.max(), depth >= 0.25 * depth.max()
-    return np.concatenate([_points(first, 1, random), _points(others, count - 1, random)])
+    return np.concatenate([_points(first, 1, random), _points(others, number - 1, random)])
 
 
 def click_beside(one: LabelledObject, random: np.random.Generator) -> np.ndarray:
@@ -89,7 +109,7 @@ def _moved(one: LabelledObject, sides: np.ndarray) -> np.ndarray:
     return moved.clip(0, [width, height] * 2)
 
 
-def _points(where: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+def _points(where: np.ndarray, number: int, random: np.random.Generator) -> np.ndarray:
     rows, columns = np.nonzero(where)
-    chosen = random.integers(len(rows), size=count)
+    chosen = random.integers(len(rows), size=number)
     return np.stack([columns[chosen], rows[chosen]], 1) + 0.5

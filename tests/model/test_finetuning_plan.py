@@ -57,6 +57,18 @@ def test_small_objects_are_seen_larger_up_to_a_bound(start: Checkpoint) -> None:
     assert sizes.min() >= 23, "a small object covers one and a half cells"
 
 
+def test_a_network_that_sees_larger_images_anyway_keeps_its_size(start: Checkpoint) -> None:
+    large = replace(start, settings={**start.settings, "min_size": 800, "max_size": 1333})
+    chosen = plan(large, Squares(6))
+    assert (chosen.min_size, chosen.max_size) == (800, 1333)
+
+
+def test_labels_that_begin_otherwise_are_another_training(start: Checkpoint) -> None:
+    outlines, settings = Outlines.of(Squares(120)), FineTuningSettings()
+    plans = [make_plan(start, outlines, settings, 1, {"square": names}) for names in ([], ["a"], ["a"])]
+    assert plans[0].fingerprint != plans[1].fingerprint == plans[2].fingerprint
+
+
 def test_more_images_take_more_steps_and_fewer_epochs(start: Checkpoint) -> None:
     plans = [plan(start, Squares(100, count)) for count in (4, 40, 400)]
     assert [one.steps for one in plans] == sorted(one.steps for one in plans)

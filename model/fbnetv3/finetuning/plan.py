@@ -11,6 +11,7 @@ import numpy as np
 
 from fbnetv3.config import ConfigError, ModelConfig, Norm
 from fbnetv3.finetuning.settings import FineTuningSettings
+from fbnetv3.finetuning.start import Sources
 from fbnetv3.images import network_size
 from fbnetv3.learning.examples import Examples
 from fbnetv3.weights import Checkpoint
@@ -139,22 +140,33 @@ class Plan:
 
 
 def make_plan(
-    start: Checkpoint, outlines: Outlines, settings: FineTuningSettings, processes: int = 1
+    start: Checkpoint,
+    outlines: Outlines,
+    settings: FineTuningSettings,
+    processes: int = 1,
+    sources: Sources | None = None,
 ) -> Plan:
-    """Choose for the data; what the settings say goes before. `processes`: that share each batch.
+    """Choose for the data; what the settings say goes before. `processes`: that share each batch. `sources`: what each
+    label begins as, which is part of what is trained.
 
     Raises ConfigError for a setting that cannot be.
     """
-    return _Planner(start, outlines, settings, processes).plan()
+    return _Planner(start, outlines, settings, processes, sources or {}).plan()
 
 
 class _Planner:
     """The choices, each of which notes its reason."""
 
     def __init__(
-        self, start: Checkpoint, outlines: Outlines, settings: FineTuningSettings, processes: int
+        self,
+        start: Checkpoint,
+        outlines: Outlines,
+        settings: FineTuningSettings,
+        processes: int,
+        sources: Sources,
     ) -> None:
         self._start, self._outlines, self._settings, self._processes = start, outlines, settings, processes
+        self._sources = sources
         self._own = ModelConfig.for_model(start.model, **start.settings)
         self._reasons: dict[str, str] = {}
 
@@ -236,9 +248,8 @@ class _Planner:
         sizes = self._outlines.object_sizes(min_size, max_size)
         if len(sizes):
             small = float(np.quantile(sizes, SMALL_QUANTILE))
-            wanted = SMALL_OBJECT / max(small, 1.0)
-            if wanted > 1:
-                factor = min(wanted, LARGEST_MIN_SIZE / min_size)
+            factor = min(SMALL_OBJECT / max(small, 1.0), LARGEST_MIN_SIZE / min_size)
+            if factor > 1:
                 min_size, max_size = _rounded(min_size * factor), _rounded(max_size * factor)
             reason = f"a quarter of the objects is smaller than {small:.0f} pixels at {own.min_size}/{own.max_size}"
         return self._choose("min_size", min_size, reason), self._choose("max_size", max_size, reason)
@@ -278,6 +289,7 @@ class _Planner:
             "reasons": None,
             "start": self._start.digest,
             "data": self._outlines.digest,
+            "sources": {label: list(names) for label, names in self._sources.items()},
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 

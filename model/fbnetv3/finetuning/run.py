@@ -102,7 +102,7 @@ class _Job:
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
         outlines = Outlines.of(self.train)
-        plan = make_plan(self.start, outlines, self.settings, process.count)
+        plan = make_plan(self.start, outlines, self.settings, process.count, self.sources)
         if process.is_first:
             self._announce(plan)
         model = self._network(plan, outlines.has_masks).to(process.device)
