@@ -17,6 +17,8 @@ FORBIDDEN = {
     "model/fbnetv3": ["prelabel"],
     "model/fbnetv3/network": ["fbnetv3.learning", "fbnetv3.detector", "fbnetv3.weights", "fbnetv3.scenes"],
     "model/fbnetv3/weights": ["fbnetv3.network", "fbnetv3.learning", "fbnetv3.detector"],
+    "model/fbnetv3/prompts": [f"fbnetv3.{name}" for name in ("network", "detector", "learning", "weights")],
+    "model/fbnetv3/classification": [f"fbnetv3.{name}" for name in ("judging", "finetuning", "simulation")],
     "model/fbnetv3/learning": [f"fbnetv3.{name}" for name in ("judging", "finetuning", "simulation")],
     "model/fbnetv3/judging": [f"fbnetv3.{name}" for name in ("finetuning", "simulation")],
     "model/fbnetv3/finetuning": ["fbnetv3.simulation"],

@@ -107,11 +107,13 @@ def ask(client: FlaskClient, route: str, host: str) -> Any:
 def test_the_metrics_count(client: FlaskClient, host: str) -> None:
     client.post("/predict", json=predict_request(host, "img1", "broken", "img2"))
     client.get("/nowhere")
+    client.post("/predict", json=captured("interactive_rectanglelabels"))
+    assert metric(client, "prelabel_prompt_seconds_count") == 1
     assert metric(client, "prelabel_tasks_total") == 3
     assert metric(client, "prelabel_regions_total") == 4
     assert metric(client, 'prelabel_task_failures_total{reason="decode"}') == 1
     assert metric(client, "prelabel_predict_seconds_count") == 1
-    assert metric(client, 'prelabel_requests_total{method="POST",route="/predict",status="200"}') == 1
+    assert metric(client, 'prelabel_requests_total{method="POST",route="/predict",status="200"}') == 2
     assert metric(client, 'prelabel_requests_total{method="GET",route="unknown",status="404"}') == 1
     assert metric(client, "prelabel_image_cache_bytes") > 0
     assert metric(client, "process_resident_memory_bytes") > 1e6

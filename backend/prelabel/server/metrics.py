@@ -23,6 +23,9 @@ from prelabel.projects.outcomes import TaskOutcome
 PREDICT_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 """Seconds: from one small image to the 100 s after which Label Studio gives a request up."""
 
+PROMPT_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+"""Seconds: from a box on an image that is known to a click on a large one that must be fetched."""
+
 
 class Metrics:
     """The figures of one app."""
@@ -39,6 +42,12 @@ class Metrics:
             "prelabel_predict_seconds",
             "Time of one /predict request.",
             buckets=PREDICT_BUCKETS,
+            registry=self.registry,
+        )
+        self.prompt_seconds = Histogram(
+            "prelabel_prompt_seconds",
+            "Time of one smart tool's request.",
+            buckets=PROMPT_BUCKETS,
             registry=self.registry,
         )
         ready = gauge("prelabel_model_ready", "1 when the model can predict, else 0.")

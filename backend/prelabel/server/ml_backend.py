@@ -57,7 +57,8 @@ def ml_backend_routes(model: ModelHolder, database: Database, metrics: Metrics) 
         patience = SETUP_PATIENCE if wanted.is_interactive else PREDICT_PATIENCE
         predictor = model.predictor(patience, wanted.project_id)
         if wanted.is_interactive:
-            return jsonify(results=_prompt(prompter(), predictor, wanted))
+            with metrics.prompt_seconds.time():
+                return jsonify(results=_prompt(prompter(), predictor, wanted))
         with metrics.predict_seconds.time():
             return jsonify(results=_predict(predictor, wanted, metrics))
 
