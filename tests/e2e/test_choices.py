@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,24 +12,23 @@ import pytest
 import requests
 from annotator import annotate
 from label_studio_sdk.label_interface import LabelInterface
+from learning_server import learning_server, promoted_run, served, wait_until
 from PIL import Image, ImageFilter
 
 from fbnetv3.scenes import SCENE_LABELS, generate_scene
 from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
 from prelabel.demo.service import Service, free_port
-from prelabel.jobs.folders import LOG, project_folder
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.label_config import label_config
 from prelabel.projects.connect import connect_project
-from prelabel.settings import Settings, as_environment, load_settings
+from prelabel.settings import Settings, load_settings
 
 PORT = 28150
 SIZE = (160, 240)
 FIRST_SCENE = 9_700_000
 LABELLED, UNLABELLED = 24, 3
 LIMIT_SECONDS = 240.0
-ENDS = {"promoted", "rejected", "failed", "cancelled"}
 
 CHOICES = """
   <Choices name="light" toName="image" choice="single-radio"><Choice value="Day"/><Choice value="Night"/></Choices>
@@ -108,14 +104,7 @@ def settings(demo: Demo, client: LabelStudioClient, tmp_path_factory: pytest.Tem
 @pytest.fixture(scope="module")
 def server(settings: Settings) -> Iterator[Service]:
     """`prelabel serve`, with its worker."""
-    command = [str(Path(sys.executable).with_name("prelabel")), "serve"]
-    environment = {**os.environ, **as_environment(settings)}
-    log = settings.prelabel_home.with_name("server.log")
-    with Service(
-        "prelabel", command, port=settings.port, environment=environment, log=log, health="/ready"
-    ) as service:
-        service.start()
-        service.wait_until_ready(LIMIT_SECONDS)
+    with learning_server(settings) as service:
         yield service
 
 
@@ -131,12 +120,11 @@ def learnt(
     config = request.param
     project_id = client.create_project("Choices", config)["id"]
     tasks = client.import_files(project_id, [one.file for one in pictures])
-    (base,) = requests.get(f"{server.url}/versions", timeout=10).json()["versions"]
-    connect_project(client, project_id, server.url, base)
+    connect_project(client, project_id, server.url, served(server))
     for task, one in zip(tasks[:LABELLED], pictures, strict=False):
         objects = one.objects if config == MIXED else []
         client.json("POST", f"/api/tasks/{task}/annotations/", json={"result": [*objects, *one.choices]})
-    run = finished_run(server, settings, project_id)
+    run = promoted_run(server, settings, project_id, LIMIT_SECONDS)
     wait_until(lambda: served(server, project_id) == run["version"], "the server's turn to it")
     return Learnt(config, project_id, tasks[LABELLED:], run)
 
@@ -147,29 +135,6 @@ class Learnt:
     project_id: int
     unlabelled: list[int]
     run: dict[str, Any]
-
-
-def finished_run(server: Service, settings: Settings, project_id: int) -> dict[str, Any]:
-    def runs() -> list[dict[str, Any]]:
-        return requests.get(f"{server.url}/api/projects/{project_id}/runs", timeout=10).json()
-
-    wait_until(lambda: runs() and runs()[-1]["state"] in ENDS, "the end of a run")
-    run = runs()[-1]
-    log = project_folder(settings, project_id) / "runs" / str(run["id"]) / LOG
-    assert run["state"] == "promoted", f"{run['reason']}\n{log.read_text()}"
-    return run
-
-
-def served(server: Service, project_id: int) -> str:
-    answer = requests.get(f"{server.url}/versions", params={"project": project_id}, timeout=10)
-    return answer.json()["versions"][0]
-
-
-def wait_until(is_so: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, f"never came: {what}"
-        time.sleep(0.5)
 
 
 def test_the_reason_speaks_of_both_parts(learnt: Learnt) -> None:

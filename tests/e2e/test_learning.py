@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from annotator import annotate
+from learning_server import ENDS, learning_server, promoted_run, runs_of, served, wait_until
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -23,7 +20,6 @@ from prelabel.cli import app
 from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
 from prelabel.demo.service import Service, free_port
-from prelabel.jobs.folders import LOG, project_folder
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.label_config import label_config
 from prelabel.projects.attached import attached_backends
@@ -37,8 +33,6 @@ LABELLED, UNLABELLED = 25, 3
 FOREIGN = "somebody-elses-v2"
 SECRET = "between us"
 TRAINING_LIMIT_SECONDS = 300.0
-LIMIT_SECONDS = 120.0
-ENDS = {"promoted", "rejected", "failed", "cancelled"}
 
 
 @dataclass(frozen=True)
@@ -87,14 +81,7 @@ def settings(demo: Demo, client: LabelStudioClient, tmp_path_factory: pytest.Tem
 @pytest.fixture(scope="module")
 def server(settings: Settings) -> Iterator[Service]:
     """`prelabel serve`, with its worker."""
-    command = [str(Path(sys.executable).with_name("prelabel")), "serve"]
-    environment = {**os.environ, **as_environment(settings)}
-    log = settings.prelabel_home.with_name("server.log")
-    with Service(
-        "prelabel", command, port=settings.port, environment=environment, log=log, health="/ready"
-    ) as service:
-        service.start()
-        service.wait_until_ready(LIMIT_SECONDS)
+    with learning_server(settings) as service:
         yield service
 
 
@@ -119,11 +106,7 @@ def loop(
     client.import_predictions(project_id, [foreign])
 
     edits = label(client, project_id, dict(zip(labelled, scenes, strict=False)), base)
-    wait_until(lambda: runs_of(server, project_id), "a run that starts by itself")
-    wait_until(lambda: runs_of(server, project_id)[-1]["state"] in ENDS, "its end", TRAINING_LIMIT_SECONDS)
-    (run,) = runs_of(server, project_id)
-    log = project_folder(settings, project_id) / "runs" / str(run["id"]) / LOG
-    assert run["state"] == "promoted", f"{run['reason']}\n{log.read_text()}"
+    run = promoted_run(server, settings, project_id, TRAINING_LIMIT_SECONDS)
     wait_until(
         lambda: all(run["version"] in versions(client, task) for task in unlabelled), "fresh predictions"
     )
@@ -153,27 +136,9 @@ def label(client: LabelStudioClient, project_id: int, scenes: dict[int, Scene], 
     return edits
 
 
-def runs_of(server: Service, project_id: int) -> list[dict[str, Any]]:
-    """The newest first."""
-    return requests.get(f"{server.url}/api/projects/{project_id}/runs", timeout=10).json()
-
-
-def served(server: Service, project_id: int) -> str:
-    """The version that answers for the project."""
-    answer = requests.get(f"{server.url}/versions", params={"project": project_id}, timeout=10)
-    return answer.json()["versions"][0]
-
-
 def versions(client: LabelStudioClient, task: int) -> list[str]:
     """Of the task's predictions, as they are stored."""
     return sorted(row["model_version"] for row in client.task_predictions(task))
-
-
-def wait_until(is_so: Callable[[], object], what: str, limit: float = LIMIT_SECONDS) -> None:
-    deadline = time.monotonic() + limit
-    while not is_so():
-        assert time.monotonic() < deadline, f"never came: {what}"
-        time.sleep(0.5)
 
 
 def test_the_last_of_the_labels_started_the_training(loop: Loop) -> None:
