@@ -25,7 +25,9 @@ def read_points(
     found = candidates_at(engine, features.encoded, places[positive], classes)
     cuts = thresholds(found, places, positive, engine.config.mask_threshold)
     values = measurements(features.thumbnail, found, places, positive) @ WEIGHTS
-    usable = np.flatnonzero(np.isfinite(cuts) & (values >= LEAST_VALUE))
+    # Whoever clicks again means that there is something.
+    least = LEAST_VALUE if len(points) == 1 else -np.inf
+    usable = np.flatnonzero(np.isfinite(cuts) & (values >= least))
     if not len(usable):
         return None
     best = usable[values[usable].argmax()]

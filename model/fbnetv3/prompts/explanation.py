@@ -10,7 +10,7 @@ import numpy as np
 
 from fbnetv3.prompts.candidates import Candidates
 
-#: The value below which no mask is shown: one in ten clicks on an object has less (its mask has an IoU of 0.2 in the
+#: The value below which one click shows no mask: one in ten clicks on an object has less (its mask has an IoU of 0.2 in the
 #: mean), and half of the clicks on nothing that is labelled.
 LEAST_VALUE = 0.4
 
