@@ -10,8 +10,8 @@ import numpy as np
 
 from fbnetv3.prompts.candidates import Candidates
 
-#: The value below which one click shows no mask: one in ten clicks on an object has less (its mask has an IoU of 0.2 in the
-#: mean), and half of the clicks on nothing that is labelled.
+#: The value below which one click shows no mask: one in ten clicks on an object has less (its mask has an IoU of 0.2
+#: in the mean), and half of the clicks on nothing that is labelled.
 LEAST_VALUE = 0.4
 
 #: How much each measurement counts: the fit of the mask to the clicks (mean log probability), the log of the class's
