@@ -25,7 +25,7 @@ SERVE = [sys.executable, "-c", "import typer; from prelabel.cli.serve import ser
 WITHOUT_MODEL = """
 from prelabel.server import process
 from prelabel.settings import load_settings
-def fail(settings):
+def fail(settings, features):
     raise ValueError("there is no model in this test")
 process._load = fail
 process.serve(load_settings())
