@@ -88,12 +88,32 @@ def test_a_simulation(annotations: Path, trainer: FakeTrainer, tmp_path: Path):
     assert other.exit_code == 1 and "another rounds, order, training" in other.stderr
 
 
+def test_a_strategy_beside_the_random_order(annotations: Path, trainer: FakeTrainer, tmp_path: Path):
+    out = tmp_path / "out"
+    options = ("--rounds", "2,4", "--seeds", "1", "--threads", "1", "--min-size", "128", "--max-size", "192")
+    result = simulate(
+        annotations, *options, "--order", "margin", "--no-gate", "--no-masks", "--epochs", "3", "--out", out
+    )
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.stdout.splitlines() if line.strip()[:1].isdigit()]
+    assert [row[:2] for row in rows] == [["2", "random"], ["2", "margin"], ["4", "random"], ["4", "margin"]]
+    assert "random:\nseed 0, 2 labels: promoted" in result.stderr and "margin:\nseed 0, 2" in result.stderr
+    content = json.loads((out / "compare.json").read_text())
+    assert list(content["orders"]) == ["random", "margin"]
+    assert content["settings"]["random_share"] == 0.1 and content["settings"]["gated"] is False
+    assert content["orders"]["margin"]["rounds"][1]["mask_AP50"] is None
+    assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
+    settings = trainer.calls[0]["settings"]
+    assert (settings.min_size, settings.max_size, settings.epochs) == (128, 192, 3)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("--rounds", "ten"), "--rounds takes numbers"),
         (("--rounds", "20,10"), "rounds must be rising"),
         (("--order", "alphabetical"), "there is no order 'alphabetical', but random, file"),
+        (("--random-share", "2"), "share of random images must be within 0 and 1"),
         (("--weights", "nowhere.safetensors"), "nowhere.safetensors"),
         (("--coco", "nowhere.json"), "cannot read nowhere.json"),
     ],

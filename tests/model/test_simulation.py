@@ -7,16 +7,22 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
+import numpy as np
 import pytest
 from simulated_data import FakeTrainer, write_scenes
 from small_networks import as_checkpoint, small_network
 
+from fbnetv3 import Detector
+from fbnetv3.active_learning import STRATEGIES, look
 from fbnetv3.finetuning import FineTuningSettings, TrainingError
+from fbnetv3.judging import fit_calibration, judge
 from fbnetv3.learning.coco import CocoError
 from fbnetv3.learning.snapshot import is_held_out
 from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.simulation import (
+    Comparison,
     Replay,
     ReplayData,
     RoundResult,
@@ -26,6 +32,7 @@ from fbnetv3.simulation import (
     read_replay_data,
     report,
 )
+from fbnetv3.simulation.comparison_plot import plot_comparison
 from fbnetv3.simulation.orders import ORDERS, Queue
 from fbnetv3.simulation.plot import plot
 from fbnetv3.weights import Checkpoint, load_checkpoint
@@ -158,19 +165,101 @@ class TestSettings:
             SimulationSettings((5,), order="alphabetical")
         with pytest.raises(SimulationError, match="seed"):
             SimulationSettings((5,), seeds=0)
+        with pytest.raises(SimulationError, match="share"):
+            SimulationSettings((5,), random_share=1.5)
+
+
+def queue(data: ReplayData, labelled: tuple[int, ...] = (), seed: int = 0, **changes: Any) -> Queue:
+    plain = Queue(data.pool, labelled, data.pixels, detector(), data.labels, seed)
+    return replace(plain, **changes)
+
+
+@cache
+def detector() -> Detector:
+    return Detector.load(starter(), engine="torch", threads=1)
 
 
 class TestOrders:
     def test_random_is_one_shuffle_per_seed(self, data: ReplayData):
         order = ORDERS["random"]
-        all_at_once = list(order(Queue(data, data.pool, None, 0), TRAIN))
+        all_at_once = list(order(queue(data), TRAIN))
         assert sorted(all_at_once) == sorted(data.pool) and all_at_once != list(data.pool)
-        waiting = tuple(id_ for id_ in data.pool if id_ not in all_at_once[:4])
-        assert list(order(Queue(data, waiting, None, 0), 3)) == all_at_once[4:7]
-        assert list(order(Queue(data, data.pool, None, 1), TRAIN)) != all_at_once
+        assert list(order(queue(data, tuple(all_at_once[:4])), 3)) == all_at_once[4:7]
+        assert list(order(queue(data, seed=1), TRAIN)) != all_at_once
 
     def test_file(self, data: ReplayData):
-        assert ORDERS["file"](Queue(data, data.pool, None, 5), 3) == data.pool[:3]
+        assert ORDERS["file"](queue(data, seed=5), 3) == data.pool[:3]
+
+    @pytest.mark.parametrize("name", sorted(STRATEGIES.keys() - {"random"}))
+    def test_a_strategy_orders_what_waits(self, name: str, data: ReplayData):
+        labelled, others = data.pool[:2], data.pool[2:6]
+        first = ORDERS[name](queue(data, labelled, pool=labelled + others, random_share=0.0), TRAIN)
+        assert sorted(first) == sorted(others)
+        waiting = [look(detector(), data.pixels(id_)) for id_ in others]
+        known = np.stack([look(detector(), data.pixels(id_)).pooled for id_ in labelled])
+        expected = STRATEGIES[name].order(waiting, known, 0)
+        assert list(first) == [others[place] for place in expected.indices]
+
+    def test_a_share_is_left_to_chance(self, data: ReplayData):
+        """All of it is the random order of what waits, which before the first label is the random order."""
+        chance = queue(data, pool=data.pool[:5], random_share=1.0)
+        assert list(ORDERS["entropy"](chance, TRAIN)) == list(ORDERS["random"](chance, TRAIN))
+
+    @pytest.mark.parametrize("name", ["least_confidence", "margin", "entropy", "expected_edits"])
+    def test_where_no_label_is_known(self, name: str, data: ReplayData):
+        """What is found says nothing: the order is the random one, the random share notwithstanding."""
+        strange = queue(data, labels=("zebra",), pool=data.pool[:5])
+        assert list(ORDERS[name](strange, TRAIN)) == list(ORDERS["random"](strange, TRAIN))
+
+    def test_labels_stay_hidden(self, data: ReplayData):
+        """The same pictures without any label are ordered alike."""
+        bare = replace(data, data={**data.data, "annotations": []})
+        both = [queue(one, data.pool[:1], pool=data.pool[:5]) for one in (bare, data)]
+        first, second = (list(ORDERS["combined"](one, TRAIN)) for one in both)
+        assert first == second
+
+
+class TestWithoutTheGate:
+    def test_every_candidate_serves(self, data: ReplayData, tmp_path: Path):
+        settings = replace(FILE_ORDER, rounds=(9,), gated=False)
+        start, [result] = Replay(data, starter(), settings, tmp_path, FakeTrainer([ignorant()])).run()
+        assert result.promoted and result.box_AP50 == 0 < start.box_AP50
+
+    def test_its_calibration_comes_from_the_hold_out(self, data: ReplayData, tmp_path: Path):
+        settings = replace(FILE_ORDER, rounds=(9,), gated=False)
+        replay = Replay(data, stranger(), settings, tmp_path, FakeTrainer([starter()]))
+        [result] = replay.run()[1]
+        holdout = data.of(id_ for id_ in data.pool[:9] if is_held_out(id_))
+        assert result.calibration == fit_calibration(judge(detector(), holdout).regions)
+        assert result.calibration.regions > 0 and replay.run()[1] == [result], "and is kept"
+
+
+class TestComparison:
+    SETTINGS = SimulationSettings((2, 3), seeds=2)
+
+    def test_random_beside_and_equal_first_rounds_once(self, data: ReplayData, tmp_path: Path):
+        trainer = FakeTrainer([stranger()])
+        few = replace(data, pool=data.pool[:4], figures=data.figures[:1])
+        replay = Replay(few, stranger(), self.SETTINGS, tmp_path, trainer)
+        reports = Comparison(replay, ("entropy",)).run()
+        assert list(reports) == ["random", "entropy"]
+        assert [one["labels"] for one in reports["entropy"]["rounds"]] == [2, 3]
+        assert len(reports["random"]["rounds"][0]["seeds"]) == 2
+        # Strange weights: entropy begins as random does. Each of 2 seeds: 2 rounds of two orders, less one.
+        assert len(trainer.calls) == 2 * 3 and not (tmp_path / "features").exists()
+        assert (tmp_path / "entropy" / "seed1" / "labels2" / "result.json").exists()
+        again = Comparison(replace(replay, trainer=FakeTrainer([AssertionError()])), ("entropy",))
+        assert again.run() == reports
+
+    def test_a_picture(self, tmp_path: Path):
+        one = report(START, [result(seed, labels) for seed in (0, 1) for labels in (10, 20)])
+        plot_comparison(dict.fromkeys(ORDERS, one), tmp_path / "compare.png", "a title")
+        assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_unknown_order(self, data: ReplayData, tmp_path: Path):
+        replay = Replay(data, stranger(), self.SETTINGS, tmp_path, FakeTrainer([stranger()]))
+        with pytest.raises(SimulationError, match="alphabetical"):
+            Comparison(replay, ("entropy", "alphabetical"))
 
 
 class TestReplayData:

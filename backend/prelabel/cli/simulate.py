@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import contextmanager
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from prelabel.cli.compared_orders import compare
 from prelabel.cli.errors import fail
+from prelabel.cli.simulations import circumstances, figure, shown, tell_where, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from fbnetv3.simulation import Replay
 
-    from fbnetv3.simulation import Replay, RoundResult
-
+#: Orders that are shown alone where nothing else is asked for; a strategy always has the random one beside it.
+UNCOMPARED = ("random", "file")
 #: Heading, key, digits, divided by.
 COLUMNS = (
     ("labels", "labels", 0, 1),
@@ -42,7 +38,14 @@ def simulate(
     coco: Annotated[Path, typer.Option("--coco", help="Annotation file in COCO's format.")],
     images: Annotated[Path, typer.Option("--images", help="Folder that its file names start from.")],
     rounds: Annotated[str, typer.Option(help="Labelled images at which a training starts.")] = "10,20,40,80",
-    order: Annotated[str, typer.Option(help="Which images come next: random, file.")] = "random",
+    order: Annotated[
+        list[str], typer.Option(help="Which images come next: random, file, a strategy; may be repeated.")
+    ] = ["random"],  # noqa: B006 (typer copies it)
+    random_share: Annotated[
+        float | None, typer.Option(help="Share of images that a strategy leaves to chance, 0 to 1.")
+    ] = None,
+    gate: Annotated[bool, typer.Option(help="Whether the gate decides what serves.")] = True,
+    masks: Annotated[bool, typer.Option(help="Whether masks count, or boxes alone.")] = True,
     seeds: Annotated[int, typer.Option(min=1, help="How often, each time with another seed.")] = 3,
     out: Annotated[
         Path, typer.Option(help="Folder for results; what it holds is not computed again.")
@@ -51,21 +54,39 @@ def simulate(
     frozen_stages: Annotated[
         int | None, typer.Option(min=0, max=5, help="First stages that training leaves as they are.")
     ] = None,
+    epochs: Annotated[float | None, typer.Option(help="How often training sees each image.")] = None,
+    min_size: Annotated[int | None, typer.Option(help="Shorter side of the network's input.")] = None,
+    max_size: Annotated[int | None, typer.Option(help="Longest side of the network's input.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: one per core.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N.")] = "cpu",
 ) -> None:
     """Replay a labelled data set: what prelabel learns from 10, 20, ... labels, and the time that it saves."""
     from fbnetv3 import ConfigError, WeightsError
+    from fbnetv3.active_learning import RANDOM_SHARE
     from fbnetv3.finetuning import FineTuningSettings, fine_tune
     from fbnetv3.learning.coco import CocoError
-    from fbnetv3.simulation import Replay, SimulationError, SimulationSettings, read_replay_data
+    from fbnetv3.simulation import Comparison, Replay, SimulationError, SimulationSettings, read_replay_data
     from fbnetv3.weights import load_checkpoint
 
-    training = FineTuningSettings(frozen_stages=frozen_stages, threads=threads, device=device)
+    training = FineTuningSettings(
+        frozen_stages=frozen_stages,
+        epochs=epochs,
+        min_size=min_size,
+        max_size=max_size,
+        threads=threads,
+        device=device,
+    )
+    names = {"data": str(coco), "weights": weights}
+    share = RANDOM_SHARE if random_share is None else random_share
     try:
-        settings = SimulationSettings(_numbers(rounds), seeds, order, training=training)
-        replay = Replay(read_replay_data(coco, images), load_checkpoint(weights), settings, out, fine_tune)
-        _run(replay, {"data": str(coco), "weights": weights})
+        settings = SimulationSettings(_numbers(rounds), seeds, order[0], share, gate, training=training)
+        data = read_replay_data(coco, images)
+        start = load_checkpoint(weights)
+        replay = Replay(data if masks else data.without_masks(), start, settings, out, fine_tune)
+        if len(order) == 1 and order[0] in UNCOMPARED:
+            _run(replay, names)
+        else:
+            compare(Comparison(replay, order), names)
     except (CocoError, ConfigError, SimulationError, WeightsError) as error:
         fail(str(error))
     except OSError as error:
@@ -83,58 +104,16 @@ def _run(replay: Replay, names: dict[str, str]) -> None:
     from fbnetv3.simulation import report
     from fbnetv3.simulation.plot import plot
 
-    console = Console(stderr=True)
-    pool = len(replay.data.pool)
-    if replay.settings.rounds[-1] > pool:
-        console.print(f"There are {pool} images to label: larger rounds become {pool}.", highlight=False)
-    with _shown(replay, console) as shown:
-        start, results = shown.run()
-    settings = replay.settings.cut_to(pool)
-    content = {**names, **_circumstances(replay), **report(start, results)}
-    content["settings"] = json.loads(json.dumps(asdict(settings)))
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    (replay.folder / "simulate.json").write_text(text, encoding="utf-8")
+    with shown(replay) as (telling, _):
+        start, results = telling.run()
+    settings = replay.settings
+    content = {**names, **circumstances(replay), **report(start, results)}
+    write_json(content, replay.folder / "simulate.json")
     runs = "1 seed" if settings.seeds == 1 else f"{settings.seeds} seeds"
     title = f"{Path(names['data']).parent.name}, {names['weights']}, {settings.order} order, {runs}"
     plot(content, replay.folder / "simulate.png", title)
     _show(content, title)
-    console.print(
-        f"{replay.folder}/simulate.json and simulate.png have the curves.", highlight=False, markup=False
-    )
-
-
-@contextmanager
-def _shown(replay: Replay, console: Console) -> Iterator[Replay]:
-    """The same replay, telling on stderr what it does."""
-    from dataclasses import replace
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("")
-
-        def tell(result: RoundResult) -> None:
-            end = "promoted" if result.promoted else "rejected"
-            line = f"seed {result.seed}, {result.labels} labels: {end}. {result.reason}"
-            progress.console.print(escape(line), highlight=False, soft_wrap=True)
-
-        yield replace(
-            replay, on_round=tell, on_step=lambda text: progress.update(task, description=escape(text))
-        )
-
-
-def _circumstances(replay: Replay) -> dict[str, Any]:
-    """What one must know to compare the figures with others."""
-    return {
-        "weights_digest": replay.start.digest,
-        "model": replay.start.model,
-        "images": {
-            "to_label": len(replay.data.pool),
-            "for_figures": len(replay.data.figures),
-            "figures_from": replay.data.split,
-        },
-        "labels": list(replay.data.labels),
-        "versions": {name: version(name) for name in ("prelabel", "torch")},
-    }
+    tell_where(replay.folder, "simulate")
 
 
 def _show(content: dict[str, Any], title: str) -> None:
@@ -143,9 +122,5 @@ def _show(content: dict[str, Any], title: str) -> None:
     for heading, *_ in COLUMNS:
         table.add_column(heading, justify="right", no_wrap=True)
     for one in (content["start"], *content["rounds"]):
-        table.add_row(*(_figure(one.get(key), digits, by) for _, key, digits, by in COLUMNS))
+        table.add_row(*(figure(one.get(key), digits, by) for _, key, digits, by in COLUMNS))
     Console().print(table)
-
-
-def _figure(value: float | None, digits: int, by: int) -> str:
-    return "-" if value is None else f"{value / by:.{digits}f}"

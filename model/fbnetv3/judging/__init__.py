@@ -1,5 +1,14 @@
 """Judging detectors by what a person would have to edit, what that costs, and which candidate may serve."""
 
+from fbnetv3.judging.calibration import (
+    IDENTITY,
+    Calibration,
+    ReliabilityBin,
+    ScoredRegion,
+    calibration_error,
+    fit_calibration,
+    reliability,
+)
 from fbnetv3.judging.choice_outcomes import ChoiceOutcome, HeadJudgement, HeadsJudgement
 from fbnetv3.judging.choices import (
     SUGGESTION_THRESHOLD,
@@ -14,8 +23,10 @@ from fbnetv3.judging.judgement import SCORE_THRESHOLD, Judgement, judge
 from fbnetv3.judging.outcomes import ImageOutcome, outcomes_of
 
 __all__ = [
+    "IDENTITY",
     "SCORE_THRESHOLD",
     "SUGGESTION_THRESHOLD",
+    "Calibration",
     "ChoiceOutcome",
     "ChoicesVerdict",
     "Effort",
@@ -23,13 +34,18 @@ __all__ = [
     "HeadsJudgement",
     "ImageOutcome",
     "Judgement",
+    "ReliabilityBin",
+    "ScoredRegion",
     "Verdict",
+    "calibration_error",
     "clicks_saved",
     "decide",
     "decide_heads",
+    "fit_calibration",
     "judge",
     "judge_heads",
     "outcomes_of",
+    "reliability",
     "seconds_with",
     "seconds_without",
 ]

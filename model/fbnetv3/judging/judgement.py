@@ -11,7 +11,8 @@ import numpy as np
 
 from fbnetv3.detector import Detector
 from fbnetv3.instances import Instances
-from fbnetv3.judging.outcomes import ImageOutcome, image_outcome
+from fbnetv3.judging.calibration import ScoredRegion
+from fbnetv3.judging.outcomes import ImageOutcome, image_outcome, scored_regions
 from fbnetv3.learning.coco import add_example, empty_coco
 from fbnetv3.learning.evaluation import average_precision, to_results
 from fbnetv3.learning.examples import Examples
@@ -25,7 +26,8 @@ class Judgement:
     """A detector's figures on `images` images with `objects` labelled objects.
 
     AP: 0..1, over IoU 0.50:0.95 and at 0.50; of masks only where the data and the detector have some, else None.
-    `no_edit_share`: 0..1, objects whose region can stay as it is. `outcomes`: the images', in order.
+    `no_edit_share`: 0..1, objects whose region can stay as it is. `outcomes`: the images', in order. `regions`: all
+    that the detector found, those that nobody is shown too; empty in records from before they were kept.
     """
 
     images: int
@@ -37,6 +39,7 @@ class Judgement:
     no_edit_share: float
     false_positives_per_image: float
     outcomes: tuple[ImageOutcome, ...]
+    regions: tuple[ScoredRegion, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -45,7 +48,9 @@ class Judgement:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Judgement:
         """What `as_dict` gave."""
-        return cls(**data | {"outcomes": tuple(ImageOutcome(**one) for one in data["outcomes"])})
+        outcomes = tuple(ImageOutcome(**one) for one in data["outcomes"])
+        regions = tuple(ScoredRegion(*one) for one in data.get("regions", ()))
+        return cls(**data | {"outcomes": outcomes, "regions": regions})
 
 
 def judge(
@@ -70,6 +75,7 @@ def judge(
     truth = empty_coco(examples.labels)
     results: list[dict[str, Any]] = []
     outcomes = []
+    regions: list[ScoredRegion] = []
     for index in range(len(examples)):
         example = examples[index]
         found = Instances.empty(example.image.shape[:2], examples.labels)
@@ -80,11 +86,12 @@ def judge(
         outcomes.append(
             image_outcome(found.select(found.scores >= score_threshold), example, examples.labels)
         )
+        regions += scored_regions(found, example, examples.labels, score_threshold)
         on_image()
     with_masks = has_masks and any("segmentation" in one for one in truth["annotations"])
     box = _precision(truth, results, "bbox")
     mask = _precision(_with_crowds(truth), results, "segm") if with_masks else (None, None)
-    return _summary(box, mask, tuple(outcomes))
+    return _summary(box, mask, tuple(outcomes), tuple(regions))
 
 
 def _look(detector: Detector, image: np.ndarray, boxes_only: bool) -> Instances:
@@ -118,6 +125,7 @@ def _summary(
     box: tuple[float, float],
     mask: tuple[float, float] | tuple[None, None],
     outcomes: tuple[ImageOutcome, ...],
+    regions: tuple[ScoredRegion, ...],
 ) -> Judgement:
     objects = sum(one.objects for one in outcomes)
     return Judgement(
@@ -130,4 +138,5 @@ def _summary(
         no_edit_share=sum(one.no_edit for one in outcomes) / max(objects, 1),
         false_positives_per_image=sum(one.false_positives for one in outcomes) / max(len(outcomes), 1),
         outcomes=outcomes,
+        regions=regions,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fbnetv3.detector import Detector
 from fbnetv3.instances import BoxMask, Instances
+from fbnetv3.judging.calibration import ScoredRegion
 from fbnetv3.learning.examples import Example, Examples
 
 #: From this IoU on a person leaves a region as it is; a mask differs from another along its whole outline.
@@ -60,11 +61,10 @@ def image_outcome(found: Instances, example: Example, labels: Sequence[str]) -> 
 
     An object whose mask is known is judged by masks if the regions have any, every other object by boxes.
     """
-    shown = found.select([i for i, label in enumerate(found.labels) if label in labels])
-    classes = np.array([labels.index(label) for label in shown.labels], np.int64)
+    shown = _of_labels(found, labels)
     good = np.zeros(len(example.boxes), bool)
     partnered = np.zeros(len(example.boxes), bool)
-    for object_, is_good in _partners(_pairs(shown, classes, example)).items():
+    for object_, (_, is_good) in _partners(_pairs(shown, example, labels)).items():
         partnered[object_], good[object_] = True, is_good
     outlined = has_outline(example)
     return ImageOutcome(
@@ -78,6 +78,25 @@ def image_outcome(found: Instances, example: Example, labels: Sequence[str]) -> 
     )
 
 
+def scored_regions(
+    found: Instances, example: Example, labels: Sequence[str], score_threshold: float
+) -> list[ScoredRegion]:
+    """Each region of these labels with whether it is kept, by boxes: what calibration.py learns from.
+
+    Regions that score less than `score_threshold`, which nobody is shown, may belong to the objects that the shown ones
+    leave over: such a region tells of an object that has to be drawn.
+    """
+    regions = replace(_of_labels(found, labels), masks=None)
+    shown = regions.scores >= score_threshold
+    partners = _partners(_pairs(regions, example, labels), shown)
+    kept = {region for region, _ in partners.values()}
+    return [ScoredRegion(round(float(score), 4), i in kept) for i, score in enumerate(regions.scores)]
+
+
+def _of_labels(found: Instances, labels: Sequence[str]) -> Instances:
+    return found.select([i for i, label in enumerate(found.labels) if label in labels])
+
+
 def has_outline(example: Example) -> np.ndarray:
     """(n,) bool: whether an object's mask is known; an empty one is not."""
     if example.masks is None:
@@ -89,8 +108,9 @@ def has_outline(example: Example) -> np.ndarray:
 _Pair = tuple[bool, float, int, int]
 
 
-def _pairs(shown: Instances, classes: np.ndarray, example: Example) -> Iterator[_Pair]:
+def _pairs(shown: Instances, example: Example, labels: Sequence[str]) -> Iterator[_Pair]:
     """A region and an object of its label that a person would take for one."""
+    classes = np.array([labels.index(label) for label in shown.labels], np.int64)
     outlined = has_outline(example)
     boxes = box_iou(shown.boxes, example.boxes)
     for region, object_ in np.argwhere((classes[:, None] == example.classes) & (boxes > 0)).tolist():
@@ -103,17 +123,20 @@ def _pairs(shown: Instances, classes: np.ndarray, example: Example) -> Iterator[
             yield good, iou, region, object_
 
 
-def _partners(pairs: Iterator[_Pair]) -> dict[int, bool]:
-    """{object: whether its region is good}, one to one: good pairs first, then the largest IoU.
+def _partners(pairs: Iterable[_Pair], first: np.ndarray | None = None) -> dict[int, tuple[int, bool]]:
+    """{object: (its region, whether that is good)}, one to one: good pairs first, then the largest IoU.
 
-    Scores decide nothing here: whoever labels sees all regions at once and keeps the one that fits.
+    Scores decide nothing here: whoever labels sees all regions at once and keeps the one that fits. Regions of
+    `first` (n,) bool go before all others.
     """
     regions: set[int] = set()
-    objects: dict[int, bool] = {}
-    for good, _, region, object_ in sorted(pairs, reverse=True):
+    objects: dict[int, tuple[int, bool]] = {}
+    for good, _, region, object_ in sorted(
+        pairs, key=lambda pair: (first is None or bool(first[pair[2]]), pair), reverse=True
+    ):
         if region not in regions and object_ not in objects:
             regions.add(region)
-            objects[object_] = good
+            objects[object_] = region, good
     return objects
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from fbnetv3.detector import Detector
 from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, TrainingError
 from fbnetv3.judging import (
-    SCORE_THRESHOLD,
-    Effort,
+    IDENTITY,
+    Calibration,
     Judgement,
     Verdict,
     decide,
+    fit_calibration,
     judge,
     outcomes_of,
     seconds_with,
@@ -28,7 +29,8 @@ from fbnetv3.learning.snapshot import is_held_out
 from fbnetv3.simulation.orders import ORDERS, Queue
 from fbnetv3.simulation.replay_data import ImageId, ReplayData
 from fbnetv3.simulation.round_results import Figures, RoundResult, StartResult
-from fbnetv3.simulation.storage import SimulationError, Storage
+from fbnetv3.simulation.settings import SimulationSettings
+from fbnetv3.simulation.storage import Storage
 from fbnetv3.weights import Checkpoint
 
 
@@ -48,48 +50,22 @@ class Trainer(Protocol):
 
 
 @dataclass(frozen=True)
-class SimulationSettings:
-    """`rounds`: numbers of labelled images at which a training starts, rising. `order`: a name in ORDERS.
-
-    `training` is used with each seed in turn.
-    """
-
-    rounds: tuple[int, ...]
-    seeds: int = 3
-    order: str = "random"
-    score_threshold: float = SCORE_THRESHOLD
-    effort: Effort = field(default_factory=Effort)
-    training: FineTuningSettings = field(default_factory=FineTuningSettings)
-
-    def __post_init__(self) -> None:
-        """Raises SimulationError for what cannot be simulated."""
-        if not self.rounds or self.rounds[0] < 1 or list(self.rounds) != sorted(set(self.rounds)):
-            raise SimulationError("rounds must be rising numbers of images, such as 10,20,40,80")
-        if self.seeds < 1:
-            raise SimulationError("at least one seed is needed")
-        if self.order not in ORDERS:
-            raise SimulationError(f"there is no order {self.order!r}, but {', '.join(ORDERS)}")
-
-    def cut_to(self, images: int) -> SimulationSettings:
-        """No round larger than the data, and no two that are equal."""
-        return replace(self, rounds=tuple(sorted({min(labels, images) for labels in self.rounds})))
-
-
-@dataclass(frozen=True)
 class _Attempt:
-    """A training and what the gate said of it; `figures` are those of a promoted candidate."""
+    """A training and what the gate said of it; `figures` and `calibration` are those of a promoted candidate."""
 
     verdict: Verdict
     seconds: float = 0.0
     candidate: Checkpoint | None = None
     figures: Figures | None = None
+    calibration: Calibration = IDENTITY
 
 
 @dataclass(frozen=True)
 class Replay:
     """A simulation on `data`, from the weights `start`, in `folder`.
 
-    `on_round` hears each result, those of an earlier call too; `on_step` hears what is going on.
+    `twins`: folders of simulations that differ in the order alone; a first round that labelled the same images is
+    taken over from them. `on_round` hears each result, those of an earlier call too; `on_step` hears what is going on.
     """
 
     data: ReplayData
@@ -99,6 +75,7 @@ class Replay:
     trainer: Trainer
     on_round: Callable[[RoundResult], None] = lambda result: None
     on_step: Callable[[str], None] = lambda text: None
+    twins: tuple[Path, ...] = ()
 
     def run(self) -> tuple[StartResult, list[RoundResult]]:
         """All rounds of all seeds. Raises SimulationError, CocoError for an image that cannot be read, ConfigError."""
@@ -123,6 +100,8 @@ class Replay:
             "weights": self.start.digest,
             "rounds": self.settings.rounds,
             "order": self.settings.order,
+            "random_share": self.settings.random_share,
+            "gated": self.settings.gated,
             "score_threshold": self.settings.score_threshold,
             "effort": asdict(self.settings.effort),
             "training": training,
@@ -152,7 +131,10 @@ class Replay:
         serving = self._serving(earlier)
         detector = self._detector(serving) if self._knows_any(serving) else None
         before = tuple(id_ for result in earlier for id_ in result.image_ids)
-        new = self._next(seed, before, labels - len(before), detector)
+        new = self._next(seed, before, labels - len(before), detector or self._detector(serving), earlier)
+        known = None if earlier else self._of_a_twin(seed, labels, new)
+        if known:
+            return known
         outcomes = outcomes_of(detector, self.data.of(new), self.settings.score_threshold)
         attempt = self._attempt(seed, before + new, serving, detector, step)
         figures = attempt.figures or (earlier[-1] if earlier else start)
@@ -171,16 +153,44 @@ class Replay:
             promoted=attempt.verdict.promoted,
             reason=attempt.verdict.reason,
             image_ids=new,
+            calibration=attempt.calibration if attempt.verdict.promoted else self._calibration(earlier),
         )
         Storage(self.folder).finish(result, attempt.candidate if attempt.verdict.promoted else None)
         return result
 
     def _next(
-        self, seed: int, before: Sequence[ImageId], count: int, serves: Detector | None
+        self,
+        seed: int,
+        before: tuple[ImageId, ...],
+        count: int,
+        detector: Detector,
+        earlier: Sequence[RoundResult],
     ) -> tuple[ImageId, ...]:
-        labelled = set(before)
-        waiting = tuple(id_ for id_ in self.data.pool if id_ not in labelled)
-        return tuple(ORDERS[self.settings.order](Queue(self.data, waiting, serves, seed), count))
+        """What the order asks for; it sees no label."""
+        queue = Queue(
+            self.data.pool,
+            before,
+            self.data.pixels,
+            detector,
+            self.data.labels,
+            seed,
+            self._calibration(earlier),
+            self.settings.random_share,
+        )
+        return tuple(ORDERS[self.settings.order](queue, count))
+
+    @staticmethod
+    def _calibration(earlier: Sequence[RoundResult]) -> Calibration:
+        """Of what serves after these rounds."""
+        return earlier[-1].calibration if earlier else IDENTITY
+
+    def _of_a_twin(self, seed: int, labels: int, ids: tuple[ImageId, ...]) -> RoundResult | None:
+        for folder in self.twins:
+            result = Storage(folder).finished(seed, labels)
+            if result and result.image_ids == ids:
+                Storage(self.folder).take_over(result, Storage(folder))
+                return result
+        return None
 
     @staticmethod
     def _total(earlier: Sequence[RoundResult], name: str, seconds: float) -> float:
@@ -209,18 +219,21 @@ class Replay:
         except TrainingError as error:
             return _Attempt(Verdict(False, f"Training failed: {error}."))
         self.on_step(f"{step}judging")
-        verdict = self._gate(trained.checkpoint, detector, holdout)
+        candidate = judge(self._detector(trained.checkpoint), holdout, self.settings.score_threshold)
+        verdict = self._gate(candidate, detector, holdout)
         figures = Figures.of(self._judge_for_figures(trained.checkpoint)) if verdict.promoted else None
-        return _Attempt(verdict, trained.train_seconds, trained.checkpoint, figures)
+        calibration = fit_calibration(candidate.regions)
+        return _Attempt(verdict, trained.train_seconds, trained.checkpoint, figures, calibration)
 
     def _training(self, seed: int) -> FineTuningSettings:
         settings = self.settings.training
         return replace(settings, seed=seed, cache=settings.cache or str(Storage(self.folder).features))
 
-    def _gate(self, candidate: Checkpoint, serving: Detector | None, holdout: CocoExamples) -> Verdict:
-        threshold = self.settings.score_threshold
-        old = judge(serving, holdout, threshold) if serving else None
-        return decide(judge(self._detector(candidate), holdout, threshold), old, self.settings.effort)
+    def _gate(self, candidate: Judgement, serving: Detector | None, holdout: CocoExamples) -> Verdict:
+        if not self.settings.gated:
+            return Verdict(True, f"Promoted without the gate: AP50 {candidate.box_AP50:.3f}.")
+        old = judge(serving, holdout, self.settings.score_threshold) if serving else None
+        return decide(candidate, old, self.settings.effort)
 
     def _serving(self, earlier: Sequence[RoundResult]) -> Checkpoint:
         """What the last promotion brought, else the start weights."""

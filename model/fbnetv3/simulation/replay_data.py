@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,17 @@ class ReplayData:
     def labels(self) -> tuple[str, ...]:
         """The categories' names, by class."""
         return self.of(()).labels
+
+    def without_masks(self) -> ReplayData:
+        """The same with boxes only, as a project that asks for boxes has them."""
+        boxes = [{k: v for k, v in one.items() if k != "segmentation"} for one in self.data["annotations"]]
+        return replace(self, data={**self.data, "annotations": boxes})
+
+    def pixels(self, id_: ImageId) -> np.ndarray:
+        """An image, (H, W, 3) uint8 RGB, and nothing of its labels."""
+        record = next(image for image in self.data["images"] if image["id"] == id_)
+        unlabelled = {**self.data, "images": [record], "annotations": []}
+        return CocoExamples(unlabelled, self.images, with_empty=True)[0].image
 
     def of(self, ids: Iterable[ImageId]) -> CocoExamples:
         """These images, in this order, with their labels; those without objects too."""

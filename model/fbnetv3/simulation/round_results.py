@@ -8,7 +8,7 @@ from itertools import groupby
 from statistics import fmean
 from typing import Any, Self
 
-from fbnetv3.judging import Judgement
+from fbnetv3.judging import IDENTITY, Calibration, Judgement
 from fbnetv3.simulation.replay_data import ImageId
 
 
@@ -46,7 +46,8 @@ class RoundResult(Figures):
 
     `labels`: images labelled so far; `objects`: in them; `held_out`: of the images, never trained on.
     `train_seconds`: of this round. `person_seconds`, `person_seconds_without`: estimated, since the first label.
-    `promoted`, `reason`: what the gate said. `image_ids`: labelled in this round.
+    `promoted`, `reason`: what the gate said. `image_ids`: labelled in this round. `calibration`: of what serves when
+    the round is over, from the images that were held out when it was promoted.
     """
 
     seed: int
@@ -59,6 +60,7 @@ class RoundResult(Figures):
     promoted: bool
     reason: str
     image_ids: tuple[ImageId, ...]
+    calibration: Calibration = IDENTITY
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -67,7 +69,8 @@ class RoundResult(Figures):
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> RoundResult:
         """What `as_dict` gave."""
-        return cls(**data | {"image_ids": tuple(data["image_ids"])})
+        calibration = Calibration.from_dict(data.get("calibration", {}))
+        return cls(**data | {"image_ids": tuple(data["image_ids"]), "calibration": calibration})
 
 
 #: What the mean over the seeds is taken of.

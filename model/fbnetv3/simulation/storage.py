@@ -71,6 +71,10 @@ class Storage:
         write_whole(json.dumps(result.as_dict(), indent=2).encode() + b"\n", folder / RESULT)
         (folder / TRAINING / STATE).unlink(missing_ok=True)
 
+    def take_over(self, result: RoundResult, other: Storage) -> None:
+        """Keep a round of another folder as one of this one's."""
+        self.finish(result, other.weights(result) if result.promoted else None)
+
     def weights(self, result: RoundResult) -> Checkpoint:
         """The weights that a round promoted."""
         return read_safetensors(self._round(result.seed, result.labels) / WEIGHTS)

@@ -1,0 +1,17 @@
+"""Which unlabelled image a person should label next."""
+
+from fbnetv3.active_learning.images import PoolImage, look, of_features
+from fbnetv3.active_learning.ranking import Ranking, with_random_share
+from fbnetv3.active_learning.strategies import DEFAULT_STRATEGY, RANDOM_SHARE, STRATEGIES, Strategy
+
+__all__ = [
+    "DEFAULT_STRATEGY",
+    "RANDOM_SHARE",
+    "STRATEGIES",
+    "PoolImage",
+    "Ranking",
+    "Strategy",
+    "look",
+    "of_features",
+    "with_random_share",
+]

@@ -1,0 +1,54 @@
+"""Uncertain images first, but one of each kind: the pool's groups take turns.
+
+Pool and labelled images are grouped by looks (k-means on pooled features). In a group the most uncertain image comes
+first; an image's turn is how many of its group are labelled or come before it. Turns go before uncertainty, so groups
+of which nothing is labelled are asked about first. Near duplicates of one hard image would otherwise fill the first
+places (Zhdanov 2019, arXiv 1901.05954, puts k-means after a choice of the most uncertain for the same reason).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fbnetv3.active_learning.clustering import k_means
+from fbnetv3.active_learning.images import PoolImage
+from fbnetv3.active_learning.ranking import Ranking
+from fbnetv3.active_learning.uncertainty import Entropy, Uncertainty
+
+
+@dataclass(frozen=True)
+class Combined:
+    """`uncertainty`: what decides within a group. `groups`: how many; None: the root of the number of images."""
+
+    uncertainty: Uncertainty = field(default_factory=Entropy)
+    groups: int | None = None
+
+    name = "combined"
+
+    def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
+        """See Strategy."""
+        if not pool:
+            return Ranking.of(np.zeros(0, np.int64))
+        features = np.stack([image.pooled for image in pool])
+        if len(labelled):
+            features = np.concatenate([features, labelled])
+        count = self.groups or round(len(features) ** 0.5)
+        groups = k_means(features, count, seed)
+        ours, theirs = groups[: len(pool)], groups[len(pool) :]
+        by_uncertainty = self.uncertainty.order(pool, labelled, seed).indices
+        turns = _turns(ours, np.bincount(theirs, minlength=count), by_uncertainty)
+        order = by_uncertainty[np.argsort(turns[by_uncertainty], kind="stable")]
+        return Ranking.of(order, ours)
+
+
+def _turns(groups: np.ndarray, taken: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """(n,) by image: its place among its group in this order, after the `taken` (groups,) that are labelled."""
+    turns = np.empty(len(groups), np.int64)
+    next_turn = taken.copy()
+    for index in order:
+        turns[index] = next_turn[groups[index]]
+        next_turn[groups[index]] += 1
+    return turns

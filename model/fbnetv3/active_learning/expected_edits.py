@@ -1,0 +1,48 @@
+"""Images first whose pre-labels a person is expected to edit longest.
+
+An image's expected seconds, from the calibrated probability p that each region is kept: a region that is shown is
+deleted with 1 - p, and corrected with p times the share of kept regions that are not good enough as they are; a
+region below the threshold, which nobody is shown, is an object that has to be drawn, with p. Seconds per action are
+those of boxes in fbnetv3.judging.Effort. Objects that the network does not suspect at all cannot be expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fbnetv3.active_learning.images import PoolImage
+from fbnetv3.active_learning.ranking import Ranking, by_urgency
+from fbnetv3.judging.effort import Effort
+from fbnetv3.judging.judgement import SCORE_THRESHOLD
+
+#: Of the regions that are kept, those that have to be corrected: about half in docs/learning.md's curves.
+CORRECTED = 0.5
+
+
+@dataclass(frozen=True)
+class ExpectedEdits:
+    """`score_threshold`: from which score on a region is shown. `corrected`: share, 0..1, of the kept regions."""
+
+    score_threshold: float = SCORE_THRESHOLD
+    corrected: float = CORRECTED
+    effort: Effort = field(default_factory=Effort)
+
+    name = "expected_edits"
+
+    def seconds(self, image: PoolImage) -> float:
+        """Expected seconds for editing the image; looking at what is right is not counted."""
+        shown = image.instances.scores >= self.score_threshold
+        kept = image.kept[shown].sum()
+        deleted = shown.sum() - kept
+        drawn = image.kept[~shown].sum()
+        effort = self.effort
+        return float(
+            deleted * effort.delete + kept * self.corrected * effort.correct_box + drawn * effort.draw_box
+        )
+
+    def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
+        """See Strategy."""
+        return by_urgency(np.array([self.seconds(image) for image in pool]), seed)

@@ -1,0 +1,220 @@
+"""Orders of made-up pools, in which it is known what should come first, and a real look at a picture."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+
+from fbnetv3 import Detector
+from fbnetv3.active_learning import (
+    DEFAULT_STRATEGY,
+    STRATEGIES,
+    PoolImage,
+    Ranking,
+    look,
+    with_random_share,
+)
+from fbnetv3.active_learning.clustering import k_means
+from fbnetv3.active_learning.combined import Combined
+from fbnetv3.active_learning.expected_edits import ExpectedEdits
+from fbnetv3.active_learning.ranking import shuffle
+from fbnetv3.active_learning.uncertainty import Entropy, LeastConfidence, Margin, Uncertainty
+from fbnetv3.instances import Instances
+from fbnetv3.judging import Calibration, Effort
+from fbnetv3.scenes import SCENE_LABELS, generate_scene
+
+NONE_LABELLED = np.zeros((0, 0), np.float32)
+
+
+def image(*class_scores: tuple[float, ...], pooled: tuple[float, ...] = (0.0,)) -> PoolImage:
+    """With one instance of each distribution over two labels; scores are the larger ones, and as calibrated."""
+    table = np.array(class_scores, np.float32).reshape(-1, 2)
+    scores = table.max(1) if len(table) else np.zeros(0, np.float32)
+    boxes = np.tile(np.array([0, 0, 10, 10], np.float32), (len(table), 1))
+    found = Instances((50, 50), boxes, scores, table.argmax(1), ("bolt", "nut"))
+    return PoolImage(found, table, scores.copy(), np.array(pooled, np.float32))
+
+
+SURE, EMPTY = image((0.98, 0.01)), image()
+NEAR_MISS = image((0.25, 0.0), (0.3, 0.0))
+UNSURE = image((0.4, 0.35), (0.5, 0.1))
+
+
+def order(name: str, pool: list[PoolImage], labelled: np.ndarray = NONE_LABELLED, seed: int = 0) -> list[int]:
+    return STRATEGIES[name].order(pool, labelled, seed).indices.tolist()
+
+
+def spread_pool(count: int = 40) -> list[PoolImage]:
+    random = np.random.default_rng(1)
+    return [
+        image(*random.dirichlet((1, 1, 1), 3)[:, :2].tolist(), pooled=tuple(random.normal(size=4)))
+        for _ in range(count)
+    ]
+
+
+class TestEveryStrategy:
+    @pytest.mark.parametrize("name", STRATEGIES)
+    @pytest.mark.parametrize("labelled", [0, 3])
+    def test_orders_the_whole_pool_the_same_way_each_time(self, name: str, labelled: int):
+        pool = spread_pool()
+        known = np.stack([one.pooled for one in pool[:labelled]]) if labelled else NONE_LABELLED
+        ranking = STRATEGIES[name].order(pool, known, seed=5)
+        again = STRATEGIES[name].order(pool, known, seed=5)
+        assert sorted(ranking.indices.tolist()) == list(range(40)) and not ranking.at_random.any()
+        assert (ranking.indices == again.indices).all() and (ranking.clusters == again.clusters).all()
+        assert STRATEGIES[name].name == name and len(ranking.clusters) == 40
+
+    @pytest.mark.parametrize("name", STRATEGIES)
+    def test_an_empty_pool(self, name: str):
+        assert len(STRATEGIES[name].order([], NONE_LABELLED, 0)) == 0
+
+    def test_the_default_is_one_of_them(self):
+        assert DEFAULT_STRATEGY in STRATEGIES
+
+
+class TestUncertainty:
+    @pytest.mark.parametrize("name", ["least_confidence", "margin", "entropy"])
+    def test_unsure_then_near_misses_then_sure_then_nothing(self, name: str):
+        assert order(name, [EMPTY, SURE, NEAR_MISS, UNSURE]) == [3, 2, 1, 0]
+
+    @pytest.mark.parametrize(
+        ("strategy", "expected"),
+        [
+            (LeastConfidence(), [0.5, 0.0]),
+            (Margin(), [1 - (0.5 - 0.3), 0.0]),
+            (Entropy(), [-sum(p * math.log(p) for p in (0.3, 0.2, 0.5)) / math.log(3), 0.0]),
+        ],
+    )
+    def test_by_hand(self, strategy: Uncertainty, expected: list[float]):
+        """With labels at 0.3 and 0.2 half is left for background."""
+        found = strategy.of_instances(image((0.3, 0.2), (1.0, 0.0)).distributions)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+    def test_the_five_most_uncertain_decide(self):
+        """Many sure regions dilute nothing, a sixth unsure one adds nothing, and one alone is a fifth of five."""
+        strategy, unsure, sure = LeastConfidence(), (0.5, 0.0), (1.0, 0.0)
+        five = strategy.of_image(image(*[unsure] * 5))
+        assert five == strategy.of_image(image(*[unsure] * 9, *[sure] * 9)) == pytest.approx(0.5)
+        assert strategy.of_image(image(unsure)) == pytest.approx(five / 5)
+        assert LeastConfidence(most=1).of_image(image(unsure)) == pytest.approx(0.5)
+
+    def test_where_nothing_is_known_the_order_is_random(self):
+        assert order("entropy", [EMPTY] * 9, seed=3) == order("random", [EMPTY] * 9, seed=3)
+        assert order("random", [EMPTY] * 9, seed=3) != order("random", [EMPTY] * 9, seed=4)
+
+
+class TestExpectedEdits:
+    def test_by_hand(self):
+        """A shown region at 0.75 and a near miss at 0.25: deleted, corrected, drawn."""
+        effort = Effort(delete=100, correct_box=10, draw_box=1)
+        strategy = ExpectedEdits(score_threshold=0.5, corrected=0.4, effort=effort)
+        seconds = strategy.seconds(image((0.75, 0.0), (0.25, 0.0)))
+        assert seconds == pytest.approx(0.25 * 100 + 0.75 * 0.4 * 10 + 0.25 * 1)
+
+    def test_the_calibrated_probability_counts_and_not_the_score(self):
+        surely_wrong, right = image((0.9, 0.0)), image((0.9, 0.0))
+        surely_wrong.kept[:], right.kept[:] = 0.0, 1.0
+        assert order("expected_edits", [right, surely_wrong]) == [1, 0]
+
+
+class TestDiversity:
+    def test_farthest_from_what_is_labelled_and_chosen(self):
+        pool = [image(pooled=(x,)) for x in (0.0, 1.0, 5.0, 11.0)]
+        assert order("diversity", pool, np.array([[0.0]], np.float32)) == [3, 2, 1, 0]
+
+    def test_duplicates_come_last(self):
+        pool = [image(pooled=(x,)) for x in (0.0, 0.0, 0.0, 4.0, 8.0)]
+        first = order("diversity", pool)[:3]
+        assert {3, 4} < set(first)
+
+
+class TestCombined:
+    POOL = (
+        image((0.5, 0.3), pooled=(0.0,)),
+        image((0.5, 0.2), pooled=(0.1,)),
+        image((0.9, 0.0), pooled=(9.0,)),
+        image((0.8, 0.0), pooled=(9.1,)),
+    )
+
+    def test_groups_take_turns_the_most_uncertain_first(self):
+        ranking = Combined(groups=2).order(self.POOL, NONE_LABELLED, 0)
+        assert ranking.indices.tolist() == [0, 3, 1, 2]
+        assert ranking.clusters[0] == ranking.clusters[1] != ranking.clusters[2] == ranking.clusters[3]
+
+    def test_a_group_that_is_labelled_has_had_its_turn(self):
+        labelled = np.array([[0.05]], np.float32)
+        assert Combined(groups=2).order(self.POOL, labelled, 0).indices.tolist() == [3, 0, 2, 1]
+
+
+class TestKMeans:
+    def test_finds_what_is_apart(self):
+        features = np.random.default_rng(0).normal(size=(30, 2)) + np.repeat([[0], [50], [100]], 10, 0)
+        groups = k_means(features, 3, seed=0).reshape(3, 10)
+        assert (groups == groups[:, :1]).all() and len(set(groups[:, 0].tolist())) == 3
+
+    @pytest.mark.parametrize("count", [0, 1, 2])
+    def test_few_or_equal_rows(self, count: int):
+        assert len(k_means(np.zeros((count, 2)), 5, 0)) == count
+
+
+class TestRanking:
+    def test_scores_follow_the_places(self):
+        ranking = Ranking.of(np.array([2, 0, 1, 3]))
+        np.testing.assert_allclose(ranking.scores, [0.25, 0.5, 0.0, 0.75])
+        many = Ranking.of(shuffle(1000, 0))
+        assert (
+            np.argsort(many.scores) == many.indices
+        ).all() and 0 <= many.scores.min() < many.scores.max() < 1
+
+    def test_one_place_in_ten_is_drawn(self):
+        ranking = Ranking.of(np.arange(50), np.arange(50) % 3)
+        mixed = with_random_share(ranking, 0.1, seed=0)
+        assert np.flatnonzero(mixed.at_random[mixed.indices]).tolist() == [5, 15, 25, 35, 45]
+        assert sorted(mixed.indices) == list(range(50)) and (mixed.clusters == ranking.clusters).all()
+        others = mixed.indices[~mixed.at_random[mixed.indices]]
+        assert (np.diff(others) > 0).all(), "the others keep their order"
+        again, other = with_random_share(ranking, 0.1, 0), with_random_share(ranking, 0.1, 1)
+        assert (again.indices == mixed.indices).all() and (other.indices != mixed.indices).any()
+
+    def test_none_and_all(self):
+        ranking = Ranking.of(np.arange(20))
+        assert (with_random_share(ranking, 0, 0).indices == ranking.indices).all()
+        drawn = with_random_share(ranking, 1, 0)
+        assert drawn.at_random.all() and (drawn.indices == shuffle(20, 0)).all()
+        with pytest.raises(ValueError, match=r"1\.5"):
+            with_random_share(ranking, 1.5, 0)
+
+
+@cache
+def starter() -> Detector:
+    return Detector.load("starter", engine="torch", threads=1)
+
+
+class TestLook:
+    PICTURE = generate_scene(3, (192, 256)).image
+
+    def test_what_the_box_head_says_of_what_is_found(self):
+        seen = look(starter(), self.PICTURE)
+        [plain] = starter().predict([self.PICTURE])
+        assert len(seen.instances) == len(plain) > 0
+        np.testing.assert_allclose(seen.instances.boxes, plain.boxes, atol=1e-3)
+        np.testing.assert_allclose(seen.distributions.sum(1), 1, atol=1e-5)
+        best = plain.scores > 0.8
+        assert best.any() and (seen.class_scores.argmax(1) == plain.classes)[best].all()
+        assert seen.kept.tolist() == seen.instances.scores.tolist()
+        assert seen.pooled.ndim == 1 and np.isfinite(seen.pooled).all()
+
+    def test_other_labels_are_background(self):
+        label = starter().predict([self.PICTURE])[0].labels[0]
+        seen = look(starter(), self.PICTURE, [label, "no label of the network"])
+        assert set(seen.instances.labels) == {label} and seen.distributions.shape[1] == 2
+        nothing = look(starter(), self.PICTURE, ())
+        assert len(nothing.instances) == 0 and nothing.distributions.shape == (0, 1)
+        assert len(look(starter(), self.PICTURE, SCENE_LABELS).instances) > len(seen.instances)
+
+    def test_calibration(self):
+        seen = look(starter(), self.PICTURE, calibration=Calibration(offset=-2.0))
+        assert (seen.kept < seen.instances.scores).all()
