@@ -20,7 +20,11 @@ FORBIDDEN = {
     "model/fbnetv3/prompts": [f"fbnetv3.{name}" for name in ("network", "detector", "learning", "weights")],
     "model/fbnetv3/classification": [f"fbnetv3.{name}" for name in ("judging", "finetuning", "simulation")],
     "model/fbnetv3/learning": [f"fbnetv3.{name}" for name in ("judging", "finetuning", "simulation")],
-    "model/fbnetv3/judging": [f"fbnetv3.{name}" for name in ("finetuning", "simulation")],
+    "model/fbnetv3/judging": [
+        f"fbnetv3.{name}" for name in ("finetuning", "simulation", "active_learning", "review")
+    ],
+    "model/fbnetv3/active_learning": [f"fbnetv3.{name}" for name in ("finetuning", "simulation", "review")],
+    "model/fbnetv3/review": ["fbnetv3.simulation", "fbnetv3.active_learning"],
     "model/fbnetv3/finetuning": ["fbnetv3.simulation"],
     "backend/prelabel/labelstudio": [
         f"prelabel.{name}" for name in ("projects", "server", "cli", "demo", "store", "jobs")

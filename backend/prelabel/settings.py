@@ -19,6 +19,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from fbnetv3.config import Norm, RefinedEdges
 from fbnetv3.engines.opening import EngineName
 
+StrategyName = Literal[
+    "random", "least_confidence", "margin", "entropy", "expected_edits", "diversity", "combined"
+]
+"""Those of fbnetv3.active_learning, which is not loaded for them."""
+
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -228,6 +233,19 @@ class Settings(BaseSettings):
         3.0, ge=0, le=3600, description="Seconds that a person takes to delete a region that is wrong."
     )
 
+    prelabel_strategy: StrategyName | Literal["none"] = Field(
+        "combined",
+        description="What puts the unlabelled tasks in order: random, least_confidence, margin, entropy, "
+        "expected_edits, diversity or combined. none: after a promotion they stay as they are.",
+    )
+    prelabel_random_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of the places in that order that are drawn at random, so that figures of the labels stay "
+        "honest.",
+    )
+
     prelabel_webhook_secret: SecretStr | None = Field(
         None,
         min_length=1,
@@ -387,6 +405,11 @@ class Settings(BaseSettings):
     def image_cache_path(self) -> Path:
         """Where fetched images are kept."""
         return self.prelabel_home / "cache" / "images"
+
+    @property
+    def look_cache_path(self) -> Path:
+        """Where is kept what the network made of the images of each project's queue."""
+        return self.prelabel_home / "cache" / "looks"
 
     @property
     def database_url(self) -> str:

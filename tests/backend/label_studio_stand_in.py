@@ -46,12 +46,14 @@ class LabelStudioStandIn:
             "model_version": "",
             "show_collab_predictions": True,
             "evaluate_predictions_automatically": False,
+            "sampling": "Sequential sampling",
         }
     )
     tasks: dict[int, Json] = field(default_factory=dict)
     predictions: dict[int, Json] = field(default_factory=dict)
     backends: dict[int, Json] = field(default_factory=dict)
     webhooks: dict[int, Json] = field(default_factory=dict)
+    views: dict[int, Json] = field(default_factory=dict)
     guard: str = "open"
     answering: str = "starter-aaaaaaaaaaaa"
     vanished: set[int] = field(default_factory=set)
@@ -83,6 +85,7 @@ class LabelStudioStandIn:
             "model_version": model_version,
             "result": [],
             "score": 0.5,
+            "cluster": None,
         }
         return number
 
@@ -150,12 +153,27 @@ class LabelStudioStandIn:
         rows = [self._row(task) for task in self.tasks.values()]
         if "total_predictions" in query.get("query", ""):
             rows = [row for row in rows if row["predictions_model_versions"]]
+        if "view" in query:
+            rows = self._in_tab(rows)
         return 200, {"tasks": rows[(page - 1) * size : page * size], "total": len(rows)}
+
+    def _in_tab(self, rows: list[Json]) -> list[Json]:
+        """As a tab shows them that has unlabelled tasks only, the lowest score first."""
+        waiting = [row | {"predictions_score": self._score(row["id"])} for row in rows]
+        waiting = [row for row in waiting if not row["total_annotations"]]
+        return sorted(waiting, key=lambda row: (row["predictions_score"] is None, row["predictions_score"]))
+
+    def _score(self, task: int) -> float | None:
+        """The mean of the task's predictions of the shown version."""
+        own = [row for row in self.predictions.values() if row["task"] == task]
+        scores = [row["score"] for row in own if row["model_version"] == self.project["model_version"]]
+        return sum(scores) / len(scores) if scores else None
 
     def _row(self, task: Json) -> Json:
         versions = dict.fromkeys(filter(None, self.versions(task["id"])))
         return {
             "id": task["id"],
+            "inner_id": list(self.tasks).index(task["id"]) + 1,
             "data": task["data"],
             "total_annotations": len(task["annotations"]),
             "predictions_model_versions": ",".join(versions)[:500],
@@ -178,17 +196,24 @@ class LabelStudioStandIn:
             return 400, {"detail": "Validation error", "validation_errors": ['contains invalid "task" field']}
         stored = [row for row in body if row["task"] not in self.dropped]
         for row in stored:
-            self.predictions[self.add_prediction(row["task"], None)] |= row
+            self.predictions[self.add_prediction(row["task"], None)] |= row | {"cluster": None}
         self.pushed.append([row["task"] for row in stored])
         return 201, {"created": len(stored)}
 
     def _list_predictions(self, query: Json) -> Reply:
-        return 200, [row for row in self.predictions.values() if str(row["task"]) == query["task"]]
+        rows = list(self.predictions.values())
+        return 200, [row for row in rows if str(row["task"]) == query["task"]] if "task" in query else rows
 
     def _get_prediction(self, _: Json, number: int) -> Reply:
         return (
             (200, self.predictions[number]) if number in self.predictions else (404, {"detail": "Not found."})
         )
+
+    def _patch_prediction(self, body: Json, number: int) -> Reply:
+        if number not in self.predictions:
+            return 404, {"detail": "Not found."}
+        self.predictions[number] |= body
+        return 200, self.predictions[number]
 
     def _delete_prediction(self, _: Json, number: int) -> Reply:
         return (204, "") if self.predictions.pop(number, None) else (404, {"detail": "Not found."})
@@ -259,6 +284,24 @@ class LabelStudioStandIn:
         del self.webhooks[number]
         return 204, ""
 
+    def _list_views(self, _: Json) -> Reply:
+        return 200, list(self.views.values())
+
+    def _post_view(self, body: Json) -> Reply:
+        number = next(self._ids)
+        self.views[number] = body | {"id": number}
+        return 201, self.views[number]
+
+    def _patch_view(self, body: Json, number: int) -> Reply:
+        self.views[number] |= body
+        return 200, self.views[number]
+
+    def _columns(self, _: Json) -> Reply:
+        shown, hidden = {"explore": True, "labeling": True}, {"explore": False, "labeling": False}
+        of_tasks = [("id", shown), ("predictions_score", hidden), ("created_at", hidden)]
+        columns = [{"id": name, "target": "tasks", "visibility_defaults": modes} for name, modes in of_tasks]
+        return 200, {"columns": [*columns, {"id": "image", "target": "tasks", "parent": "data"}]}
+
     _ROUTES: ClassVar[dict[str, Callable[..., Reply]]] = {
         "GET /api/version": _get_version,
         "GET /api/current-user/whoami": _whoami,
@@ -271,7 +314,12 @@ class LabelStudioStandIn:
         r"GET /api/tasks/(\d+)": _get_task,
         "GET /api/predictions": _list_predictions,
         r"GET /api/predictions/(\d+)": _get_prediction,
+        r"PATCH /api/predictions/(\d+)": _patch_prediction,
         r"DELETE /api/predictions/(\d+)": _delete_prediction,
+        "GET /api/dm/columns": _columns,
+        "GET /api/dm/views": _list_views,
+        "POST /api/dm/views": _post_view,
+        r"PATCH /api/dm/views/(\d+)": _patch_view,
         "GET /api/ml": _list_backends,
         "POST /api/ml": _add_backend,
         r"PATCH /api/ml/(\d+)": _patch_backend,

@@ -46,6 +46,21 @@ def captured(name: str, image_host: str = RECORDED_IMAGE_HOST) -> Any:
     return json.loads(text)["json"]
 
 
+def _encoded(image: np.ndarray) -> OnnxEncoded:
+    """Features that say how red, green and blue an image is."""
+    colour = image[:1, :1].transpose(2, 0, 1)[None].astype(np.float32)
+    return OnnxEncoded(image.shape[:2], np.zeros((0, 4), np.float32), {"colour": colour})
+
+
+class ColourEngine:
+    """Is the surer that all boxes are Discs the redder the image is."""
+
+    def classify(self, encoded: OnnxEncoded, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (n, 3) of the labels, and the boxes."""
+        red = encoded.maps["colour"][0, 0, 0] / 255
+        return np.tile(np.array([0.5 + red / 2, 0.1, 0.1], np.float32), (len(boxes), 1)), boxes
+
+
 class ColourDetector:
     """Sees one Disc in every image, as far to the right (in pixels) as the image is red.
 
@@ -56,14 +71,13 @@ class ColourDetector:
     labels = ("Disc", "Box", "Wedge")
     has_masks = True
     version = "colour-1"
+    engine = ColourEngine()
 
     def __init__(self) -> None:
         self.batches: list[int] = []
 
     def set_images(self, images: Sequence[np.ndarray]) -> list[ImageFeatures]:
-        return [
-            ImageFeatures(image, OnnxEncoded((0, 0), np.zeros((0, 4), np.float32), {})) for image in images
-        ]
+        return [ImageFeatures(image, _encoded(image)) for image in images]
 
     def find(
         self,

@@ -13,7 +13,7 @@ from PIL import Image
 from version_samples import real_checkpoint
 
 from fbnetv3.detector import Detector
-from fbnetv3.judging import ChoicesVerdict, Verdict
+from fbnetv3.judging import Calibration, ChoicesVerdict, Verdict
 from fbnetv3.learning.snapshot import write_snapshot
 from fbnetv3.weights import WeightsError, write_checkpoint
 from prelabel.jobs import judging
@@ -24,7 +24,13 @@ from prelabel.jobs.learning_steps import LearningSteps
 from prelabel.jobs.training_run import Judged, RunFailed
 from prelabel.projects.loading import project_predictor
 from prelabel.projects.promotion import promote
-from prelabel.projects.versions import named_version, version_checkpoint, version_heads, version_weights
+from prelabel.projects.versions import (
+    named_version,
+    version_calibration,
+    version_checkpoint,
+    version_heads,
+    version_weights,
+)
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 from prelabel.store.versions import add_promotion
@@ -148,7 +154,7 @@ def test_an_equal_second_run_is_rejected(settings: Settings, database: Database)
     add_promotion(database, PROJECT, named_version(database, name), "better")
     second = runs.steps(2).judge(runs.digest, no_progress)
     assert not second.promoted and second.reason.startswith("Not better")
-    assert second.plan == {"weights": "p7-v1"}
+    assert second.plan["weights"] == "p7-v1"
     assert runs.steps(2).make_version(runs.digest, second) == "p7-v2"
 
 
@@ -169,6 +175,9 @@ def test_heads_belong_to_the_weights_that_they_are_stored_with(
     labels = version_checkpoint(settings, version).labels
     assert (labels[0] == "Disc") is objects_are_better
     assert ("steps" in version.plan) is objects_are_better
+    looked_at = len(version.judgement.get("regions", ()))
+    assert version_calibration(version) == Calibration.from_dict(version.plan["calibration"])
+    assert version_calibration(version).regions == looked_at
     detector = Detector.load(version_weights(settings, version), engine="torch")
     [head] = version_heads(settings, version)
     assert head.weight.shape[1] == _pooled(detector).shape[1]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +164,7 @@ def test_what_label_studio_has_not_followed_is_known(database, settings):
     assert (promotion.version, promotion.is_published, promotion.is_refreshed) == ("p7-v1", False, False)
     mark_published(database, promotion)
     assert [one.is_published for one in unfinished_promotions(database)] == [True]
-    mark_refreshed(database, promotion)
+    mark_refreshed(database, promotion, datetime.now(UTC))
     assert unfinished_promotions(database) == []
     add_promotion(database, PROJECT, None, "none is good")
     assert newest_promotion(database, PROJECT).version is None

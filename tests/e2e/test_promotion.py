@@ -135,6 +135,14 @@ def test_a_promotion_reaches_every_corner_and_hurts_nobody(
     refresh_predictions(settings, database, client, project)
     assert versions(client, project)[2:] == [[base]] * len(free)
 
+    assert newest_promotion(database, project).is_refreshed
+    image = client.task(shared)["data"]["image"].replace("img1", "img7")
+    client.import_tasks(project, [{"data": {"image": image}}])
+    assert not newest_promotion(database, project).is_refreshed, "no webhook told of the new task"
+    refresh_predictions(settings, database, client, project)
+    assert versions(client, project)[2:] == [[base]] * (len(free) + 1)
+    assert newest_promotion(database, project).is_refreshed
+
 
 def test_a_promotion_without_a_connection_shows_once_predictions_are_there(
     client: LabelStudioClient, settings: Settings, database: Database, tmp_path: Path

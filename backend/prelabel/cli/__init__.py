@@ -10,6 +10,8 @@ from prelabel.cli import (
     evaluate,
     predict,
     projects,
+    queue,
+    review,
     runs,
     serve,
     simulate,
@@ -28,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(weights.app, name="weights")
 app.add_typer(runs.app, name="runs")
+app.add_typer(queue.app, name="queue")
 app.add_typer(versions.app, name="versions")
 for command in (
     serve.serve,
@@ -36,6 +39,7 @@ for command in (
     projects.annotate,
     projects.doctor,
     stats.stats,
+    review.review,
     train.train,
     predict.predict,
     predict.label_config,

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from prelabel.cli.errors import fail
+from prelabel.cli.project_work import (
+    ProjectId,
+    console,
+    errors_in_one_sentence,
+    load_predictor,
+    print_problems,
+    progress_bar,
+    settings_or_fail,
+    stoppable,
+    warn,
+)
 from prelabel.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from prelabel.labelstudio.client import LabelStudioClient
     from prelabel.projects.annotate import Summary
     from prelabel.projects.doctor import Finding
-    from prelabel.projects.predictor import Predictor
-    from prelabel.store.database import Database
-
-# Titles, labels and addresses are the user's; brackets in them are no markup.
-console = Console(markup=False, highlight=False, soft_wrap=True)
 
 MODEL_PATIENCE_S = 120.0
 """How long `connect` waits for a server that was just started: loading takes seconds, on a busy machine
 more.
 """
 
-PROBLEMS_SHOWN = 20
-
 STATUS_STYLE = {"ok": "green", "warning": "yellow", "broken": "bold red", "not checked": "dim"}
 
-INTERRUPTED = 130
-"""The exit code of a command that Ctrl-C ended."""
-
-ProjectId = Annotated[
-    int, typer.Option("--project", min=1, help="The number in the address of the project's page.")
-]
 BackendUrl = Annotated[
     str | None,
     typer.Option("--url", help="Where Label Studio reaches prelabel; http://localhost:PORT when not given."),
@@ -51,8 +44,8 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
 
     Safe to repeat: run it again after the server got other weights, another password or another address.
     """
-    settings = _settings()
-    with _errors_in_one_sentence():
+    settings = settings_or_fail()
+    with errors_in_one_sentence():
         from prelabel.projects.connect import connect_project
         from prelabel.projects.loading import label_studio_client
         from prelabel.projects.running import basic_auth_of, find_server, served_version
@@ -74,7 +67,7 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
     changes = connection.changes or ("nothing had to be changed",)
     console.print(f"Project {project} is connected to {version} at {url}:", style="green")
     console.print("\n".join(f"  {line}" for line in changes))
-    _warn(connection.notes)
+    warn(connection.notes)
     console.print("\n".join(["What is pre-labelled:", *(f"  {line}" for line in label_map)]))
     if tools:
         console.print("\n".join(tools))
@@ -97,8 +90,8 @@ def annotate(
 
     Ctrl-C loses nothing: the next run goes on from there.
     """
-    settings = _settings()
-    with _errors_in_one_sentence():
+    settings = settings_or_fail()
+    with errors_in_one_sentence():
         from prelabel.projects.annotate import annotate_project
         from prelabel.projects.attached import attached_backends
         from prelabel.projects.loading import label_studio_client
@@ -109,13 +102,13 @@ def annotate(
         client = label_studio_client(settings)
         backends = attached_backends(client, project)
         database = Database.open(settings.database_url)
-        predictor = _predictor(settings, database, project)
+        predictor = load_predictor(settings, database, project)
         own = OwnVersions.of_project(
             settings, database, project, backends, predictor.version, declared=replace or ()
         )
-        _warn([serving_note(backends, predictor.version)])
+        warn([serving_note(backends, predictor.version)])
         console.print(f"Predicting with {predictor.version}.")
-        with _progress_bar() as show:
+        with stoppable(), progress_bar() as show:
             summary = annotate_project(
                 client,
                 predictor,
@@ -127,7 +120,7 @@ def annotate(
                 on_progress=show,
             )
         _print_summary(summary)
-        _warn(notes_after(client, project, predictor.version, own))
+        warn(notes_after(client, project, predictor.version, own))
 
 
 def doctor(project: ProjectId, url: BackendUrl = None) -> None:
@@ -144,40 +137,6 @@ def doctor(project: ProjectId, url: BackendUrl = None) -> None:
         broken += finding.status is Status.BROKEN
     if broken:
         fail(f"{broken} of the links above {'is' if broken == 1 else 'are'} broken; begin with the first.")
-
-
-def _settings() -> Settings:
-    try:
-        return load_settings()
-    except SettingsError as error:
-        fail(str(error))
-
-
-def _predictor(settings: Settings, database: Database, project_id: int) -> Predictor:
-    from prelabel.projects.loading import project_predictor
-
-    # What fails for one task is in the summary; in the log it would tear the progress bar apart.
-    logging.getLogger("prelabel").addHandler(logging.NullHandler())
-    with console.status("loading the weights"):
-        return project_predictor(settings, database, project_id)
-
-
-@contextmanager
-def _errors_in_one_sentence() -> Iterator[None]:
-    from fbnetv3.config import ConfigError
-    from fbnetv3.weights import WeightsError
-    from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
-    from prelabel.projects.annotate import AnnotateError
-    from prelabel.projects.connect import ConnectError
-    from prelabel.projects.running import ServerError
-    from prelabel.store.database import StoreError
-
-    of_model = (ConfigError, StoreError, WeightsError)
-    of_project = (AnnotateError, ConnectError, LabelConfigError, LabelStudioError, ServerError)
-    try:
-        yield
-    except (*of_model, *of_project) as error:
-        fail(str(error))
 
 
 def _label_map(settings: Settings, client: LabelStudioClient, project: int, version: str) -> list[str]:
@@ -220,31 +179,6 @@ def _missing_tools(client: LabelStudioClient, project: int) -> list[str]:
     ]
 
 
-@contextmanager
-def _progress_bar() -> Iterator[Callable[[Summary], None]]:
-    """A bar that takes summaries; after Ctrl-C it says how far the run came."""
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("tasks,"),
-        TimeRemainingColumn(),
-        TextColumn("left,"),
-        TextColumn("{task.fields[failed]} failed"),
-    )
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("predicting", total=None, failed=0)
-
-        def show(summary: Summary) -> None:
-            progress.update(bar, total=summary.total, completed=summary.done, failed=summary.failed)
-
-        try:
-            yield show
-        except KeyboardInterrupt:
-            progress.stop()
-            console.print("Stopped; what was pushed stays, and the same command goes on from there.")
-            raise typer.Exit(INTERRUPTED) from None
-
-
 def _print_summary(summary: Summary) -> None:
     console.print(f"Tasks with a new prediction: {summary.pushed}", style="green")
     counts = {
@@ -257,10 +191,7 @@ def _print_summary(summary: Summary) -> None:
     for what, number in counts.items():
         if number:
             console.print(f"{what}: {number}")
-    for problem in summary.problems[:PROBLEMS_SHOWN]:
-        console.print(f"  task {problem.task_id}: {problem.reason}", style="yellow")
-    if (more := len(summary.problems) - PROBLEMS_SHOWN) > 0:
-        console.print(f"  and {more} more", style="yellow")
+    print_problems(summary.problems)
 
 
 def _print_finding(finding: Finding) -> None:
@@ -268,9 +199,3 @@ def _print_finding(finding: Finding) -> None:
     console.print(line.append(f"{finding.link:<18}", "bold").append(finding.detail, "default"))
     if finding.remedy:
         console.print(f"{'':<12}-> {finding.remedy}")
-
-
-def _warn(notes: Iterable[str | None]) -> None:
-    for note in notes:
-        if note:
-            console.print(f"warning: {note}", style="yellow")

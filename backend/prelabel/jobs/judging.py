@@ -11,7 +11,7 @@ from typing import Any
 
 from fbnetv3.classification.heads_file import write_heads
 from fbnetv3.detector import Detector
-from fbnetv3.judging import Verdict, decide, judge
+from fbnetv3.judging import Calibration, Verdict, decide, fit_calibration, judge
 from fbnetv3.learning.snapshot import Snapshot
 from prelabel.jobs.choice_learning import (
     CANDIDATE,
@@ -26,7 +26,7 @@ from prelabel.labelstudio.choice_controls import ChoiceControls
 from prelabel.labelstudio.object_controls import sources
 from prelabel.projects.loading import project_detector
 from prelabel.projects.usefulness import effort_of
-from prelabel.projects.versions import version_heads
+from prelabel.projects.versions import CALIBRATION, version_calibration, version_heads
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import find_version
@@ -41,11 +41,13 @@ WEIGHTS = "weights"
 
 @dataclass(frozen=True, eq=False)
 class _JudgedObjects:
-    """The gate's verdict, and its two judgements as JSON."""
+    """The gate's verdict, its two judgements as JSON, and what makes confidences of the two detectors' scores."""
 
     verdict: Verdict
     candidate: dict[str, Any]
     serving: dict[str, Any] | None
+    candidate_calibration: Calibration
+    serving_calibration: Calibration | None
 
 
 class RunJudge:
@@ -92,7 +94,13 @@ class RunJudge:
         serving = self._serving()
         ours = judge(serving, snapshot.holdout, threshold, count) if serving else None
         verdict = decide(theirs, ours, effort_of(self._settings))
-        return _JudgedObjects(verdict, theirs.as_dict(), ours.as_dict() if ours else None)
+        return _JudgedObjects(
+            verdict,
+            theirs.as_dict(),
+            ours.as_dict() if ours else None,
+            fit_calibration(theirs.regions),
+            fit_calibration(ours.regions) if ours else None,
+        )
 
     def _learn_choices(
         self, snapshot: Snapshot, objects: Verdict | None, count: Callable[[], None]
@@ -113,8 +121,16 @@ class RunJudge:
         weights = tried[-1].weights if tried else CANDIDATE
         if objects and (weights == CANDIDATE or not promoted):
             plan = json.loads((self._folder / CANDIDATE_PLAN).read_text(encoding="utf-8"))
+            plan[CALIBRATION] = objects.candidate_calibration.as_dict()
             return {**objects.candidate, "serving": objects.serving, **choices}, plan
-        return {**(objects.serving or {} if objects else {}), **choices}, {WEIGHTS: weights}
+        plan = {WEIGHTS: weights, CALIBRATION: self._serving_calibration(objects).as_dict()}
+        return {**(objects.serving or {} if objects else {}), **choices}, plan
+
+    def _serving_calibration(self, objects: _JudgedObjects | None) -> Calibration:
+        """As judged now, else the one that it has."""
+        if objects and objects.serving_calibration:
+            return objects.serving_calibration
+        return version_calibration(find_version(self._database, self._serving_detector.version))
 
     def _candidate(self) -> Detector:
         return Detector.load(

@@ -155,9 +155,29 @@ class LabelStudioClient(Connection):
         path = f"/api/projects/{project_id}/import/predictions"
         return int(self.json("POST", path, json=list(predictions), timeout=WRITE_TIMEOUT_S)["created"])
 
+    def update_prediction(self, prediction_id: int, **fields: Any) -> Json:
+        """Change fields of one prediction, such as `score` and `cluster`; it keeps its id."""
+        return self.json("PATCH", f"/api/predictions/{prediction_id}/", json=fields)
+
     def delete_prediction(self, prediction_id: int) -> None:
         """Delete one prediction."""
         self.request("DELETE", f"/api/predictions/{prediction_id}/")
+
+    def columns(self, project_id: int) -> list[Json]:
+        """The columns that the Data Manager knows for the project (`id`, `parent`, `target`, `visibility_defaults`)."""
+        return self.json("GET", "/api/dm/columns/", params={"project": project_id})["columns"]
+
+    def views(self, project_id: int) -> list[Json]:
+        """The Data Manager's tabs of the project (`id`, `data`), from left to right."""
+        return self.json("GET", "/api/dm/views/", params={"project": project_id})
+
+    def add_view(self, project_id: int, data: Json) -> Json:
+        """A new tab; `data` has `title`, `ordering`, `filters`, `hiddenColumns`, and whatever else is to be kept."""
+        return self.json("POST", "/api/dm/views/", json={"project": project_id, "data": data})
+
+    def update_view(self, view_id: int, project_id: int, data: Json) -> Json:
+        """Put this in the place of a tab's `data`."""
+        return self.json("PATCH", f"/api/dm/views/{view_id}/", json={"project": project_id, "data": data})
 
     def retrieve_predictions(self, project_id: int, task_ids: Sequence[int], timeout: float = 600.0) -> Json:
         """Label Studio's own action "Retrieve Predictions": it asks the connected backend for these tasks.

@@ -29,11 +29,17 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class LabelledObject:
-    """One object: box x0, y0, x1, y1 in pixels of the upright image; `mask` is None where it is not known."""
+    """One object: box x0, y0, x1, y1 in pixels of the upright image; `mask` is None where it is not known.
+
+    `regions`: the ids of the regions that show it, those of the exact form first; a region without an id is not named.
+    `score`: that of its first region, None where it has none.
+    """
 
     label: str
     box: Box
     mask: BoxMask | None
+    regions: tuple[str, ...] = ()
+    score: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +52,20 @@ class LabelledImage:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """An object in one control; `place` is that of its region in the annotation."""
+    """An object in one control; `place` is that of its region in the annotation, `regions` are the ids."""
 
     place: int
     label: str
     score: Any
     box: Box
     mask: BoxMask | None
+    regions: tuple[str, ...]
+
+    @property
+    def labelled(self) -> LabelledObject:
+        """The object without its place."""
+        score = float(self.score) if isinstance(self.score, int | float) else None
+        return LabelledObject(self.label, self.box, self.mask, self.regions, score)
 
 
 class _RegionError(ValueError):
@@ -77,9 +90,7 @@ def to_objects(
         found = _in_control(result, control, labels, controls.label_names, image_size, left_out)
         objects = _merge(objects, found)
     objects.sort(key=lambda one: one.place)
-    return LabelledImage(
-        tuple(LabelledObject(one.label, one.box, one.mask) for one in objects), tuple(left_out)
-    )
+    return LabelledImage(tuple(one.labelled for one in objects), tuple(left_out))
 
 
 def count_ignored(result: Sequence[Mapping[str, Any]], controls: ObjectControls) -> int:
@@ -124,7 +135,8 @@ def _in_control(
         except _RegionError as error:
             left_out.append(f"region {region.get('id')} of {control.from_name!r} {error}")
             continue
-        one = _Found(place, label, region.get("score"), box, mask)
+        ids = (str(region["id"]),) if region.get("id") else ()
+        one = _Found(place, label, region.get("score"), box, mask, ids)
         if control.shape == "polygon":
             groups.setdefault((region.get("parentID") or region.get("id"), label), []).append(one)
         else:
@@ -224,7 +236,8 @@ def _joined(pieces: Sequence[_Found]) -> _Found:
         canvas[y : y + height, x : x + width] |= mask.bitmap
     whole = BoxMask.from_full(canvas)
     joined = BoxMask(left + whole.x, top + whole.y, whole.bitmap) if whole.area else None
-    return _Found(first.place, first.label, first.score, (x0, y0, x1, y1), joined)
+    ids = tuple(region for piece in pieces for region in piece.regions)
+    return _Found(first.place, first.label, first.score, (x0, y0, x1, y1), joined, ids)
 
 
 def _merge(objects: Sequence[_Found], others: Sequence[_Found]) -> list[_Found]:
@@ -278,4 +291,5 @@ def _union(exact: _Found, coarse: _Found) -> _Found:
     """One object: the mask of the exact form where that is known, the box of a rectangle where there is one."""
     mask = exact.mask if exact.mask is not None else coarse.mask
     box = coarse.box if coarse.mask is None else exact.box
-    return _Found(min(exact.place, coarse.place), exact.label, exact.score, box, mask)
+    place, ids = min(exact.place, coarse.place), exact.regions + coarse.regions
+    return _Found(place, exact.label, exact.score, box, mask, ids)

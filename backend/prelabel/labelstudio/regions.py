@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from prelabel.labelstudio.polygons import TOLERANCE, polygons
 Region = dict[str, Any]
 Prediction = dict[str, Any]
 
+Confidence = Callable[[np.ndarray], np.ndarray]
+"""Scores (n,) -> what people are shown for them (n,), 0..1, in the same order of size: a calibration."""
+
 PERCENT_DIGITS = 4
 """Decimals of a percentage: 0.0001 % of an image 10,000 pixels wide is a hundredth of a pixel."""
 
@@ -35,32 +38,46 @@ REASON_LENGTH = 300
 """The SDK quotes the value of a bad region, RLE and all; a reason is cut here."""
 
 
+def uncalibrated(scores: np.ndarray) -> np.ndarray:
+    """The Confidence of scores that stay as they are."""
+    return scores
+
+
 def to_regions(
-    instances: Instances, controls: Sequence[ControlSpec], *, polygon_tolerance: float = TOLERANCE
+    instances: Instances,
+    controls: Sequence[ControlSpec],
+    *,
+    polygon_tolerance: float = TOLERANCE,
+    confidence: Confidence = uncalibrated,
 ) -> list[Region]:
     """The regions of one image for the controls on it (`LabelSpec.controls_for`), best score first.
 
     An instance makes a region in every control that has its label and wants its score; in a polygon control
     one per piece of its mask, the smaller ones with `parentID` naming the largest. A control that needs masks
     gets nothing from instances without them. Ids are made from the content: the same instances have the same
-    ids.
+    ids. The region's own `score` is the `confidence` in it; thresholds are compared with the instance's score.
     """
     regions: list[Region] = []
     seen: Counter[str] = Counter()
+    shown = confidence(instances.scores)
     for index, (label, score) in enumerate(zip(instances.labels, instances.scores, strict=True)):
         for control in controls:
             if not control.skip and label in control.label_map and score >= control.score_threshold:
                 values = _values(instances, index, control.kind, polygon_tolerance)
-                regions += _identified([_region(control, instances, index, value) for value in values], seen)
+                group = [_region(control, instances, index, value, float(shown[index])) for value in values]
+                regions += _identified(group, seen)
     return regions
 
 
 def image_score(
-    instances: Instances, controls: Sequence[ControlSpec], score_floor: float | None = None
+    instances: Instances,
+    controls: Sequence[ControlSpec],
+    score_floor: float | None = None,
+    confidence: Confidence = uncalibrated,
 ) -> float:
     """Confidence, 0..1, that the regions of an image are right; Label Studio asks for the lowest first.
 
-    The mean score of the instances that became regions. Without any: one minus the strongest candidate that
+    The mean confidence in the instances that became regions. Without any: one minus the strongest candidate that
     was too weak, so an image with a near miss comes before one that is surely empty. `score_floor` is the
     score below which the detector reported nothing (default: the lowest threshold of the controls); it stands
     for that candidate where there is none. 0.0 without controls, when nothing is known of the image.
@@ -76,7 +93,8 @@ def image_score(
         thresholds = [control.score_threshold for control in wanted if label in control.label_map]
         if thresholds:
             (kept if score >= min(thresholds) else weak).append(score)
-    return round(float(np.mean(kept)) if kept else 1.0 - max(weak), SCORE_DIGITS)
+    shown = confidence(np.array(kept or [max(weak)]))
+    return round(float(np.mean(shown)) if kept else 1.0 - float(shown[0]), SCORE_DIGITS)
 
 
 def task_score(image_scores: Sequence[float]) -> float:
@@ -144,14 +162,16 @@ def _percent(points: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     return np.clip(percent, 0, 100).round(PERCENT_DIGITS)
 
 
-def _region(control: ControlSpec, instances: Instances, index: int, geometry: Region) -> Region:
+def _region(
+    control: ControlSpec, instances: Instances, index: int, geometry: Region, confidence: float
+) -> Region:
     height, width = instances.image_size
     return {
         "from_name": control.from_name,
         "to_name": control.to_name,
         "type": control.kind,
         "value": {**geometry, control.kind: [control.label_map[instances.labels[index]]]},
-        "score": round(float(instances.scores[index]), SCORE_DIGITS),
+        "score": round(confidence, SCORE_DIGITS),
         "original_width": width,
         "original_height": height,
         "image_rotation": 0,

@@ -23,7 +23,7 @@ from typing import Any
 
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.projects.own_versions import OwnVersions
-from prelabel.projects.predictor import Predictor, TaskOutcome
+from prelabel.projects.predictor import OnFeatures, Predictor, TaskOutcome
 from prelabel.projects.stale import remove_stale
 from prelabel.projects.storing import store_predictions
 from prelabel.projects.survey import SurveyedTask, survey
@@ -82,18 +82,19 @@ def annotate_project(
     batch_size: int = BATCH_SIZE,
     on_progress: Callable[[Summary], None] = lambda summary: None,
     keep_going: Callable[[], bool] = lambda: True,
+    on_features: OnFeatures | None = None,
 ) -> Summary:
     """Give the project's tasks predictions of this predictor's version; see the module for which tasks.
 
     `on_progress` gets the summary so far, first when the work is known, then after every batch. `keep_going` is
-    asked before every batch; on a no the rest is left to another run. A task whose
-    image cannot be read, or whose prediction Label Studio refuses, is named in the summary and costs the
+    asked before every batch; on a no the rest is left to another run. `on_features`: see Predictor.predict. A
+    task whose image cannot be read, or whose prediction Label Studio refuses, is named in the summary and costs the
     others nothing. Raises AnnotateError and LabelConfigError before anything is written; LabelStudioError
     where Label Studio stops answering: what was pushed stays, and another run goes on from there.
     """
     label_config = client.project(project_id)["label_config"]
     _check_usable(predictor, label_config)
-    run = _Run(client, predictor, project_id, label_config, own)
+    run = _Run(client, predictor, project_id, label_config, own, on_features)
     tasks = survey(client, project_id, own.__contains__) if least_sure_first else survey(client, project_id)
     run.plan(tasks, stale_only, include_labelled)
     on_progress(run.summary)
@@ -112,12 +113,14 @@ class _Run:
         project_id: int,
         label_config: str,
         own: OwnVersions,
+        on_features: OnFeatures | None,
     ) -> None:
         self._client = client
         self._predictor = predictor
         self._project_id = project_id
         self._label_config = label_config
         self._own = own
+        self._on_features = on_features
         self._to_predict: list[SurveyedTask] = []
         self._to_clean: list[SurveyedTask] = []
         self.summary = Summary(predictor.version)
@@ -158,7 +161,9 @@ class _Run:
     def _predict(self, batch: Sequence[SurveyedTask]) -> dict[int, dict[str, Any]]:
         """Task id -> prediction, for the tasks that have one; what was wrong with the others is noted."""
         tasks = [{"id": task.id, "data": task.data} for task in batch]
-        outcomes = self._predictor.predict(tasks, self._label_config, self._project_id)
+        outcomes = self._predictor.predict(
+            tasks, self._label_config, self._project_id, on_features=self._on_features
+        )
         predictions = {}
         for task, outcome in zip(batch, outcomes, strict=True):
             is_worth_storing = _is_worth_storing(outcome)

@@ -11,6 +11,7 @@ from fbnetv3.classification.classifier import Classifier
 from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.detector import Detector, version_of
 from fbnetv3.engines.opening import EngineName
+from fbnetv3.judging.calibration import IDENTITY, Calibration
 from fbnetv3.weights import Checkpoint
 from fbnetv3.weights.folders import find_weights
 from prelabel.labelstudio.client import LabelStudioClient
@@ -23,6 +24,7 @@ from prelabel.projects.versions import (
     VersionError,
     load_version,
     serving_version,
+    version_calibration,
     version_checkpoint,
     version_heads,
 )
@@ -111,11 +113,12 @@ def project_predictor(settings: Settings, database: Database, project_id: int) -
 def version_predictor(
     settings: Settings, version: Version, prompt_features: PromptFeatures | None = None
 ) -> Predictor:
-    """A predictor with a version's detector and heads. Raises WeightsError, ConfigError, VersionError and
+    """A predictor with a version's detector, heads and calibration. Raises WeightsError, ConfigError, VersionError and
     LabelStudioError.
     """
     heads = version_heads(settings, version)
-    return build_predictor(settings, load_version(settings, version), prompt_features, heads)
+    detector = load_version(settings, version)
+    return build_predictor(settings, detector, prompt_features, heads, version_calibration(version))
 
 
 def build_predictor(
@@ -123,6 +126,7 @@ def build_predictor(
     detector: InstanceDetector,
     prompt_features: PromptFeatures | None = None,
     heads: Sequence[LinearHead] = (),
+    calibration: Calibration = IDENTITY,
 ) -> Predictor:
     """A predictor with the fetching limits, thresholds and classifier of the settings; see Predictor.
 
@@ -136,7 +140,7 @@ def build_predictor(
         max_image_pixels=settings.prelabel_max_image_pixels,
     )
     choices = ChoiceModels(heads, load_classifier(settings))
-    return Predictor(detector, build_fetcher(settings), options, prompt_features, choices)
+    return Predictor(detector, build_fetcher(settings), options, prompt_features, choices, calibration)
 
 
 def load_classifier(settings: Settings) -> Classifier | None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from fbnetv3.detector import ImageFeatures, Threshold
 from fbnetv3.instances import Instances
+from fbnetv3.judging.calibration import IDENTITY, Calibration
 from prelabel.labelstudio.choice_controls import ChoiceControl
 from prelabel.labelstudio.choices import choice_confidence, to_choice_regions
 from prelabel.labelstudio.images import ImageFetcher
@@ -31,6 +32,12 @@ FETCH_THREADS = 4
 
 KNOWN_CONFIGS = 64
 """Label configs whose reading is remembered: one per project in use, and a few edits."""
+
+
+class OnFeatures(Protocol):
+    """Is shown what the network made of an image, before anything is read of it."""
+
+    def __call__(self, image: TaskImage, features: ImageFeatures, /) -> None: ...
 
 
 class InstanceDetector(Protocol):
@@ -88,6 +95,7 @@ class Predictor:
 
     `prompt_features`: where to keep what the detector made of the image of a task that somebody opened, which is a
     task asked for alone. `choices`: what answers choices; its heads read the features of this very detector.
+    `calibration`: what makes confidences of the detector's scores; thresholds are compared with the scores themselves.
     """
 
     def __init__(
@@ -97,8 +105,10 @@ class Predictor:
         options: PredictorOptions = PredictorOptions(),
         prompt_features: PromptFeatures | None = None,
         choices: ChoiceModels | None = None,
+        calibration: Calibration = IDENTITY,
     ) -> None:
         self.detector = detector
+        self.calibration = calibration
         self._choices = choices or ChoiceModels()
         self.prompt_features = prompt_features or PromptFeatures(0)
         self.options = options
@@ -130,6 +140,11 @@ class Predictor:
         objects = [control.image_key for control in self.fillable(spec)]
         return list(dict.fromkeys([*objects, *(control.image_key for control in self.answerable(spec))]))
 
+    def labels_on(self, spec: LabelSpec, image_key: str) -> list[str]:
+        """The detector's labels that become regions on this image; none where it is looked at for choices only."""
+        controls = (control for control in self.fillable(spec) if control.image_key == image_key)
+        return list(dict.fromkeys(label for control in controls for label in control.label_map))
+
     def describe(self, spec: LabelSpec) -> list[str]:
         """Lines for the log: what becomes what, who answers choices, and what is left out and why."""
         choices = (self._choices.describe(control) for control in spec.choices.active)
@@ -151,18 +166,21 @@ class Predictor:
         label_config: str,
         project_id: int | None,
         abandoned: Callable[[], bool] = lambda: False,
+        on_features: OnFeatures | None = None,
     ) -> list[TaskOutcome]:
         """One outcome per task, in order; each failure is one warning in the log.
 
         `tasks`: as Label Studio sends them. A task with several images gets the regions of those that could
-        be read. `abandoned` is asked before every batch. Raises LabelConfigError, and Abandoned on a yes.
+        be read. `abandoned` is asked before every batch. `on_features` is shown every image that could be looked at.
+        Raises LabelConfigError, and Abandoned on a yes.
         """
         spec = self.label_spec(label_config)
         findings = [_Findings() for _ in tasks]
         for batch in self._batches(tasks, spec):
             if abandoned():
                 raise Abandoned
-            for image, result in zip(batch, self._look(batch, spec, keep=len(tasks) == 1), strict=True):
+            looked = self._look(batch, spec, len(tasks) == 1, on_features)
+            for image, result in zip(batch, looked, strict=True):
                 self._collect(findings[image.request.task_index], image, result, spec)
         outcomes = [self._conclude(found, spec) for found in findings]
         _log_failures(tasks, outcomes, project_id)
@@ -178,14 +196,16 @@ class Predictor:
         while batch := list(islice(images, size)):
             yield batch
 
-    def _look(self, batch: list[TaskImage], spec: LabelSpec, keep: bool) -> list[_Seen | Failure]:
+    def _look(
+        self, batch: list[TaskImage], spec: LabelSpec, keep: bool, on_features: OnFeatures | None
+    ) -> list[_Seen | Failure]:
         """What every image gave that could be read, its failure otherwise. `keep`: for prompts."""
         readable = [image for image in batch if not isinstance(image.pixels, Failure)]
-        seen = iter(self._look_at_readable(readable, spec, keep))
+        seen = iter(self._look_at_readable(readable, spec, keep, on_features))
         return [image.pixels if isinstance(image.pixels, Failure) else next(seen) for image in batch]
 
     def _look_at_readable(
-        self, images: list[TaskImage], spec: LabelSpec, keep: bool
+        self, images: list[TaskImage], spec: LabelSpec, keep: bool, on_features: OnFeatures | None
     ) -> list[_Seen | Failure]:
         """Where a batch fails each image is tried alone, so that one of them costs the others nothing."""
         if not images:
@@ -196,12 +216,14 @@ class Predictor:
             seen = self._read_features(images, features, spec)
         except (RuntimeError, ValueError) as error:  # the engines raise RuntimeError for all of their own
             if len(images) > 1:
-                return [self._look_at_readable([image], spec, keep)[0] for image in images]
+                return [self._look_at_readable([image], spec, keep, on_features)[0] for image in images]
             logger.exception("the network failed on an image of %d x %d", *pixels[0].shape[1::-1])
             return [Failure("model", f"the network failed: {type(error).__name__}")]
-        if keep:
-            for image, one in zip(images, features, strict=True):
+        for image, one in zip(images, features, strict=True):
+            if keep:
                 self.prompt_features.keep(FeaturesKey(image.digest, self.version), one)
+            if on_features:
+                on_features(image, one)
         return [*seen]
 
     def _read_features(
@@ -229,9 +251,14 @@ class Predictor:
             return
         if seen.instances is not None:
             controls = spec.controls_for(image.request.image_key)
-            tolerance = self.options.polygon_tolerance
-            found.regions += to_regions(seen.instances, controls, polygon_tolerance=tolerance)
-            found.scores.append(image_score(seen.instances, controls, score_floor=spec.lowest_threshold))
+            tolerance, confidence = self.options.polygon_tolerance, self.calibration
+            found.regions += to_regions(
+                seen.instances, controls, polygon_tolerance=tolerance, confidence=confidence
+            )
+            floor = spec.lowest_threshold
+            found.scores.append(
+                image_score(seen.instances, controls, score_floor=floor, confidence=confidence)
+            )
         for control, probabilities in seen.answers.items():
             found.regions += to_choice_regions(control, probabilities)
             found.scores.append(choice_confidence(control, probabilities))

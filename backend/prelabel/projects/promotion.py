@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
-from prelabel.projects.annotate import BATCH_SIZE, AnnotateError, Summary, annotate_project
+from prelabel.projects.annotate import BATCH_SIZE, AnnotateError, Summary
 from prelabel.projects.attached import AttachedBackend, attached_backends, write_backend
 from prelabel.projects.loading import base_checkpoint, project_predictor
 from prelabel.projects.own_versions import OwnVersions
+from prelabel.projects.queue.refresh import QueueRefresh
 from prelabel.projects.running import BasicAuth, basic_auth_of
 from prelabel.projects.shown_version import show_version
 from prelabel.projects.versions import (
@@ -29,7 +31,6 @@ from prelabel.projects.versions import (
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import (
-    Promotion,
     add_promotion,
     mark_published,
     mark_refreshed,
@@ -136,8 +137,8 @@ def refresh_predictions(
     on_progress: Callable[[Summary], None] = lambda summary: None,
     keep_going: Callable[[], bool] = lambda: True,
 ) -> Summary | None:
-    """Give the unlabelled tasks predictions of what serves the project, the least sure ones first, and take back
-    prelabel's own older ones; None where there is nothing to do.
+    """Give the unlabelled tasks predictions of what serves the project, the least sure ones first, take back
+    prelabel's own older ones, and put the tasks in the order of the settings; None where there is nothing to do.
 
     It ends early when `keep_going`, asked before every batch, says no, or another version starts to serve; called
     again it goes on from there. Raises LabelStudioError, LabelConfigError, WeightsError, ConfigError.
@@ -145,6 +146,7 @@ def refresh_predictions(
     promotion = newest_promotion(database, project_id)
     if promotion is None or promotion.is_refreshed:
         return None
+    begun = datetime.now(UTC)
 
     def is_wanted() -> bool:
         now = newest_promotion(database, project_id)
@@ -153,24 +155,30 @@ def refresh_predictions(
     predictor = project_predictor(settings, database, project_id)
     backends = attached_backends(client, project_id)
     own = OwnVersions.of_project(settings, database, project_id, backends, predictor.version)
+    queue = QueueRefresh(settings, client, predictor, project_id, own, is_wanted)
     try:
-        summary = annotate_project(
-            client,
-            predictor,
-            project_id,
-            own,
-            least_sure_first=True,
-            batch_size=batch_size,
-            on_progress=on_progress,
-            keep_going=is_wanted,
-        )
+        summary = queue.predict(batch_size, on_progress)
     except AnnotateError as error:
         logger.warning("project %s: no predictions of %s: %s", project_id, predictor.version, error)
-        mark_refreshed(database, promotion)
+        mark_refreshed(database, promotion, begun)
         return None
-    if summary.done == summary.total:
-        _conclude(database, client, promotion, predictor.version, own)
+    if summary.done == summary.total and _put_in_order(settings, queue, project_id):
+        _conclude(client, project_id, predictor.version, own)
+        mark_refreshed(database, promotion, begun)
     return summary
+
+
+def _put_in_order(settings: Settings, queue: QueueRefresh, project_id: int) -> bool:
+    """Whether all of it was done."""
+    if settings.prelabel_strategy == "none":
+        return True
+    found = queue.put_in_order(
+        settings.prelabel_strategy, settings.prelabel_random_share, sets_sampling=False
+    )
+    logger.info("project %s: %d tasks in the order of %s", project_id, found.ordered, found.strategy)
+    if found.note:
+        logger.info("project %s: %s", project_id, found.note)
+    return found.is_whole
 
 
 def _serve(
@@ -216,10 +224,7 @@ def _show(
     return [f"the project now shows the predictions of {name}"]
 
 
-def _conclude(
-    database: Database, client: LabelStudioClient, promotion: Promotion, name: str, own: OwnVersions
-) -> None:
-    counts = client.json("GET", f"/api/projects/{promotion.project_id}/model-versions/")
-    if counts.get(name) and (note := show_version(client, promotion.project_id, name, own)):
-        logger.warning("project %s: %s", promotion.project_id, note)
-    mark_refreshed(database, promotion)
+def _conclude(client: LabelStudioClient, project_id: int, name: str, own: OwnVersions) -> None:
+    counts = client.json("GET", f"/api/projects/{project_id}/model-versions/")
+    if counts.get(name) and (note := show_version(client, project_id, name, own)):
+        logger.warning("project %s: %s", project_id, note)

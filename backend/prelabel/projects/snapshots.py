@@ -80,8 +80,10 @@ class _Stored:
 
 
 @dataclass
-class _Contents:
-    """What goes into a snapshot, as it is collected."""
+class Contents:
+    """What goes into a snapshot, as it is collected. Records also say where they come from: images name their task and
+    `annotation`, objects their `regions`.
+    """
 
     labels: tuple[str, ...]
     heads: list[Json]
@@ -109,12 +111,13 @@ class _Contents:
                 "split": HOLDOUT if is_held_out(image.task.task_id) else TRAIN,
                 "task": image.task.task_id,
                 "image_key": image.key,
+                "annotation": image.task.annotation_id,
                 **labels,
             }
         )
         for one in objects:
-            record = {"id": len(self.annotations) + 1, "image_id": number, "iscrowd": 0}
-            record["category_id"] = self.labels.index(one.label) + 1
+            record: Json = {"id": len(self.annotations) + 1, "image_id": number, "iscrowd": 0}
+            record |= {"category_id": self.labels.index(one.label) + 1, "regions": list(one.regions)}
             self.annotations.append(record | _geometry(one, stored.size))
 
     def drop_images_that_are_held_out(self) -> None:
@@ -159,7 +162,7 @@ def build_snapshot(
     tasks = accepted_tasks(client, project_id)
     if not tasks:
         raise SnapshotError(f"project {project_id} has no accepted labels")
-    contents = _collect(tasks, controls, choices, fetcher, folder / "images", max_pixels, on_progress)
+    contents = collect_labels(tasks, controls, choices, fetcher, folder / "images", max_pixels, on_progress)
     contents.drop_images_that_are_held_out()
     _check_enough(contents, project_id)
     data = contents.data()
@@ -170,17 +173,18 @@ def build_snapshot(
     return ProjectSnapshot(snapshot, contents.left_out, len(tasks), sum(task.annotations for task in tasks))
 
 
-def _collect(
+def collect_labels(
     tasks: Sequence[AcceptedTask],
     controls: ObjectControls,
     choices: ChoiceControls,
     fetcher: ImageFetcher,
     images: Path,
     max_pixels: int,
-    on_progress: Callable[[int, int], None],
-) -> _Contents:
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Contents:
+    """The labels of tasks as COCO's records, and their images in the folder `images`; see `build_snapshot`."""
     answers = AcceptedChoices(choices, tasks)
-    contents = _Contents(controls.labels, answers.heads)
+    contents = Contents(controls.labels, answers.heads)
     keys = dict.fromkeys([*controls.image_keys, *choices.image_keys])
     requests = [_TaskImage(task, key) for task in tasks for key in keys]
     store = partial(_store, fetcher=fetcher, folder=images, max_pixels=max_pixels)
@@ -196,7 +200,7 @@ def _collect(
 
 
 def _add_labels(
-    contents: _Contents,
+    contents: Contents,
     image: _TaskImage,
     stored: _Stored,
     controls: ObjectControls,
@@ -258,7 +262,7 @@ def _ignored(
         yield f"{count} regions of controls that draw no boxes, polygons or brush masks on an image"
 
 
-def _check_enough(contents: _Contents, project_id: int) -> None:
+def _check_enough(contents: Contents, project_id: int) -> None:
     splits = {image["split"] for image in contents.images}
     if not splits:
         raise SnapshotError(

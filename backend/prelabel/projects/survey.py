@@ -23,7 +23,7 @@ MAX_COLUMN_LENGTH = 500
 class SurveyedTask:
     """A task as the survey saw it. `versions`: of its predictions, each once. `is_labelled`: somebody
     submitted an annotation (a skipped task is not labelled). `score`: of its newest scored prediction, None
-    without one and where no scores were asked for.
+    without one and where no scores were asked for. `number`: counts the tasks of the project, from 1 on.
     """
 
     id: int
@@ -31,6 +31,7 @@ class SurveyedTask:
     versions: frozenset[str]
     is_labelled: bool
     score: float | None = None
+    number: int = 0
 
 
 def survey(
@@ -47,7 +48,7 @@ def survey(
         versions, is_labelled = _versions(client, row), row["total_annotations"] > 0
         has_score = not is_labelled and any(map(is_scored, versions))
         score = _score(client, row["id"], is_scored) if has_score else None
-        yield SurveyedTask(row["id"], row["data"], versions, is_labelled, score)
+        yield SurveyedTask(row["id"], row["data"], versions, is_labelled, score, row["inner_id"])
 
 
 def _score(client: LabelStudioClient, task_id: int, is_scored: Callable[[str | None], bool]) -> float | None:

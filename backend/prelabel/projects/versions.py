@@ -25,6 +25,7 @@ from fbnetv3.classification.heads_file import read_heads, write_heads
 from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.detector import Detector
 from fbnetv3.files import write_whole
+from fbnetv3.judging.calibration import IDENTITY, Calibration
 from fbnetv3.weights import Checkpoint, WeightsError
 from fbnetv3.weights.digest import file_sha256
 from prelabel.settings import Settings
@@ -50,6 +51,7 @@ __all__ = [
     "named_version",
     "project_versions",
     "serving_version",
+    "version_calibration",
     "version_checkpoint",
     "version_heads",
     "version_heads_file",
@@ -62,6 +64,9 @@ RECORD = "version.json"
 
 CHOICES = "choices"
 """In a version's plan: {"heads": {control: its classes}, "sha256": of the file of the heads}; absent without heads."""
+
+CALIBRATION = "calibration"
+"""In a version's plan: what makes confidences of its scores, see fbnetv3.judging.calibration; absent in older ones."""
 
 UNFINISHED = ".making-"
 
@@ -150,6 +155,12 @@ def version_heads(settings: Settings, version: Version) -> tuple[LinearHead, ...
     """
     file = version_heads_file(settings, version)
     return read_heads(file) if file else ()
+
+
+def version_calibration(version: Version | None) -> Calibration:
+    """What makes confidences of the version's scores; the identity for the base weights, and for older versions."""
+    stored = version.plan.get(CALIBRATION) if version else None
+    return Calibration.from_dict(stored) if stored else IDENTITY
 
 
 def version_checkpoint(settings: Settings, version: Version) -> Checkpoint:

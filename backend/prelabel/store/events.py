@@ -18,6 +18,9 @@ retry). Later it is news: Start Training pressed again after a failed run sends 
 
 MAX_ACTION_LENGTH = 64
 
+TASKS_CREATED = "TASKS_CREATED"
+"""Label Studio's event for an import, and for a storage that was synchronised."""
+
 
 class WebhookEvent(Base):
     """One delivery of a webhook."""

@@ -13,10 +13,23 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Select, String, Text, UniqueConstraint, func, select, update
+from sqlalchemy import (
+    JSON,
+    ForeignKey,
+    Index,
+    ScalarSelect,
+    Select,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from prelabel.store.database import Base, Database, UtcDateTime
+from prelabel.store.events import TASKS_CREATED, WebhookEvent
 
 NAME = re.compile(r"p(?P<project>[1-9]\d{0,9})-v(?P<number>[1-9]\d{0,8})", re.ASCII)
 """The name of a version: `p`, the project's id, `-v`, the version's number."""
@@ -69,7 +82,8 @@ class Version(NewVersion):
 class Promotion:
     """The newest promotion of a project. `version`: None for the base weights.
 
-    `is_published`: Label Studio shows it. `is_refreshed`: the unlabelled tasks have its predictions.
+    `is_published`: Label Studio shows it. `is_refreshed`: the unlabelled tasks have its predictions, and no webhook
+    told of new tasks since.
     """
 
     id: int
@@ -103,7 +117,8 @@ class VersionRow(Base):
 
 
 class PromotionRow(Base):
-    """One promotion; `published_at` and `refreshed_at` are set when Label Studio has followed."""
+    """One promotion; `published_at` is set when Label Studio has followed, `refreshed_at` then too, to the moment at
+    which the refresh began."""
 
     __tablename__ = "promotions"
 
@@ -194,7 +209,8 @@ def newest_promotion(database: Database, project_id: int) -> Promotion | None:
 
 def unfinished_promotions(database: Database) -> list[Promotion]:
     """The newest promotions that Label Studio has not followed altogether, oldest first."""
-    unfinished = PromotionRow.published_at.is_(None) | PromotionRow.refreshed_at.is_(None)
+    stale = PromotionRow.refreshed_at.is_(None) | (_newest_tasks() > PromotionRow.refreshed_at)
+    unfinished = PromotionRow.published_at.is_(None) | stale
     with database.session() as session:
         rows = session.execute(_newest_promotions().where(unfinished).order_by(PromotionRow.id))
         return [_to_promotion(row) for row in rows]
@@ -205,9 +221,9 @@ def mark_published(database: Database, promotion: Promotion) -> None:
     _mark(database, promotion, published_at=datetime.now(UTC))
 
 
-def mark_refreshed(database: Database, promotion: Promotion) -> None:
-    """The unlabelled tasks have predictions of this promotion's version."""
-    _mark(database, promotion, refreshed_at=datetime.now(UTC))
+def mark_refreshed(database: Database, promotion: Promotion, begun: datetime) -> None:
+    """The tasks that were unlabelled when this began have predictions of this promotion's version."""
+    _mark(database, promotion, refreshed_at=begun)
 
 
 def _mark(database: Database, promotion: Promotion, **moment: datetime) -> None:
@@ -215,23 +231,34 @@ def _mark(database: Database, promotion: Promotion, **moment: datetime) -> None:
         session.execute(update(PromotionRow).where(PromotionRow.id == promotion.id).values(**moment))
 
 
-def _newest_promotions() -> Select[Any, Any]:
+def _newest_promotions() -> Select[Any, Any, Any]:
     """The newest promotion of every project, with the number of its version."""
     newest = select(func.max(PromotionRow.id)).group_by(PromotionRow.project_id)
     return (
-        select(PromotionRow, VersionRow.number)
+        select(PromotionRow, VersionRow.number, _newest_tasks().label("newest_tasks"))
         .outerjoin(VersionRow, VersionRow.id == PromotionRow.version_id)
         .where(PromotionRow.id.in_(newest))
     )
 
 
+def _newest_tasks() -> ScalarSelect[datetime]:
+    """When a webhook last told of new tasks in the promotion's project."""
+    return (
+        select(func.max(WebhookEvent.received_at))
+        .where(WebhookEvent.project_id == PromotionRow.project_id, WebhookEvent.action == TASKS_CREATED)
+        .correlate(PromotionRow)
+        .scalar_subquery()
+    )
+
+
 def _promoted_name(row: Any) -> tuple[PromotionRow, str | None]:
-    promotion, number = row
+    promotion, number, _ = row
     return promotion, None if number is None else f"p{promotion.project_id}-v{number}"
 
 
 def _to_promotion(row: Any) -> Promotion:
     promotion, name = _promoted_name(row)
+    refreshed_at, newest_tasks = promotion.refreshed_at, row.newest_tasks
     return Promotion(
         promotion.id,
         promotion.project_id,
@@ -239,7 +266,7 @@ def _to_promotion(row: Any) -> Promotion:
         promotion.promoted_at,
         promotion.reason,
         promotion.published_at is not None,
-        promotion.refreshed_at is not None,
+        refreshed_at is not None and (newest_tasks is None or newest_tasks <= refreshed_at),
     )
 
 

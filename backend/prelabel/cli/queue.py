@@ -1,0 +1,150 @@
+"""`prelabel queue`: which tasks of a project come next, and putting them in order."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+from rich.table import Table
+
+from prelabel.cli.errors import fail
+from prelabel.cli.project_work import (
+    ProjectId,
+    console,
+    errors_in_one_sentence,
+    load_predictor,
+    print_problems,
+    progress_bar,
+    settings_or_fail,
+    stoppable,
+    warn,
+)
+from prelabel.settings import StrategyName
+
+if TYPE_CHECKING:
+    from prelabel.projects.annotate import Summary
+    from prelabel.projects.queue.listing import NextTask, Queue
+    from prelabel.projects.queue.refresh import Refreshed
+
+app = typer.Typer(help="The order in which a project's tasks are labelled.", no_args_is_help=True)
+
+Choice = StrEnum("Choice", {name: name for name in get_args(StrategyName)})  # type: ignore[misc]
+
+
+@app.command()
+def refresh(
+    project: ProjectId,
+    strategy: Annotated[
+        Choice | None, typer.Option(help="What decides; PRELABEL_STRATEGY when not given.")
+    ] = None,
+    random_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of places drawn at random; PRELABEL_RANDOM_SHARE when not given."
+        ),
+    ] = None,
+) -> None:
+    """Predict the unlabelled tasks that have no prediction of the serving version, and put all of them in order.
+
+    Ctrl-C loses nothing: the next run goes on from there.
+    """
+    settings = settings_or_fail()
+    name = strategy.value if strategy else settings.prelabel_strategy
+    if name == "none":
+        fail("PRELABEL_STRATEGY is none: name one with --strategy.")
+    share = settings.prelabel_random_share if random_share is None else random_share
+    with errors_in_one_sentence():
+        from prelabel.projects.attached import attached_backends
+        from prelabel.projects.loading import label_studio_client
+        from prelabel.projects.own_versions import OwnVersions
+        from prelabel.projects.queue.refresh import QueueRefresh
+        from prelabel.projects.shown_version import notes_after, serving_note
+        from prelabel.store.database import Database
+
+        client = label_studio_client(settings)
+        backends = attached_backends(client, project)
+        database = Database.open(settings.database_url)
+        predictor = load_predictor(settings, database, project)
+        own = OwnVersions.of_project(settings, database, project, backends, predictor.version)
+        warn([serving_note(backends, predictor.version)])
+        work = QueueRefresh(settings, client, predictor, project, own)
+        with stoppable():
+            with progress_bar() as show:
+                summary = work.predict(on_progress=show)
+            with console.status("looking at the tasks") as status:
+
+                def tell(done: int, total: int) -> None:
+                    status.update(f"telling Label Studio the order: {done} of {total} tasks")
+
+                refreshed = work.put_in_order(name, share, on_place=tell)
+        _print_refreshed(summary, refreshed)
+        warn(notes_after(client, project, predictor.version, own))
+
+
+@app.command()
+def show(
+    project: ProjectId,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many tasks.")] = 20,
+) -> None:
+    """List the next tasks in the order in which Label Studio serves them, and why each comes there."""
+    settings = settings_or_fail()
+    with errors_in_one_sentence():
+        from prelabel.projects.loading import label_studio_client
+        from prelabel.projects.queue.listing import QueueError, read_queue
+
+        try:
+            queue = read_queue(label_studio_client(settings), project, limit)
+        except QueueError as error:
+            fail(str(error))
+    _print_queue(queue)
+
+
+def _print_refreshed(summary: Summary, refreshed: Refreshed) -> None:
+    console.print(
+        f"{refreshed.ordered} tasks are in the order of {refreshed.strategy} by {refreshed.version}.",
+        style="green",
+    )
+    console.print(f"Tasks with a new prediction: {summary.pushed}")
+    console.print(f"Predictions with another place than before: {refreshed.changed}")
+    problems = [*summary.problems, *refreshed.problems]
+    if problems:
+        console.print(f"Problems: {len(problems)}")
+        print_problems(problems)
+    warn([refreshed.note])
+
+
+def _print_queue(queue: Queue) -> None:
+    if not queue.tasks:
+        console.print("No unlabelled task is left.")
+        return
+    table = Table("place", "task", "score", "group", "why", box=None)
+    for place, task in enumerate(queue.tasks, 1):
+        score = "-" if task.score is None else f"{task.score:.4f}"
+        table.add_row(str(place), str(task.id), score, _group(task), _why(task, queue))
+    console.print(table)
+    if queue.at:
+        drawn = (
+            "" if queue.random_share is None else f", {queue.random_share:.0%} of the places drawn at random"
+        )
+        console.print(
+            f"Put in order {queue.at:%Y-%m-%d %H:%M} UTC by {queue.version}: {queue.strategy}{drawn}."
+        )
+    if not queue.follows:
+        warn(["The label stream does not follow scores; the tab of the Data Manager does."])
+    if queue.version and queue.version != queue.shown:
+        warn(
+            [f"The project shows {queue.shown or 'no version'!r}: `prelabel connect` shows {queue.version}."]
+        )
+
+
+def _group(task: NextTask) -> str:
+    return "-" if task.group is None else str(task.group)
+
+
+def _why(task: NextTask, queue: Queue) -> str:
+    if task.score is None:
+        return "no prediction yet"
+    if task.is_drawn is None:
+        return "predicted since the last refresh"
+    return "random share" if task.is_drawn else queue.strategy or "-"

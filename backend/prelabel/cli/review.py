@@ -1,0 +1,238 @@
+"""`prelabel review`: labels that look wrong, in a project or in COCO files; and what people decide about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from prelabel.cli.errors import fail
+
+if TYPE_CHECKING:
+    from prelabel.labelstudio.client import LabelStudioClient
+    from prelabel.projects.review.decisions import Memory
+    from prelabel.projects.review.findings import ReviewFinding
+    from prelabel.projects.review.judges import OnStep
+    from prelabel.projects.review.review import Review, ReviewOptions
+
+# Labels and file names are anybody's; brackets in them are no markup.
+console = Console(markup=False, highlight=False, soft_wrap=True)
+
+COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+
+
+def review(
+    project: Annotated[
+        int | None, typer.Option(min=1, help="The number in the address of the project's page.")
+    ] = None,
+    coco: Annotated[
+        Path | None,
+        typer.Option("--coco", help="An annotation file in COCO's format, in place of a project."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder that its file names start from.")
+    ] = None,
+    weights: Annotated[
+        str, typer.Option(help="With --coco: weights that were not trained on these images.")
+    ] = "starter",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for findings.json, findings.csv and review.html.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=0, help="Findings in the table; the files have all.")] = 20,
+    least: Annotated[
+        float, typer.Option("--min-confidence", min=0, max=1, help="Of what is reported.")
+    ] = 0.3,
+    quick: Annotated[
+        bool, typer.Option(help="Only what can be judged without training: of a project, the hold-out.")
+    ] = False,
+    predictions: Annotated[
+        bool, typer.Option(help="Look through the predictions of unlabelled tasks, too.")
+    ] = False,
+    write_back: Annotated[
+        bool, typer.Option(help="Put the findings into Label Studio: two columns and a tab.")
+    ] = True,
+    accept: Annotated[
+        list[str] | None, typer.Option(help="A finding that is right; it stays until the label is corrected.")
+    ] = None,
+    dismiss: Annotated[
+        list[str] | None,
+        typer.Option(help="A finding that is wrong; it does not come back until the label changes."),
+    ] = None,
+) -> None:
+    """Find labels that look wrong to models that have not trained on them. Nothing that a person made is changed."""
+    if (project is None) == (coco is None) or (coco is None) != (images is None):
+        fail("give either --project, or --coco and --images")
+    decisions = {**dict.fromkeys(accept or [], "accepted"), **dict.fromkeys(dismiss or [], "dismissed")}
+    with _one_sentence():
+        from prelabel.projects.review.review import ReviewOptions
+
+        options = ReviewOptions(quick, predictions, least)
+        if project is not None:
+            _review_project(project, options, decisions, out, top, write_back)
+        elif coco is not None and images is not None:
+            _review_coco(coco, images, weights, options, decisions, out, top)
+
+
+def _review_project(
+    project: int,
+    options: ReviewOptions,
+    decisions: dict[str, str],
+    out: Path | None,
+    top: int,
+    write_back: bool,
+) -> None:
+    from prelabel.projects.loading import label_studio_client
+    from prelabel.projects.review.decisions import StoreMemory
+    from prelabel.projects.review.review import review_project
+    from prelabel.projects.review.write_back import write_findings
+    from prelabel.settings import load_settings
+    from prelabel.store.database import Database
+
+    settings = load_settings()
+    database, client = Database.open(settings.database_url), label_studio_client(settings)
+    memory = StoreMemory(database, project)
+    if decisions:
+        findings = _decide(memory, decisions)
+    else:
+        with _progress() as on_step:
+            found = review_project(settings, database, client, project, options, on_step)
+        _report(found, out, top, lambda finding: _task_address(client, project, finding))
+        findings = found.findings
+    if write_back:
+        changed = write_findings(client, project, findings)
+        console.print(f'The tab "prelabel: check" is up to date; {changed} tasks got other columns.')
+
+
+def _review_coco(
+    coco: Path,
+    images: Path,
+    weights: str,
+    options: ReviewOptions,
+    decisions: dict[str, str],
+    out: Path | None,
+    top: int,
+) -> None:
+    import tempfile
+
+    from fbnetv3.finetuning import FineTuningSettings
+    from fbnetv3.weights import load_checkpoint
+    from prelabel.projects.review.decisions import FolderMemory
+    from prelabel.projects.review.review import review_coco
+
+    if decisions:
+        if out is None:
+            fail("--accept and --dismiss need --out, the folder of the review that found it")
+        _decide(FolderMemory(out), decisions)
+        return
+    with tempfile.TemporaryDirectory(prefix="prelabel-review-") as work, _progress() as on_step:
+        memory = FolderMemory(out or Path(work))
+        found = review_coco(
+            coco,
+            images,
+            load_checkpoint(weights),
+            memory,
+            Path(work) / "folds",
+            FineTuningSettings(),
+            options,
+            on_step,
+        )
+    _report(found, out, top, lambda finding: None)
+
+
+def _decide(memory: Memory, decisions: dict[str, str]) -> list[ReviewFinding]:
+    """Remember decisions; the findings that are left."""
+    for finding_id, decision in decisions.items():
+        memory.decide(finding_id, "accepted" if decision == "accepted" else "dismissed")
+        console.print(f"{finding_id} is {decision}")
+    known = memory.recall().values()
+    return [one.finding for one in known if one.is_current and one.decision != "dismissed"]
+
+
+def _report(
+    found: Review, out: Path | None, top: int, link_of: Callable[[ReviewFinding], str | None]
+) -> None:
+    from prelabel.projects.review.files import write_review
+
+    for line in found.by:
+        console.print(f"{line}.")
+    for note in found.notes:
+        console.print(f"note: {note}", style="yellow")
+    if found.findings and top:
+        console.print(_table(found.findings[:top]), soft_wrap=False)
+    rest = len(found.findings) - top
+    more = f" {rest} more are in the files." if rest > 0 and out else ""
+    console.print(f"{len(found.findings)} findings in {found.judged} images.{more}")
+    if out:
+        with _progress() as on_step:
+            total, done = len(found.findings), iter(range(1, len(found.findings) + 1))
+            files = write_review(found, out, link_of, lambda: on_step("pictures", next(done), total))
+        for file in files:
+            console.print(f"wrote {file}")
+
+
+def _table(findings: list[ReviewFinding]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for heading in ("finding", "sure", "kind", "where", "what to do", "regions"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "sure" else "left")
+    for one in findings:
+        title = f"{one.title}, accepted" if one.decision else one.title
+        regions = " ".join(one.regions)
+        table.add_row(one.id, f"{one.confidence:.2f}", title, one.place.name, one.correction, regions)
+    return table
+
+
+def _task_address(client: LabelStudioClient, project: int, finding: ReviewFinding) -> str | None:
+    task = finding.place.task
+    return f"{client.url}/projects/{project}/data?task={task}" if task is not None else None
+
+
+@contextmanager
+def _progress() -> Iterator[OnStep]:
+    """A bar for each stage."""
+    with Progress(*COLUMNS, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=stage, completed=done, total=total)
+
+        yield show
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """What goes wrong ends the command in one sentence."""
+    from fbnetv3 import ConfigError, ImageError, WeightsError
+    from fbnetv3.finetuning import TrainingError
+    from fbnetv3.learning.coco import CocoError
+    from fbnetv3.learning.snapshot import SnapshotError
+    from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
+    from prelabel.projects.review.findings import ReviewError
+    from prelabel.projects.versions import VersionError
+    from prelabel.settings import SettingsError
+    from prelabel.store.database import StoreError
+
+    try:
+        yield
+    except (
+        CocoError,
+        ConfigError,
+        ImageError,
+        LabelConfigError,
+        LabelStudioError,
+        ReviewError,
+        SettingsError,
+        SnapshotError,
+        StoreError,
+        TrainingError,
+        VersionError,
+        WeightsError,
+    ) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"cannot write {error.filename}: {error.strerror}")

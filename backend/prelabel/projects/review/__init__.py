@@ -1,0 +1,1 @@
+"""Labels that look wrong: a project's annotations, or a COCO file, against models that have not trained on them."""
