@@ -50,10 +50,10 @@ def swap(regions: Regions, scene: Scene) -> tuple[Regions, Region]:
 
 
 def shift(regions: Regions, scene: Scene) -> tuple[Regions, Region]:
-    """The largest object's box half its size to where there is room."""
+    """The largest object's box by a third of its width, to where there is room: an IoU of one half is left."""
     largest = max(regions, key=_area)
     value = largest["value"]
-    away = -0.5 if value["x"] + value["width"] * 1.5 > 100 else 0.5
+    away = -1 / 3 if value["x"] + value["width"] * 4 / 3 > 100 else 1 / 3
     value["x"] = max(value["x"] + away * value["width"], 0)
     return regions, largest
 
