@@ -20,7 +20,14 @@ from fbnetv3.config import Norm, RefinedEdges
 from fbnetv3.engines.opening import EngineName
 
 StrategyName = Literal[
-    "random", "least_confidence", "margin", "entropy", "expected_edits", "diversity", "combined"
+    "random",
+    "least_confidence",
+    "margin",
+    "entropy",
+    "expected_edits",
+    "diversity",
+    "representative",
+    "combined",
 ]
 """Those of fbnetv3.active_learning, which is not loaded for them."""
 
@@ -236,7 +243,7 @@ class Settings(BaseSettings):
     prelabel_strategy: StrategyName | Literal["none"] = Field(
         "combined",
         description="What puts the unlabelled tasks in order: random, least_confidence, margin, entropy, "
-        "expected_edits, diversity or combined. none: after a promotion they stay as they are.",
+        "expected_edits, diversity, representative or combined. none: after a promotion they stay as they are.",
     )
     prelabel_random_share: float = Field(
         0.1,

@@ -21,6 +21,7 @@ from fbnetv3.active_learning.clustering import k_means
 from fbnetv3.active_learning.combined import Combined
 from fbnetv3.active_learning.expected_edits import ExpectedEdits
 from fbnetv3.active_learning.ranking import shuffle
+from fbnetv3.active_learning.representative import Representative
 from fbnetv3.active_learning.uncertainty import Entropy, LeastConfidence, Margin, Uncertainty
 from fbnetv3.instances import Instances
 from fbnetv3.judging import Calibration, Effort
@@ -129,6 +130,23 @@ class TestDiversity:
         pool = [image(pooled=(x,)) for x in (0.0, 0.0, 0.0, 4.0, 8.0)]
         first = order("diversity", pool)[:3]
         assert {3, 4} < set(first)
+
+
+class TestRepresentative:
+    def test_the_middles_of_groups_come_before_odd_ones(self):
+        pool = [image(pooled=(x,)) for x in (0.0, 1.0, 2.0, 3.0, 4.0, 20.0, 21.0, 500.0)]
+        first = Representative(neighbours=1).order(pool, NONE_LABELLED, 0).indices
+        assert first[0] == 2 and first[1] in (5, 6)
+
+    def test_what_is_labelled_needs_nobody_to_stand_for_it(self):
+        pool = [image(pooled=(x,)) for x in (0.0, 1.0, 2.0, 3.0, 4.0, 20.0, 21.0)]
+        labelled = np.array([[2.0]], np.float32)
+        assert Representative(neighbours=1).order(pool, labelled, 0).indices[0] in (5, 6)
+
+    def test_the_places_behind_are_there_too(self):
+        pool = [image(pooled=(float(x),)) for x in range(7)]
+        ranking = Representative(places=2).order(pool, NONE_LABELLED, 0)
+        assert sorted(ranking.indices) == list(range(7))
 
 
 class TestCombined:

@@ -13,6 +13,7 @@ from fbnetv3.active_learning.diversity import Diversity
 from fbnetv3.active_learning.expected_edits import ExpectedEdits
 from fbnetv3.active_learning.images import PoolImage
 from fbnetv3.active_learning.ranking import Ranking, shuffle
+from fbnetv3.active_learning.representative import Representative
 from fbnetv3.active_learning.uncertainty import Entropy, LeastConfidence, Margin
 
 #: By reasoning as yet: docs/active-learning.md says how much is measured.
@@ -55,6 +56,7 @@ _ALL: tuple[Strategy, ...] = (
     Entropy(),
     ExpectedEdits(),
     Diversity(),
+    Representative(),
     Combined(),
 )
 

@@ -17,7 +17,7 @@ from prelabel.projects.survey import SurveyedTask
 from prelabel.projects.usefulness import effort_of
 from prelabel.settings import Settings
 
-COMPARES_WITH_LABELLED = frozenset({"combined", "diversity"})
+COMPARES_WITH_LABELLED = frozenset({"combined", "diversity", "representative"})
 """Strategies that want to know what the labelled images look like."""
 
 MAX_LABELLED_LOOKS = 100

@@ -1,0 +1,68 @@
+"""Images first that stand for many others: those that a few labels generalise from.
+
+Greedy facility location (Mirchandani and Francis 1990; as a way to choose training data: Wei, Iyer and Bilmes 2015) on
+the serving detector's pooled features: always the image that is most like the many that nothing labelled or chosen
+before is like. While labels are few, typical images teach more than uncertain ones (Hacohen, Dekel and Weinshall 2022,
+arXiv 2202.02794); an odd one counts for itself alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fbnetv3.active_learning.clustering import squared_distances
+from fbnetv3.active_learning.images import PoolImage
+from fbnetv3.active_learning.ranking import Ranking, shuffle
+
+
+@dataclass(frozen=True)
+class Representative:
+    """Like Diversity it can order a pool before anything is labelled. `neighbours`: of an image, that are like it; how
+    far away they are sets the scale of likeness. `places`: that are chosen one by one; the rest comes as shuffled, far
+    behind what anybody labels before the next order.
+    """
+
+    neighbours: int = 5
+    places: int = 200
+
+    name = "representative"
+
+    def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
+        """See Strategy. Takes `places` steps over all pairs of images."""
+        if not pool:
+            return Ranking.of(np.zeros(0, np.int64))
+        shuffled = shuffle(len(pool), seed)
+        features = np.stack([pool[index].pooled for index in shuffled])
+        distances = squared_distances(features, features)
+        scale = self._scale(distances)
+        covered = np.zeros(len(pool))
+        if len(labelled):
+            covered = _likeness(squared_distances(features, labelled), scale).max(1)
+        chosen = _greedy(_likeness(distances, scale), covered, self.places)
+        rest = np.setdiff1d(np.arange(len(pool)), chosen)
+        return Ranking.of(shuffled[np.concatenate([chosen, rest])])
+
+    def _scale(self, distances: np.ndarray) -> float:
+        """The median of the squared distances to the neighbours; above 0."""
+        near = np.partition(distances, min(self.neighbours, len(distances) - 1), axis=1)
+        return float(max(np.median(near[:, min(self.neighbours, len(distances) - 1)]), np.finfo(float).tiny))
+
+
+def _likeness(distances: np.ndarray, scale: float) -> np.ndarray:
+    """Squared distances -> 0..1; what is far away counts for nothing, however far."""
+    return np.exp(-distances / scale)
+
+
+def _greedy(likeness: np.ndarray, covered: np.ndarray, places: int) -> np.ndarray:
+    """The first places: each the row that adds most to the sum of `covered` (n,), given those before."""
+    chosen: list[int] = []
+    for _ in range(min(places, len(covered))):
+        gains = (likeness - covered).clip(0).sum(1)
+        gains[chosen] = -1.0
+        best = int(gains.argmax())
+        chosen.append(best)
+        covered = np.maximum(covered, likeness[best])
+    return np.array(chosen, np.int64)
