@@ -3,7 +3,7 @@
     python benchmarks/label_errors.py --quick                        smallest form, on generated scenes
     python benchmarks/label_errors.py --coco ANN --images DIR --weights coco --out OUT [--split train] [--limit 60]
         [--seeds 3] [--rate 0.1] [--held-out] [--threads 1]
-    python benchmarks/label_errors.py --table OUT [OUT ...] [--markdown] [--fit]
+    python benchmarks/label_errors.py --table OUT [OUT ...] [--markdown] [--plot FILE] [--fit]
 
 Each seed draws other errors: a tenth of the objects dropped, a tenth with another label, a tenth shifted, a tenth
 added. Heads are cross-fitted on the spoilt labels; `--held-out` asks the weights as they are instead, for images that
@@ -33,6 +33,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from measuring.injection import spoil
 from measuring.label_error_fit import Seen, fit
+from measuring.label_error_plot import plot_precision
 from measuring.label_error_tables import corrections_sheet, precision_sheet
 from measuring.labelled import write_scenes
 
@@ -112,7 +113,10 @@ def _show(options: argparse.Namespace) -> None:
     if options.fit:
         print(fit(seen))
         return
-    for sheet in (precision_sheet(seen), corrections_sheet(seen)):
+    precision = precision_sheet(seen)
+    if options.plot:
+        plot_precision(precision, options.plot)
+    for sheet in (precision, corrections_sheet(seen)):
         if options.markdown:
             print(f"{sheet.title}\n\n{sheet.markdown()}\n")
         else:
@@ -150,6 +154,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder of the results")
     parser.add_argument("--quick", action="store_true", help="smallest form, on generated scenes")
     parser.add_argument("--table", type=Path, nargs="+", metavar="OUT", help="only show what is there")
+    parser.add_argument("--plot", type=Path, help="a PNG of the table")
     parser.add_argument("--fit", action="store_true", help="print weights fitted on what is there")
     parser.add_argument("--markdown", action="store_true", help="tables for the docs")
     options = parser.parse_args()
