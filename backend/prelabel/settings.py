@@ -241,7 +241,7 @@ class Settings(BaseSettings):
     )
 
     prelabel_strategy: StrategyName | Literal["none"] = Field(
-        "combined",
+        "representative",
         description="What puts the unlabelled tasks in order: random, least_confidence, margin, entropy, "
         "expected_edits, diversity, representative or combined. none: after a promotion they stay as they are.",
     )

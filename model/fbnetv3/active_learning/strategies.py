@@ -16,8 +16,8 @@ from fbnetv3.active_learning.ranking import Ranking, shuffle
 from fbnetv3.active_learning.representative import Representative
 from fbnetv3.active_learning.uncertainty import Entropy, LeastConfidence, Margin
 
-#: By reasoning as yet: docs/active-learning.md says how much is measured.
-DEFAULT_STRATEGY = "combined"
+#: The one that measures best so far (docs/active-learning.md).
+DEFAULT_STRATEGY = "representative"
 #: Of the places in an order, those that are drawn: one in ten (with_random_share).
 RANDOM_SHARE = 0.1
 
