@@ -179,7 +179,11 @@ def test_a_promotion_puts_the_tasks_in_order_and_new_ones_get_into_it(
     promote(settings, database, client, version)
     refresh_predictions(settings, database, client, project)
     shown = show(client, project)
-    assert (shown.version, shown.shown, shown.strategy) == (version.name, version.name, "combined")
+    assert (shown.version, shown.shown, shown.strategy) == (
+        version.name,
+        version.name,
+        settings.prelabel_strategy,
+    )
     assert shown.follows and len(shown.tasks) == SCENES
     assert served(client, project) == shown.tasks[0].id
 
