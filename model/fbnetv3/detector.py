@@ -149,7 +149,7 @@ class Detector:
 
     def _find(self, features: Sequence[ImageFeatures], wanted: Wanted) -> list[Instances]:
         found = self.engine.detect([one.encoded for one in features], wanted)
-        return [self._to_instances(output, one.pixels) for output, one in zip(found, features, strict=True)]
+        return [self._to_instances(output, one) for output, one in zip(found, features, strict=True)]
 
     def _in_batches(
         self, items: Sequence[Item], images: Sequence[np.ndarray], work: Callable[[list[Item]], list[Result]]
@@ -166,19 +166,17 @@ class Detector:
             return np.array([threshold.get(label, np.inf) for label in self.labels], np.float32)
         return np.full(len(self.labels), threshold, np.float32)
 
-    def _to_instances(self, found: NetworkOutput, image: np.ndarray) -> Instances:
+    def _to_instances(self, found: NetworkOutput, features: ImageFeatures) -> Instances:
         """Scale boxes to the image, drop empty ones, paste the masks (detectron2 postprocessing.py)."""
-        height, width = image.shape[:2]
-        net_height, net_width = self.network_size(image)
-        scale = np.array([width / net_width, height / net_height] * 2, np.float32)
-        boxes = (found.boxes * scale).clip(0, np.array([width, height] * 2, np.float32))
+        height, width = features.image_size
+        boxes = (found.boxes * features.scale).clip(0, np.array([width, height] * 2, np.float32))
         keep = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(1))
         masks = None
         if found.mask_probabilities is not None:
             threshold = self.engine.config.mask_threshold
             probability_of = dict(zip(np.flatnonzero(found.masked), found.mask_probabilities, strict=True))
             masks = tuple(
-                cut_mask(image, probability_of[i], boxes[i], threshold, self._refine_found)
+                cut_mask(features.pixels, probability_of[i], boxes[i], threshold, self._refine_found)
                 if i in probability_of
                 else NO_MASK
                 for i in keep

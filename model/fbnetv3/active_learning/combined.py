@@ -27,6 +27,7 @@ class Combined:
     groups: int | None = None
 
     name = "combined"
+    compares_with_labelled = True
 
     def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
         """See Strategy."""

@@ -21,6 +21,7 @@ class Diversity:
     """Needs no detector that knows the labels, only features: it can order a pool before anything is labelled."""
 
     name = "diversity"
+    compares_with_labelled = True
 
     def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
         """See Strategy. Takes n steps over n images."""

@@ -31,6 +31,7 @@ class ExpectedEdits:
     effort: Effort = field(default_factory=Effort)
 
     name = "expected_edits"
+    compares_with_labelled = False
 
     def seconds(self, image: PoolImage) -> float:
         """Expected seconds for editing the image; looking at what is right is not counted."""

@@ -29,6 +29,7 @@ class Representative:
     places: int = 200
 
     name = "representative"
+    compares_with_labelled = True
 
     def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
         """See Strategy. Takes `places` steps over all pairs of images."""
@@ -47,8 +48,9 @@ class Representative:
 
     def _scale(self, distances: np.ndarray) -> float:
         """The median of the squared distances to the neighbours; above 0."""
-        near = np.partition(distances, min(self.neighbours, len(distances) - 1), axis=1)
-        return float(max(np.median(near[:, min(self.neighbours, len(distances) - 1)]), np.finfo(float).tiny))
+        farthest = min(self.neighbours, len(distances) - 1)
+        near = np.partition(distances, farthest, axis=1)[:, farthest]
+        return max(float(np.median(near)), np.finfo(float).tiny)
 
 
 def _likeness(distances: np.ndarray, scale: float) -> np.ndarray:

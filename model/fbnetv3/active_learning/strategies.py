@@ -30,6 +30,11 @@ class Strategy(Protocol):
         """What settings and options call it."""
         ...
 
+    @property
+    def compares_with_labelled(self) -> bool:
+        """Whether `labelled` matters to it: if not, nobody has to look at labelled images."""
+        ...
+
     def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
         """All n images of `pool`. `labelled`: (m, d) pooled features of images that are labelled, (0, 0) for none.
 
@@ -43,6 +48,7 @@ class Random:
     """The baseline: one shuffle per seed."""
 
     name = "random"
+    compares_with_labelled = False
 
     def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
         """See Strategy."""

@@ -35,6 +35,8 @@ class Uncertainty(ABC):
 
     most: int = MOST_UNCERTAIN
 
+    compares_with_labelled = False
+
     @abstractmethod
     def of_instances(self, distributions: np.ndarray) -> np.ndarray:
         """(n, classes + 1), rows that sum to 1 -> (n,) uncertainty, 0..1."""

@@ -17,9 +17,6 @@ from prelabel.projects.survey import SurveyedTask
 from prelabel.projects.usefulness import effort_of
 from prelabel.settings import Settings
 
-COMPARES_WITH_LABELLED = frozenset({"combined", "diversity", "representative"})
-"""Strategies that want to know what the labelled images look like."""
-
 MAX_LABELLED_LOOKS = 100
 """Labelled images that one refresh looks at anew for their sake: half a minute on two cores."""
 
@@ -67,7 +64,7 @@ def order_tasks(
         else:
             tasks.append(task)
             pool.append(look.found)
-    features = _pooled(_labelled_looks(looks, labelled)) if strategy.name in COMPARES_WITH_LABELLED else _NONE
+    features = _pooled(_labelled_looks(looks, labelled)) if strategy.compares_with_labelled else _NONE
     ranking = with_random_share(strategy.order(pool, features, seed), random_share, seed)
     placed = tuple(places(tasks, ranking))
     for place in placed:
