@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fbnetv3.judging.outcomes import box_iou
+from fbnetv3.overlap import box_iou
 from fbnetv3.review import Finding
 from measuring.injection import KIND_OF, Error, Injected
 

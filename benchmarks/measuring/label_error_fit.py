@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from fbnetv3.judging.outcomes import box_iou
+from fbnetv3.overlap import box_iou
 from fbnetv3.review import OutOfFold
 from fbnetv3.review.evidence import SAME_OBJECT, of_detections, of_objects
 from fbnetv3.review.likelihoods import OUTCOMES, Likelihoods

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from fbnetv3.judging.outcomes import box_iou
 from fbnetv3.learning.examples import Example, Examples
 from fbnetv3.network.box_head import ROI_CODER
+from fbnetv3.overlap import box_iou
 from fbnetv3.review import Finding, Kind, OutOfFold
 
 Method = Callable[[Examples, Sequence[OutOfFold]], list[Finding]]

@@ -8,7 +8,7 @@ from typing import get_args
 
 import numpy as np
 
-from fbnetv3.judging.outcomes import box_iou
+from fbnetv3.overlap import box_iou
 from fbnetv3.review import Finding, find_errors
 from fbnetv3.review.likelihoods import LIKELIHOODS, Likelihoods
 from measuring.injection import KIND_OF, Error, Injected

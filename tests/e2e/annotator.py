@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from decoding import box as box_of
 
-from fbnetv3.judging.outcomes import box_iou
+from fbnetv3.overlap import box_iou
 from fbnetv3.scenes import SCENE_LABELS, Scene
 
 Region = dict[str, Any]

@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 from typer.testing import CliRunner, Result
 
 from fbnetv3.detector import Detector
-from fbnetv3.judging.outcomes import box_iou
+from fbnetv3.overlap import box_iou
 from fbnetv3.scenes import SCENE_LABELS, Scene, generate_scene
 from prelabel.cli import app
 from prelabel.demo.images import write_photo

@@ -13,7 +13,7 @@ from scene_data import scenes
 
 from fbnetv3.instances import BoxMask, Instances
 from fbnetv3.judging import ImageOutcome, Judgement, judge, outcomes_of
-from fbnetv3.judging.outcomes import box_iou, image_outcome, mask_iou
+from fbnetv3.judging.outcomes import image_outcome
 from fbnetv3.learning.evaluation import evaluate
 from fbnetv3.learning.examples import Example, SceneExamples
 
@@ -157,27 +157,6 @@ class TestOutcome:
         detector = Scripted([found(("bolt", HERE, 0.9), ("bolt", THERE, 0.2))])
         [outcome] = outcomes_of(detector, Examples((example(("bolt", HERE)),)), 0.3)  # type: ignore[arg-type]
         assert detector.asked == [0.3] and outcome.false_positives == 0
-
-
-class TestIoU:
-    def test_of_boxes(self):
-        boxes = np.array([[0, 0, 10, 10], [5, 5, 15, 15], [20, 20, 20, 20]], np.float32)
-        expected = [[1, 25 / 175, 0], [25 / 175, 1, 0], [0, 0, 0]]
-        np.testing.assert_allclose(box_iou(boxes, boxes), expected, rtol=1e-6)
-
-    @pytest.mark.parametrize("seed", range(5))
-    def test_of_masks_as_of_full_bitmaps(self, seed: int):
-        rng = np.random.default_rng(seed)
-        full = np.zeros((2, 30, 40), bool)
-        for bitmap in full:
-            y, x = rng.integers(0, 15, 2)
-            bitmap[y : y + 12, x : x + 20] = rng.random((12, 20)) < 0.7
-        ours, theirs = (BoxMask.from_full(bitmap) for bitmap in full)
-        expected = (full[0] & full[1]).sum() / (full[0] | full[1]).sum()
-        assert mask_iou(ours, theirs) == pytest.approx(expected)
-
-    def test_of_masks_apart_and_empty(self):
-        assert mask_iou(whole(HERE), whole(THERE)) == mask_iou(UNKNOWN, UNKNOWN) == 0
 
 
 class TestJudge:

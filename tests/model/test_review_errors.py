@@ -10,8 +10,8 @@ from scene_data import OneExample
 
 from fbnetv3.detector import Detector
 from fbnetv3.instances import BoxMask
-from fbnetv3.judging.outcomes import box_iou
 from fbnetv3.learning.examples import Example, SceneExamples
+from fbnetv3.overlap import box_iou
 from fbnetv3.review import Finding, find_errors, held_out, look
 
 SCENES = SceneExamples(7_000_000, 6, (240, 320))

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fbnetv3.detector import Detector
-from fbnetv3.instances import BoxMask, Instances
+from fbnetv3.instances import Instances
 from fbnetv3.judging.calibration import ScoredRegion
 from fbnetv3.learning.examples import Example, Examples
+from fbnetv3.overlap import box_iou, mask_iou
 
 #: From this IoU on a person leaves a region as it is; a mask differs from another along its whole outline.
 GOOD_BOX = 0.8
@@ -138,29 +139,3 @@ def _partners(pairs: Iterable[_Pair], first: np.ndarray | None = None) -> dict[i
             regions.add(region)
             objects[object_] = region, good
     return objects
-
-
-def box_iou(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """(n, 4) and (m, 4) boxes x0, y0, x1, y1 -> (n, m) intersection over union, 0..1."""
-    size = np.minimum(ours[:, None, 2:], theirs[:, 2:]) - np.maximum(ours[:, None, :2], theirs[:, :2])
-    shared = size.clip(0).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(-1) for boxes in (ours, theirs)]
-    union = areas[0][:, None] + areas[1] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-
-
-def mask_iou(ours: BoxMask, theirs: BoxMask) -> float:
-    """Intersection over union of two masks of one image, 0..1; 0 where both are empty."""
-    x0, y0 = max(ours.x, theirs.x), max(ours.y, theirs.y)
-    x1, y1 = (min(a, b) for a, b in zip(_corner(ours), _corner(theirs), strict=True))
-    shared = 0
-    if x0 < x1 and y0 < y1:
-        parts = [m.bitmap[y0 - m.y : y1 - m.y, x0 - m.x : x1 - m.x] for m in (ours, theirs)]
-        shared = int((parts[0] & parts[1]).sum())
-    union = ours.area + theirs.area - shared
-    return shared / union if union else 0.0
-
-
-def _corner(mask: BoxMask) -> tuple[int, int]:
-    height, width = mask.bitmap.shape
-    return mask.x + width, mask.y + height

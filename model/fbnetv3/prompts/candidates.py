@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fbnetv3.engines.engine import Encoded, Engine
+from fbnetv3.overlap import box_iou
 
 #: Of the boxes around a click, in pixels of the network's input: root of the area, and height over width.
 SIZES = (16, 24, 36, 54, 80, 120, 180, 270)
@@ -80,17 +81,12 @@ def _read(
 
 def _different(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
     """Indices of the best `MOST` boxes, best first, of which none is nearly the same as a better one."""
+    same = box_iou(boxes, boxes) >= SAME
     kept: list[int] = []
-    for index in np.argsort(-scores, kind="stable"):
-        if len(kept) < MOST and all(_iou(boxes[index], boxes[other]) < SAME for other in kept):
-            kept.append(int(index))
+    for index in np.argsort(-scores, kind="stable").tolist():
+        if len(kept) < MOST and not same[index, kept].any():
+            kept.append(index)
     return kept
-
-
-def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    overlap = np.prod((np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])).clip(0))
-    areas = np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2])
-    return float(overlap / (areas - overlap))
 
 
 def _contain(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:

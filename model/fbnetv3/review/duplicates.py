@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fbnetv3.instances import BoxMask
-from fbnetv3.judging.outcomes import box_iou, mask_iou
+from fbnetv3.overlap import box_iou, mask_iou
 
 SAME_LABEL = 0.7
 """IoU from which two objects of one label are one: 1 pair among the 13,000 objects of nine public sets has as much."""

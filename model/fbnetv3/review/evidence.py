@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fbnetv3.instances import BoxMask
-from fbnetv3.judging.outcomes import box_iou, mask_iou
 from fbnetv3.learning.examples import Example
+from fbnetv3.overlap import box_iou, mask_iou
 from fbnetv3.review.predictions import OutOfFold
 
 SAME_OBJECT = 0.5

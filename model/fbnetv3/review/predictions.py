@@ -10,8 +10,8 @@ import numpy as np
 from fbnetv3.detector import Detector
 from fbnetv3.image_features import ImageFeatures
 from fbnetv3.instances import Instances
-from fbnetv3.judging.outcomes import box_iou
 from fbnetv3.learning.examples import Example, Examples
+from fbnetv3.overlap import box_iou
 
 #: What scores less gets no mask, the dearest part of a detection, and is no correction to suggest.
 MASK_SCORE = 0.2

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fbnetv3.files import write_whole
-from fbnetv3.judging.outcomes import box_iou
+from fbnetv3.overlap import box_iou
 from prelabel.projects.review.findings import Box, Decision, ReviewError, ReviewFinding
 from prelabel.projects.review.subjects import Subjects, box_of
 from prelabel.store.database import Database
