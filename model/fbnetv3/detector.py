@@ -48,7 +48,7 @@ class Detector:
         self.labels = tuple(labels)
         self.version = version
         self.max_pixels = max_pixels
-        self._refine_found = refined_edges == "all"
+        self._refined_edges = refined_edges
         self._prompts = PromptReader(engine, self.labels, refine=refined_edges != "none")
 
     @classmethod
@@ -75,6 +75,10 @@ class Detector:
         name = weights.model if isinstance(weights, Checkpoint) else weights
         version = version or version_of(name, opened.digest)
         return cls(opened.engine, opened.labels, version, max_pixels, refined_edges)
+
+    def with_labels(self, labels: Sequence[str]) -> Detector:
+        """The same detector with other names for its labels, in their order."""
+        return Detector(self.engine, labels, self.version, self.max_pixels, self._refined_edges)
 
     @property
     def has_masks(self) -> bool:
@@ -176,7 +180,9 @@ class Detector:
             threshold = self.engine.config.mask_threshold
             probability_of = dict(zip(np.flatnonzero(found.masked), found.mask_probabilities, strict=True))
             masks = tuple(
-                cut_mask(features.pixels, probability_of[i], boxes[i], threshold, self._refine_found)
+                cut_mask(
+                    features.pixels, probability_of[i], boxes[i], threshold, self._refined_edges == "all"
+                )
                 if i in probability_of
                 else NO_MASK
                 for i in keep

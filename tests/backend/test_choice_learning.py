@@ -18,10 +18,10 @@ from fbnetv3.learning.snapshot import write_snapshot
 from fbnetv3.weights import WeightsError, write_checkpoint
 from prelabel.jobs import judging
 from prelabel.jobs.choice_learning import CANDIDATE, LearntChoices, is_promoted, learn_choices, reason_of
-from prelabel.jobs.folders import project_folder
 from prelabel.jobs.judging import CANDIDATE_PLAN, CANDIDATE_WEIGHTS
 from prelabel.jobs.learning_steps import LearningSteps
 from prelabel.jobs.training_run import Judged, RunFailed
+from prelabel.projects.folders import project_folder
 from prelabel.projects.loading import project_predictor
 from prelabel.projects.promotion import promote
 from prelabel.projects.versions import (

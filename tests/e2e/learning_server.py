@@ -13,7 +13,8 @@ from typing import Any
 import requests
 
 from prelabel.demo.service import Service
-from prelabel.jobs.folders import LOG, project_folder
+from prelabel.jobs.folders import LOG
+from prelabel.projects.folders import project_folder
 from prelabel.settings import Settings, as_environment
 
 LIMIT_SECONDS = 120.0

@@ -1,4 +1,4 @@
-"""Where a project's training keeps its files, and the lock that the process of a run holds while it lives."""
+"""Where a run keeps its files, and the lock that the process of a run holds while it lives."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from prelabel.projects.folders import project_folder
 from prelabel.settings import Settings
 from prelabel.store.runs import Run
 
 LOG = "run.log"
 PROCESS_LOCK = "process.lock"
 WORKER_LOCK = "worker.lock"
-
-
-def project_folder(settings: Settings, project_id: int) -> Path:
-    """Everything that is kept of a project but its versions: images, snapshots, runs."""
-    return settings.prelabel_home / "projects" / str(project_id)
 
 
 def run_folder(settings: Settings, run: Run) -> Path:

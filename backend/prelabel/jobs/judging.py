@@ -24,6 +24,7 @@ from prelabel.jobs.choice_learning import (
 from prelabel.jobs.training_run import Judged, OnProgress
 from prelabel.labelstudio.choice_controls import ChoiceControls
 from prelabel.labelstudio.object_controls import sources
+from prelabel.projects.detectors import open_detector, with_project_labels
 from prelabel.projects.loading import project_detector
 from prelabel.projects.usefulness import effort_of
 from prelabel.projects.versions import CALIBRATION, version_calibration, version_heads
@@ -133,14 +134,7 @@ class RunJudge:
         return version_calibration(find_version(self._database, self._serving_detector.version))
 
     def _candidate(self) -> Detector:
-        return Detector.load(
-            self._folder / CANDIDATE_WEIGHTS,
-            version=CANDIDATE,
-            engine=self._settings.prelabel_engine,
-            device=self._settings.device,
-            threads=self._settings.inference_threads,
-            max_pixels=self._settings.prelabel_max_image_pixels,
-        )
+        return open_detector(self._settings, self._folder / CANDIDATE_WEIGHTS, version=CANDIDATE)
 
     @cached_property
     def _serving_detector(self) -> Detector:
@@ -150,11 +144,7 @@ class RunJudge:
         """What serves the project, its labels under the project's names; None where it knows none of them."""
         detector = self._serving_detector
         known = sources(self._label_config(), detector.labels)
-        shown = {theirs: ours for ours, some in known.items() for theirs in some}
-        if not shown:
-            return None
-        labels = [shown.get(label, label) for label in detector.labels]
-        return Detector(detector.engine, labels, detector.version, detector.max_pixels)
+        return with_project_labels(detector, known) if any(known.values()) else None
 
 
 def _images_to_look_at(snapshot: Snapshot, has_candidate: bool) -> int:

@@ -15,18 +15,19 @@ from pathlib import Path
 from fbnetv3.classification.heads_file import read_heads
 from fbnetv3.config import ConfigError
 from fbnetv3.files import write_whole
-from fbnetv3.finetuning import FineTuningSettings, Progress, TrainingError, fine_tune
+from fbnetv3.finetuning import Progress, TrainingError, fine_tune
 from fbnetv3.images import ImageError
 from fbnetv3.learning.coco import CocoError
 from fbnetv3.learning.snapshot import Snapshot, SnapshotError, read_snapshot
 from fbnetv3.weights import Checkpoint, WeightsError, load_checkpoint, write_checkpoint
-from prelabel.jobs.folders import project_folder
 from prelabel.jobs.judging import CANDIDATE_PLAN, CANDIDATE_WEIGHTS, HEADS, WEIGHTS, RunJudge
 from prelabel.jobs.reconcile import labelled_tasks
 from prelabel.jobs.training_run import Judged, OnProgress, RunFailed
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
 from prelabel.labelstudio.object_controls import sources
+from prelabel.projects.fine_tuning import fine_tuning_settings
+from prelabel.projects.folders import project_folder
 from prelabel.projects.loading import (
     build_fetcher,
     checkpoint_called,
@@ -55,9 +56,6 @@ FORESEEN = (
     StoreError,
 )
 """Errors whose messages are worded for people."""
-
-FEATURES = "features"
-"""The folder, shared by the runs of a project, with what the frozen stages made of its images."""
 
 
 class LearningSteps:
@@ -183,27 +181,6 @@ class LearningSteps:
     def _snapshot(self, digest: str) -> Snapshot:
         folder = project_folder(self._settings, self._project_id)
         return read_snapshot(folder / "snapshots" / f"{digest}.json")
-
-
-def fine_tuning_settings(settings: Settings, project_id: int) -> FineTuningSettings:
-    """What the settings decide of a project's fine-tuning; the data decides the rest."""
-    devices = settings.prelabel_training_devices
-    return FineTuningSettings(
-        frozen_stages=settings.prelabel_frozen_stages,
-        epochs=settings.prelabel_train_epochs,
-        learning_rate=settings.prelabel_learning_rate,
-        batch_size=settings.prelabel_train_batch_size,
-        min_size=settings.prelabel_train_min_size,
-        max_size=settings.prelabel_train_max_size,
-        anchor_sizes=settings.prelabel_anchor_sizes,
-        flip=settings.prelabel_flip,
-        norm=settings.prelabel_norm,
-        cache_bytes=settings.prelabel_feature_cache_bytes,
-        cache=str(project_folder(settings, project_id) / FEATURES),
-        device=settings.device,
-        devices=devices,
-        threads=max(settings.training_threads // devices, 1),
-    )
 
 
 def _has_objects_to_learn(snapshot: Snapshot) -> bool:

@@ -17,6 +17,7 @@ from fbnetv3.weights.folders import find_weights
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
 from prelabel.projects.choice_models import ChoiceModels
+from prelabel.projects.detectors import open_detector
 from prelabel.projects.predictor import InstanceDetector, Predictor, PredictorOptions
 from prelabel.projects.prompt_features import PromptFeatures
 from prelabel.projects.versions import (
@@ -40,15 +41,7 @@ def load_detector(settings: Settings) -> Detector:
 
     The first time that ONNX Runtime runs some weights takes ten seconds or more, with PyTorch some seconds.
     """
-    return Detector.load(
-        chosen_weights(settings),
-        engine=settings.prelabel_engine,
-        device=settings.device,
-        threads=settings.inference_threads,
-        max_pixels=settings.prelabel_max_image_pixels,
-        refined_edges=settings.prelabel_refined_edges,
-        **settings.network_settings,
-    )
+    return open_detector(settings, chosen_weights(settings), **settings.network_settings)
 
 
 def project_detector(settings: Settings, database: Database, project_id: int) -> Detector:

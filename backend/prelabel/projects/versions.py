@@ -28,6 +28,7 @@ from fbnetv3.files import write_whole
 from fbnetv3.judging.calibration import IDENTITY, Calibration
 from fbnetv3.weights import Checkpoint, WeightsError
 from fbnetv3.weights.digest import file_sha256
+from prelabel.projects.detectors import open_detector
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import (
@@ -176,15 +177,7 @@ def load_version(settings: Settings, version: Version) -> Detector:
     Its input size and proposals are those that it was trained and judged with, whatever the environment says. The
     first time that ONNX Runtime runs these weights takes ten seconds or more.
     """
-    return Detector.load(
-        version_weights(settings, version),
-        version=version.name,
-        engine=settings.prelabel_engine,
-        device=settings.device,
-        threads=settings.inference_threads,
-        max_pixels=settings.prelabel_max_image_pixels,
-        refined_edges=settings.prelabel_refined_edges,
-    )
+    return open_detector(settings, version_weights(settings, version), version=version.name)
 
 
 def _folder(settings: Settings) -> Path:

@@ -20,6 +20,7 @@ from fbnetv3.detector import Detector
 from fbnetv3.finetuning import FineTuningSettings, Progress
 from fbnetv3.review import OutOfFold, held_out, out_of_fold
 from fbnetv3.weights import Checkpoint
+from prelabel.projects.detectors import with_project_labels
 from prelabel.projects.loading import base_checkpoint, load_detector, load_version
 from prelabel.projects.review.findings import ReviewError
 from prelabel.projects.review.subjects import Subjects
@@ -143,12 +144,12 @@ def judge_project(
     # PyTorch judges, as it does for the gate: an export for ONNX Runtime takes ten seconds.
     settings = settings.model_copy(update={"prelabel_engine": "torch"})
     version = serving_version(database, project_id)
+    detector = load_version(settings, version) if version else load_detector(settings)
+    detector = with_project_labels(detector, sources_of(detector.labels))
     if version:
-        detector = _named(load_version(settings, version), sources_of)
         judges.by_detector(judged, subjects, subjects.held_out, detector)
         rest = sorted(set(everything) - set(subjects.held_out))
     else:
-        detector = _named(load_detector(settings), sources_of)
         rest = list(everything)
         if subjects.used_labels <= set(detector.labels) or (
             judges.quick and subjects.used_labels & set(detector.labels)
@@ -181,14 +182,6 @@ def judge_coco(judges: Judges, subjects: Subjects, start: Checkpoint) -> Judged:
         judged, subjects, everything, Detector.load(start, engine="torch", device=device, threads=threads)
     )
     return judged
-
-
-def _named(detector: Detector, sources_of: Callable[[Sequence[str]], Sources]) -> Detector:
-    """The detector with the project's names of its labels."""
-    sources = sources_of(detector.labels)
-    shown = {theirs: ours for ours, some in sources.items() for theirs in some}
-    labels = [shown.get(label, label) for label in detector.labels]
-    return Detector(detector.engine, labels, detector.version, detector.max_pixels)
 
 
 def _digest(subjects: Subjects, indices: Sequence[int], start: Checkpoint) -> str:

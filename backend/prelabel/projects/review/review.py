@@ -18,6 +18,8 @@ from fbnetv3.weights import Checkpoint
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.images import ImageFetcher
 from prelabel.labelstudio.object_controls import sources
+from prelabel.projects.fine_tuning import fine_tuning_settings
+from prelabel.projects.folders import project_folder
 from prelabel.projects.loading import build_fetcher
 from prelabel.projects.review.decisions import Memory, StoreMemory, with_decisions
 from prelabel.projects.review.findings import CONFIDENCE_DIGITS, ReviewFinding, finding_id
@@ -109,12 +111,13 @@ def review_project(
     Raises ReviewError, SnapshotError, LabelStudioError, LabelConfigError, WeightsError, ConfigError, TrainingError,
     CocoError and ImageError.
     """
-    folder = settings.prelabel_home / "projects" / str(project_id)
+    folder = project_folder(settings, project_id)
     fetcher = build_fetcher(settings)
     read = partial(on_step, "reading labels")
     max_pixels = settings.prelabel_max_image_pixels
     subjects = project_subjects(client, fetcher, project_id, folder, max_pixels, read)
-    judges = Judges(_fine_tuning(settings, folder), folder / "review", options.quick, on_step)
+    for_heads = replace(fine_tuning_settings(settings, project_id), frozen_stages=None, epochs=None)
+    judges = Judges(for_heads, folder / "review", options.quick, on_step)
     config = client.project(project_id)["label_config"]
     judged = judge_project(judges, settings, database, project_id, subjects, partial(sources, config))
     pictures = _Pictures(subjects, judged, fetcher=fetcher)
@@ -208,17 +211,3 @@ def _as_box(box: np.ndarray | None) -> Box | None:
         return None
     x0, y0, x1, y1 = (round(float(side), 2) for side in box)
     return x0, y0, x1, y1
-
-
-def _fine_tuning(settings: Settings, folder: Path) -> FineTuningSettings:
-    """How the heads learn: as trainings do where the settings say so, with the project's cache of features."""
-    return FineTuningSettings(
-        min_size=settings.prelabel_train_min_size,
-        max_size=settings.prelabel_train_max_size,
-        anchor_sizes=settings.prelabel_anchor_sizes,
-        flip=settings.prelabel_flip,
-        cache_bytes=settings.prelabel_feature_cache_bytes,
-        cache=str(folder / "features"),
-        device=settings.device,
-        threads=settings.training_threads,
-    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fbnetv3.finetuning import FineTuningSettings
-from prelabel.jobs.learning_steps import fine_tuning_settings
+from prelabel.projects.fine_tuning import fine_tuning_settings
 from prelabel.settings import SettingsError, load_settings
 
 CHOSEN = {

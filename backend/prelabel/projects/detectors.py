@@ -1,0 +1,32 @@
+"""Detectors that run as the settings say, for whatever serves, is judged or is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fbnetv3.detector import Detector
+from prelabel.settings import Settings
+
+
+def open_detector(
+    settings: Settings, weights: str | Path, version: str | None = None, **network: Any
+) -> Detector:
+    """A detector with these weights; `version`, `network` and errors as in Detector.load."""
+    return Detector.load(
+        weights,
+        version=version,
+        engine=settings.prelabel_engine,
+        device=settings.device,
+        threads=settings.inference_threads,
+        max_pixels=settings.prelabel_max_image_pixels,
+        refined_edges=settings.prelabel_refined_edges,
+        **network,
+    )
+
+
+def with_project_labels(detector: Detector, sources: Mapping[str, Sequence[str]]) -> Detector:
+    """The detector with the project's names of its labels. `sources`: project label -> the detector's labels for it."""
+    shown = {theirs: ours for ours, some in sources.items() for theirs in some}
+    return detector.with_labels([shown.get(label, label) for label in detector.labels])
