@@ -32,8 +32,8 @@ from measuring.labelled import write_scenes
 
 from fbnetv3.classification.fitting import fit_head
 from fbnetv3.classification.linear_head import pool, pool_images
+from fbnetv3.classification.suggestions import SUGGESTION_THRESHOLD
 from fbnetv3.detector import Detector
-from fbnetv3.judging import SUGGESTION_THRESHOLD
 from fbnetv3.learning.coco import CocoExamples, read_coco
 from fbnetv3.learning.image_labels import HeadSpec, truth_of
 

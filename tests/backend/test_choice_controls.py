@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fbnetv3.judging import SUGGESTION_THRESHOLD
-from prelabel.labelstudio.choice_controls import CHOICE_SCORE_THRESHOLD, ChoiceControl, ChoiceControls
+from fbnetv3.classification.suggestions import SUGGESTION_THRESHOLD
+from prelabel.labelstudio.choice_controls import ChoiceControl, ChoiceControls
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.labelstudio.label_spec import LabelSpec
 
@@ -25,11 +25,7 @@ def test_a_control_with_its_choices():
     control = control_of()
     assert (control.from_name, control.to_name, control.image_key) == ("weather", "image", "image")
     assert control.names == ("sun", "rain")
-    assert (control.score_threshold, control.skip) == (CHOICE_SCORE_THRESHOLD, False)
-
-
-def test_the_gate_counts_the_choices_that_people_see():
-    assert CHOICE_SCORE_THRESHOLD == SUGGESTION_THRESHOLD
+    assert (control.score_threshold, control.skip) == (SUGGESTION_THRESHOLD, False)
 
 
 @pytest.mark.parametrize(

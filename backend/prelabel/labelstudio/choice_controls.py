@@ -11,16 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from xml.etree import ElementTree
 
+from fbnetv3.classification.suggestions import SUGGESTION_THRESHOLD
 from prelabel.labelstudio.config_tags import Tag, image_key_of, parse_config, read_flag, read_threshold
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.labelstudio.label_map import ProjectLabel, map_labels
 
 CHOICES = "choices"
 """The tag in lower case, the type of its regions, and the key of the choices in their value."""
-
-CHOICE_SCORE_THRESHOLD = 0.5
-"""Where a Choices tag names none. Choosing and taking back cost one click each, so a choice that is more likely right
-than wrong saves clicks and any other one costs some. (A box is different: drawing costs more than deleting.)"""
 
 
 @dataclass(frozen=True)
@@ -157,7 +154,7 @@ def _control(tag: Tag, to_name: str, image_key: str, element: _Element) -> Choic
         image_key=image_key,
         choices=tuple(choices),
         is_multiple=tag.attr.get("choice", "").strip().lower() == "multiple",
-        score_threshold=read_threshold(tag, CHOICE_SCORE_THRESHOLD),
+        score_threshold=read_threshold(tag, SUGGESTION_THRESHOLD),
         skip=read_flag(tag, "model_skip"),
         is_required=_says_true(tag, "required"),
         may_be_hidden=element.may_be_hidden,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fbnetv3.classification.suggestions import suggested
 from prelabel.labelstudio.choice_controls import CHOICES, ChoiceControl
 from prelabel.labelstudio.regions import ID_LENGTH, SCORE_DIGITS
 
@@ -50,22 +51,13 @@ def choice_probabilities(control: ChoiceControl, found: ClassProbabilities) -> d
     return {name: combined[name] for name in control.names if name in combined}
 
 
-def chosen(control: ChoiceControl, probabilities: Mapping[str, float]) -> dict[str, float]:
-    """The choices that are pre-selected, with their probabilities: of a single choice the likeliest at most."""
-    likely = {name: p for name, p in probabilities.items() if p >= control.score_threshold}
-    if control.is_multiple or not likely:
-        return likely
-    best = max(likely, key=lambda name: likely[name])
-    return {best: likely[best]}
-
-
 def to_choice_regions(control: ChoiceControl, probabilities: Mapping[str, float]) -> list[Region]:
     """One region with what is chosen; none where nothing is.
 
     Its score is that of the choice, the lowest of several. `scores` holds the probability of each choice of the
     control; Label Studio stores it with the prediction and shows nothing of it.
     """
-    selected = chosen(control, probabilities)
+    selected = suggested(probabilities, control.score_threshold, control.is_multiple)
     if not selected:
         return []
     region = {

@@ -11,7 +11,6 @@ from fbnetv3.judging.calibration import (
 )
 from fbnetv3.judging.choice_outcomes import ChoiceOutcome, HeadJudgement, HeadsJudgement
 from fbnetv3.judging.choices import (
-    SUGGESTION_THRESHOLD,
     ChoicesVerdict,
     clicks_saved,
     decide_heads,
@@ -25,7 +24,6 @@ from fbnetv3.judging.outcomes import ImageOutcome, outcomes_of
 __all__ = [
     "IDENTITY",
     "SCORE_THRESHOLD",
-    "SUGGESTION_THRESHOLD",
     "Calibration",
     "ChoiceOutcome",
     "ChoicesVerdict",

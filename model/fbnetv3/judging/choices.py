@@ -1,10 +1,9 @@
 """Whole-image choices: how often a version's suggestions are right, and whether a candidate's may serve.
 
-A suggestion is shown where it is likely enough: of a single choice the likeliest class, of a multiple one every class.
-The rule is the gate's (gate.py), with clicks in place of seconds: a candidate is better when it saves clicks in total
-and chance is not the likely reason; it is worse when some choice takes more of them. Where nothing serves a choice yet,
-the comparison is with no suggestion, and a wrong one counts as a click even where it is changed by the same click that
-no suggestion would have taken: people overlook some.
+Suggestions are those of `fbnetv3.classification.suggestions`. The rule is the gate's (gate.py), with clicks in place
+of seconds: a candidate is better when it saves clicks in total and chance is not the likely reason; it is worse when
+some choice takes more of them. Where nothing serves a choice yet, the comparison is with no suggestion, and a wrong one
+counts as a click even where it is changed by the same click that no suggestion would have taken: people overlook some.
 """
 
 from __future__ import annotations
@@ -15,15 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from fbnetv3.classification.linear_head import LinearHead, pool_images
+from fbnetv3.classification.suggestions import SUGGESTION_THRESHOLD, suggested
 from fbnetv3.detector import Detector
 from fbnetv3.judging.choice_outcomes import ChoiceOutcome, HeadJudgement, HeadsJudgement
 from fbnetv3.judging.gate import ENOUGH_IMAGES, LEVEL, Verdict, bootstrap_share
 from fbnetv3.learning.image_labels import HeadSpec, labelled_images
 from fbnetv3.learning.snapshot import HOLDOUT, Snapshot
 
-#: A class that is less likely than not is not suggested: a multiple choice then takes the fewest clicks, and of a
-#: single choice's suggestions more are right than wrong, as far as probabilities mean what they say.
-SUGGESTION_THRESHOLD = 0.5
 #: Clicks per image that one choice may lose for another's sake: one in twenty images.
 TOLERANCE = 0.05
 
@@ -79,10 +76,8 @@ def judge_heads(
 def _shown(head: LinearHead, pooled: np.ndarray, spec: HeadSpec, threshold: float) -> set[str]:
     [probabilities] = head.probabilities(pooled[None]).tolist()
     of_class = dict(zip(head.spec.classes, probabilities, strict=True))
-    likely = {name: of_class[name] for name in spec.classes if of_class.get(name, 0.0) >= threshold}
-    if spec.multi_label or not likely:
-        return set(likely)
-    return {max(likely, key=lambda name: likely[name])}
+    known = {name: of_class[name] for name in spec.classes if name in of_class}
+    return set(suggested(known, threshold, spec.multi_label))
 
 
 def _outcome(shown: set[str], chosen: tuple[str, ...] | None) -> ChoiceOutcome | None:
