@@ -1,24 +1,25 @@
 """Do scores mean what they say? Calibrations learnt on a hold-out, tried on images that no training saw.
 
-    python benchmarks/calibration.py --coco ANN --images DIR RUNS/set/random [more folders of simulations of this set]
-        [--no-masks] [--markdown]
+    python benchmarks/calibration.py --set ANN IMAGES RUNS/set/random [--set ...] [--no-masks] [--markdown]
+        [--plot FILE]
 
 Takes the weights that each round of each seed promoted (`prelabel simulate`), fits every method to the regions that it
-finds in the round's held-out images, and tries it on the images for the figures. Expected calibration error in ten
-equal intervals and log loss, of all regions from 0.05 on and of those from 0.3 on, which people see; mean over the
-weights. Last, the reliability of the regions that people see, all weights together, before and after.
+finds in the round's held-out images, and tries it on the images for the figures: expected calibration error in ten
+equal intervals of the regions from 0.3 on, which people see, and log loss of all regions from 0.05 on; means over the
+weights. The picture has the reliability of what people see in each set, all weights together, before and after.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 from measuring.order_curves import read_rounds
+from measuring.reliability_plot import Reliability, plot_reliability
 from measuring.sheets import Sheet
 
 from fbnetv3 import Detector
@@ -38,6 +39,7 @@ from fbnetv3.simulation.storage import Storage
 
 Regions = Sequence[ScoredRegion]
 Method = Callable[[np.ndarray], np.ndarray]
+Loss = Callable[[Method, Regions], float]
 
 #: A probability of 0 or 1 that is wrong once would make the log loss infinite.
 TINY = 1e-3
@@ -57,20 +59,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folders", type=Path, nargs="+", help="simulations of one order each")
-    parser.add_argument("--coco", type=Path, required=True)
-    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument(
+        "--set",
+        type=Path,
+        nargs=3,
+        action="append",
+        required=True,
+        metavar=("ANN", "IMAGES", "RUNS"),
+        help="a data set, and a simulation of one order with it",
+    )
     parser.add_argument("--no-masks", action="store_true", help="as the simulations were run")
     parser.add_argument("--markdown", action="store_true", help="tables for the docs")
+    parser.add_argument("--plot", type=Path, help="PNG to write")
     options = parser.parse_args()
-    data = read_replay_data(options.coco, options.images)
-    data = data.without_masks() if options.no_masks else data
-    versions = [one for folder in options.folders for one in look_at(folder, data)]
-    for sheet in (methods_sheet(options.coco.parent.name, versions), reliability_sheet(versions)):
+    versions: dict[str, list[Weights]] = {}
+    for file, images, folder in options.set:
+        data = read_replay_data(file, images)
+        data = data.without_masks() if options.no_masks else data
+        versions[file.parent.name] = list(look_at(folder, data))
+    for sheet in (
+        methods_sheet("Calibration error of shown regions, on unseen images", versions, _shown_error),
+        methods_sheet("Log loss of all regions, on unseen images", versions, _log_loss),
+    ):
         if options.markdown:
-            print(f"{sheet.title}\n\n{sheet.markdown()}\n")
+            print(f"**{sheet.title}**\n\n{sheet.markdown()}\n")
         else:
             sheet.show()
+    if options.plot:
+        plot_reliability({name: before_and_after(ones) for name, ones in versions.items()}, options.plot)
 
 
 def look_at(folder: Path, data: ReplayData) -> Iterator[Weights]:
@@ -86,47 +102,24 @@ def look_at(folder: Path, data: ReplayData) -> Iterator[Weights]:
                 yield Weights(result.labels, seen, unseen)
 
 
-def methods_sheet(name: str, versions: Sequence[Weights]) -> Sheet:
-    """Each method, by number of labelled images."""
-    sheet = Sheet(
-        f"{name}: on unseen images, calibration error of all regions, of shown ones, log loss of all",
-        ("labelled images", "regions held out", "method", "error, all", "error, shown", "log loss"),
-    )
-    for labels in sorted({one.labels for one in versions}):
-        ones = [one for one in versions if one.labels == labels]
-        regions = f"{fmean(len(one.holdout) for one in ones):.0f}"
-        for method, fit in METHODS.items():
-            fitted = [(fit(one.holdout), one.unseen) for one in ones]
-            cells = (
-                fmean(_error(f, unseen) for f, unseen in fitted),
-                fmean(_error(f, _shown(unseen)) for f, unseen in fitted),
-                fmean(_log_loss(f, unseen) for f, unseen in fitted),
-            )
-            sheet.add(str(labels), regions, method, *(f"{cell:.3f}" for cell in cells))
+def methods_sheet(title: str, versions: Mapping[str, Sequence[Weights]], loss: Loss) -> Sheet:
+    """Each method's loss, by set and number of labelled images."""
+    sheet = Sheet(title, ("data", "labelled images", "regions held out", *METHODS))
+    for name, all_of_set in versions.items():
+        for labels in sorted({one.labels for one in all_of_set}):
+            ones = [one for one in all_of_set if one.labels == labels]
+            regions = f"{fmean(len(one.holdout) for one in ones):.0f}"
+            losses = (fmean(loss(fit(one.holdout), one.unseen) for one in ones) for fit in METHODS.values())
+            sheet.add(name, str(labels), regions, *(f"{mean:.3f}" for mean in losses))
     return sheet
 
 
-def reliability_sheet(versions: Sequence[Weights]) -> Sheet:
-    """What a probability of 0.8 comes to, as the scores say it and as calibrated."""
-    sheet = Sheet(
-        "Reliability of shown regions: share that is kept (of how many)",
-        ("probability", "scores as they are", "calibrated"),
-    )
+def before_and_after(versions: Sequence[Weights]) -> tuple[Reliability, Reliability]:
+    """What the probabilities of shown regions come to, as the scores say them and as calibrated."""
     pairs = [(_shown(one.unseen), fit_calibration(one.holdout)) for one in versions]
     plain = [region for unseen, _ in pairs for region in unseen]
-    fitted = [
-        ScoredRegion(float(score), region.kept)
-        for unseen, calibration in pairs
-        for region, score in zip(unseen, calibration(_scores(unseen)), strict=True)
-    ]
-    before, after = ({one.lower: one for one in reliability(regions)} for regions in (plain, fitted))
-    for lower in sorted(before.keys() | after.keys()):
-        cells = (
-            f"{one.kept:.2f} ({one.regions})" if (one := t.get(lower)) else None for t in (before, after)
-        )
-        sheet.add(f"{lower:.1f} to {lower + 0.1:.1f}", *cells)
-    sheet.add("error", *(f"{calibration_error(list(table.values())):.3f}" for table in (before, after)))
-    return sheet
+    fitted = [one for unseen, calibration in pairs for one in _moved(calibration, unseen)]
+    return reliability(plain), reliability(fitted)
 
 
 def _temperature(regions: Regions) -> Method:
@@ -162,14 +155,17 @@ def _shown(regions: Regions) -> list[ScoredRegion]:
     return [one for one in regions if one.score >= SCORE_THRESHOLD]
 
 
+def _moved(method: Method, regions: Regions) -> list[ScoredRegion]:
+    probabilities = method(_scores(regions)).tolist()
+    return [ScoredRegion(p, one.kept) for p, one in zip(probabilities, regions, strict=True)]
+
+
 def _scores(regions: Regions) -> np.ndarray:
     return np.array([one.score for one in regions])
 
 
-def _error(method: Method, regions: Regions) -> float:
-    probabilities = method(_scores(regions)).tolist()
-    moved = [ScoredRegion(p, one.kept) for p, one in zip(probabilities, regions, strict=True)]
-    return calibration_error(reliability(moved))
+def _shown_error(method: Method, regions: Regions) -> float:
+    return calibration_error(reliability(_moved(method, _shown(regions))))
 
 
 def _log_loss(method: Method, regions: Regions) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from label_studio_stand_in import PROJECT, LabelStudioStandIn, label_studio_stand_in
 from serving import ColourDetector
+from tones import ToneDetector, head
 from typer.testing import CliRunner, Result
 from version_samples import store_version
 
@@ -19,6 +20,8 @@ from fbnetv3.judging.calibration import Calibration
 from prelabel.cli import app
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
 from prelabel.projects import loading
+from prelabel.projects.annotate import AnnotateError
+from prelabel.projects.choice_models import ChoiceModels
 from prelabel.projects.own_versions import OwnVersions
 from prelabel.projects.predictor import Predictor
 from prelabel.projects.promotion import promote, refresh_predictions
@@ -201,7 +204,7 @@ def test_what_people_did_to_the_tab_and_chose_for_the_stream_stays(studio, image
     tab = next(view for view in studio.views.values() if view["data"]["title"] == TAB)
     tab["data"] |= {"hiddenColumns": {"explore": [], "labeling": []}, "ordering": ["tasks:id"]}
     studio.project["sampling"] = "Sequential sampling"
-    note = refresh("margin", sets_sampling=False).note
+    [note] = refresh("margin", sets_sampling=False).notes
     assert tab["data"]["hiddenColumns"]["explore"] == []
     assert studio.views[tab["id"]]["data"]["ordering"] == ["tasks:predictions_score"]
     assert studio.project["sampling"] == "Sequential sampling" and TAB in note
@@ -214,6 +217,47 @@ def test_labelled_tasks_and_unreadable_images_have_no_place(studio, host, images
     refreshed = refresh("diversity")
     assert refreshed.ordered == 9
     assert [problem.task_id for problem in refreshed.problems] == [bad]
+
+
+CHOICES = (
+    '<View><Image name="image" value="$image"/><Choices name="tone" toName="image"><Choice value="red"/>'
+    '<Choice value="black"/></Choices></View>'
+)
+
+
+def test_the_choice_that_a_head_is_least_sure_of_comes_first(studio, host, settings):
+    _, unsure, _ = studio.add_tasks(*(f"http://{host}/img{number}.png" for number in (1, 25, 50)))
+    studio.project["label_config"] = CHOICES
+    fetcher = ImageFetcher(studio.client(), FetchLimits(allow_private=True), settings.image_cache_path)
+    predictor = Predictor(ToneDetector(), fetcher, choices=ChoiceModels([head("tone", "red", "black")]))
+    for strategy in ("entropy", "expected_edits", "entropy"):  # the last one from looks that were kept
+        queue = QueueRefresh(settings, studio.client(), predictor, PROJECT, OWN)
+        queue.predict()
+        refreshed = queue.put_in_order(strategy, 0.0)
+        assert (refreshed.ordered, refreshed.notes) == (3, ())
+        assert order_of(studio)[0] == unsure
+
+
+def test_before_any_label_is_known_tasks_are_ordered_by_their_looks(studio, host, settings):
+    """An empty prediction carries the place: without one a task has none."""
+    *_, red = studio.add_tasks(*(f"http://{host}/img{number}.png" for number in (20, 21, 22, 23, 24, 25, 50)))
+    studio.project["label_config"] = studio.project["label_config"].replace("Disc", "x").replace("Box", "y")
+    fetcher = ImageFetcher(studio.client(), FetchLimits(allow_private=True), settings.image_cache_path)
+    queue = QueueRefresh(settings, studio.client(), Predictor(ToneDetector(), fetcher), PROJECT, OWN)
+    assert queue.predict().pushed == 7
+    assert [row["result"] for row in studio.predictions.values()] == [[]] * 7
+    assert queue.put_in_order("representative", 0.0).notes == ()
+    assert order_of(studio)[1] == red, "the odd one stands for itself alone, and nothing is like it"
+    refreshed = queue.put_in_order("margin", 0.0)
+    assert refreshed.ordered == 7
+    assert refreshed.notes == ("colour-1 knows none of the labels yet, so this is the random order.",)
+
+
+def test_where_nothing_can_be_labelled_there_is_no_order(studio, images, refresh):
+    studio.project["label_config"] = '<View><Image name="image" value="$image"/></View>'
+    with pytest.raises(AnnotateError, match="would be empty"):
+        refresh("representative")
+    assert not studio.predictions
 
 
 def test_a_refresh_that_is_stopped_among_the_places_goes_on(studio, images, work, refresh):

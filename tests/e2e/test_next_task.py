@@ -115,6 +115,17 @@ def test_the_label_stream_serves_what_the_queue_shows(client, project, queue, st
     assert order(client, project) == in_the_tab(client, project) == []
 
 
+def test_tasks_are_served_by_their_looks_before_the_network_knows_a_label(client, project, queue):
+    client.update_project(project, label_config=CONFIG.replace('Label value="', 'Label value="my '))
+    queue("--strategy", "representative")
+    expected = order(client, project)
+    assert expected == in_the_tab(client, project) and len(expected) == SCENES
+    assert [client.task_predictions(task)[0]["result"] for task in expected] == [[]] * SCENES
+    for task in expected[:3]:
+        assert served(client, project) == task
+        submit(client, task)
+
+
 def test_labelling_as_displayed_follows_the_tab(client, project, queue):
     queue("--strategy", "margin")
     first, second, *_ = order(client, project)

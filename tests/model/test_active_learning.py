@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -102,6 +103,12 @@ class TestUncertainty:
         assert strategy.of_image(image(unsure)) == pytest.approx(five / 5)
         assert LeastConfidence(most=1).of_image(image(unsure)) == pytest.approx(0.5)
 
+    def test_the_most_uncertain_choice_counts_where_regions_are_surer(self):
+        unsure, sure = np.array([0.5, 0.3, 0.2]), np.array([0.9, 0.1])
+        strategy = LeastConfidence()
+        assert strategy.of_image(replace(EMPTY, choices=(sure, unsure))) == pytest.approx(0.5)
+        assert strategy.of_image(replace(UNSURE, choices=(sure,))) == strategy.of_image(UNSURE) > 0.1
+
     def test_where_nothing_is_known_the_order_is_random(self):
         assert order("entropy", [EMPTY] * 9, seed=3) == order("random", [EMPTY] * 9, seed=3)
         assert order("random", [EMPTY] * 9, seed=3) != order("random", [EMPTY] * 9, seed=4)
@@ -114,6 +121,11 @@ class TestExpectedEdits:
         strategy = ExpectedEdits(score_threshold=0.5, corrected=0.4, effort=effort)
         seconds = strategy.seconds(image((0.75, 0.0), (0.25, 0.0)))
         assert seconds == pytest.approx(0.25 * 100 + 0.75 * 0.4 * 10 + 0.25 * 1)
+
+    def test_a_choice_is_clicked_where_its_suggestion_is_wrong_or_missing(self):
+        choices = (np.array([0.8, 0.2]), np.array([0.4, 0.35, 0.25]))
+        seconds = ExpectedEdits(effort=Effort(delete=10)).seconds(replace(EMPTY, choices=choices))
+        assert seconds == pytest.approx((0.2 + 1) * 10)
 
     def test_the_calibrated_probability_counts_and_not_the_score(self):
         surely_wrong, right = image((0.9, 0.0)), image((0.9, 0.0))

@@ -35,6 +35,16 @@ class TestProbabilities:
         one = LinearHead(HeadSpec("w", ("a", "b"), True), np.array([[1.0], [-1e6]]), np.array([0.0, 0.0]))
         assert one.probabilities(np.array([[1.0]])) == pytest.approx(np.array([[1 / (1 + np.exp(-1)), 0.0]]))
 
+    def test_what_it_may_be_unsure_of(self) -> None:
+        single, multiple, sure = head(False), head(True), head(False, ("sun",))
+        pooled = RNG.normal(0, 1, 5).astype(np.float32)
+        [found] = single.distributions(pooled)
+        assert found.tolist() == single.probabilities(pooled[None])[0].tolist()
+        yes = [distribution[0] for distribution in multiple.distributions(pooled)]
+        assert yes == pytest.approx(multiple.probabilities(pooled[None])[0].tolist())
+        assert all(one.sum() == pytest.approx(1) for one in multiple.distributions(pooled))
+        assert sure.distributions(pooled) == []
+
     def test_features_of_other_weights_are_an_error(self) -> None:
         with pytest.raises(ValueError, match="mismatch"):
             head(False).probabilities(np.zeros((1, 6), np.float32))

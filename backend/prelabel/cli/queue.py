@@ -111,7 +111,7 @@ def _print_refreshed(summary: Summary, refreshed: Refreshed) -> None:
     if problems:
         console.print(f"Problems: {len(problems)}")
         print_problems(problems)
-    warn([refreshed.note])
+    warn(refreshed.notes)
 
 
 def _print_queue(queue: Queue) -> None:

@@ -79,6 +79,7 @@ def annotate_project(
     stale_only: bool = False,
     include_labelled: bool = False,
     least_sure_first: bool = False,
+    even_empty: bool = False,
     batch_size: int = BATCH_SIZE,
     on_progress: Callable[[Summary], None] = lambda summary: None,
     keep_going: Callable[[], bool] = lambda: True,
@@ -87,13 +88,14 @@ def annotate_project(
     """Give the project's tasks predictions of this predictor's version; see the module for which tasks.
 
     `on_progress` gets the summary so far, first when the work is known, then after every batch. `keep_going` is
-    asked before every batch; on a no the rest is left to another run. `on_features`: see Predictor.predict. A
+    asked before every batch; on a no the rest is left to another run. `on_features`: see Predictor.predict.
+    `even_empty`: go on where the version knows no label of the project: a task without a prediction has no place. A
     task whose image cannot be read, or whose prediction Label Studio refuses, is named in the summary and costs the
     others nothing. Raises AnnotateError and LabelConfigError before anything is written; LabelStudioError
     where Label Studio stops answering: what was pushed stays, and another run goes on from there.
     """
     label_config = client.project(project_id)["label_config"]
-    _check_usable(predictor, label_config)
+    _check_usable(predictor, label_config, even_empty)
     run = _Run(client, predictor, project_id, label_config, own, on_features)
     tasks = survey(client, project_id, own.__contains__) if least_sure_first else survey(client, project_id)
     run.plan(tasks, stale_only, include_labelled)
@@ -187,8 +189,10 @@ class _Run:
             self.summary.removed += remove_stale(self._client, task.id, self.summary.version, self._own)
 
 
-def _check_usable(predictor: Predictor, label_config: str) -> None:
+def _check_usable(predictor: Predictor, label_config: str, even_empty: bool) -> None:
     spec = predictor.label_spec(label_config)
+    if even_empty and spec.image_keys:
+        return
     if any(control.label_map for control in spec.active) or predictor.answerable(spec):
         return
     if spec.choices.active and not spec.active:

@@ -53,6 +53,13 @@ class ChoiceModels:
         image = _Image(features, self._classifier)
         return {control: choice_probabilities(control, self._asked(control, image)) for control in controls}
 
+    def distributions(self, pooled: np.ndarray, controls: Sequence[ChoiceControl]) -> tuple[np.ndarray, ...]:
+        """What the heads of these controls say of an image with these pooled features, (d,); see LinearHead. What a
+        classifier answers is not among them.
+        """
+        heads = (self._heads.get(control.from_name) for control in controls)
+        return tuple(one for head in heads if head for one in head.distributions(pooled))
+
     def _classes_for(self, control: ChoiceControl) -> tuple[str, ...]:
         if head := self._heads.get(control.from_name):
             return head.spec.classes

@@ -145,6 +145,11 @@ class Predictor:
         controls = (control for control in self.fillable(spec) if control.image_key == image_key)
         return list(dict.fromkeys(label for control in controls for label in control.label_map))
 
+    def learnt_choices(self, spec: LabelSpec, image_key: str, pooled: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What the heads say of this image, see ChoiceModels.distributions."""
+        controls = [control for control in self.answerable(spec) if control.image_key == image_key]
+        return self._choices.distributions(pooled, controls)
+
     def describe(self, spec: LabelSpec) -> list[str]:
         """Lines for the log: what becomes what, who answers choices, and what is left out and why."""
         choices = (self._choices.describe(control) for control in spec.choices.active)

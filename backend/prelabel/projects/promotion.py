@@ -157,7 +157,8 @@ def refresh_predictions(
     own = OwnVersions.of_project(settings, database, project_id, backends, predictor.version)
     queue = QueueRefresh(settings, client, predictor, project_id, own, is_wanted)
     try:
-        summary = queue.predict(batch_size, on_progress)
+        is_ordered = settings.prelabel_strategy != "none"
+        summary = queue.predict(batch_size, on_progress, even_empty=is_ordered)
     except AnnotateError as error:
         logger.warning("project %s: no predictions of %s: %s", project_id, predictor.version, error)
         mark_refreshed(database, promotion, begun)
@@ -176,8 +177,8 @@ def _put_in_order(settings: Settings, queue: QueueRefresh, project_id: int) -> b
         settings.prelabel_strategy, settings.prelabel_random_share, sets_sampling=False
     )
     logger.info("project %s: %d tasks in the order of %s", project_id, found.ordered, found.strategy)
-    if found.note:
-        logger.info("project %s: %s", project_id, found.note)
+    for note in found.notes:
+        logger.info("project %s: %s", project_id, note)
     return found.is_whole
 
 

@@ -3,7 +3,8 @@
 An image's expected seconds, from the calibrated probability p that each region is kept: a region that is shown is
 deleted with 1 - p, and corrected with p times the share of kept regions that are not good enough as they are; a
 region below the threshold, which nobody is shown, is an object that has to be drawn, with p. Seconds per action are
-those of boxes in fbnetv3.judging.Effort. Objects that the network does not suspect at all cannot be expected.
+those of boxes in fbnetv3.judging.Effort. Objects that the network does not suspect at all cannot be expected. A choice
+of the whole image takes a click where its suggestion is wrong or where none is made; a click takes as long as deleting.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from fbnetv3.active_learning.images import PoolImage
 from fbnetv3.active_learning.ranking import Ranking, by_urgency
+from fbnetv3.classification.suggestions import SUGGESTION_THRESHOLD
 from fbnetv3.judging.effort import Effort
 from fbnetv3.judging.judgement import SCORE_THRESHOLD
 
@@ -41,9 +43,17 @@ class ExpectedEdits:
         drawn = image.kept[~shown].sum()
         effort = self.effort
         return float(
-            deleted * effort.delete + kept * self.corrected * effort.correct_box + drawn * effort.draw_box
+            (deleted + _clicks(image)) * effort.delete
+            + kept * self.corrected * effort.correct_box
+            + drawn * effort.draw_box
         )
 
     def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
         """See Strategy."""
         return by_urgency(np.array([self.seconds(image) for image in pool]), seed)
+
+
+def _clicks(image: PoolImage) -> float:
+    """Expected ones, for the choices of the whole image."""
+    best = (float(choice.max()) for choice in image.choices)
+    return sum(1 - p if p >= SUGGESTION_THRESHOLD else 1.0 for p in best)

@@ -23,13 +23,15 @@ class PoolImage:
     `instances`: n of them, from the network's own threshold on, so that near misses that nobody is shown are there
     too; without masks. `class_scores`: (n, classes) float32, what the box head says of their final boxes; what is
     left to 1 is background. `kept`: (n,) float32, 0..1, the probability that a person keeps the region. `pooled`:
-    (d,) float32, see fbnetv3.classification.linear_head.pool.
+    (d,) float32, see fbnetv3.classification.linear_head.pool. `choices`: what heads on it say of the whole image, see
+    LinearHead.distributions.
     """
 
     instances: Instances
     class_scores: np.ndarray
     kept: np.ndarray
     pooled: np.ndarray
+    choices: tuple[np.ndarray, ...] = ()
 
     @property
     def distributions(self) -> np.ndarray:

@@ -9,7 +9,8 @@ The image's uncertainty is the mean of its five most uncertain instances; those 
 which Brust et al. (2018, arXiv 1809.09875) found best per image, prefers images with many objects whatever the network
 knows of them, and these take a person longest; the mean of all is diluted by the certain ones; the maximum hangs on a
 single region. An image in which the network finds nothing is certain: uncertainty cannot see what was overlooked
-altogether, the random share and diversity can.
+altogether, the random share and diversity can. Where a project has choices of the whole image, the most uncertain one
+counts if it is more so than the regions: each is one question that a person answers.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ class Uncertainty(ABC):
         """(n, classes + 1), rows that sum to 1 -> (n,) uncertainty, 0..1."""
 
     def of_image(self, image: PoolImage) -> float:
-        """0..1; 0 where nothing is found."""
+        """0..1; 0 where nothing is found, and nothing is asked of the whole image."""
+        choices = (float(self.of_instances(choice[None])[0]) for choice in image.choices)
+        return max(self._of_regions(image), *choices, 0.0)
+
+    def _of_regions(self, image: PoolImage) -> float:
         if not len(image.instances):
             return 0.0
         uncertainty = np.sort(self.of_instances(image.distributions))[::-1]

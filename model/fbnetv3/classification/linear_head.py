@@ -43,6 +43,15 @@ class LinearHead:
         """
         return activate(pooled @ self.weight.T + self.bias, self.spec.multi_label)
 
+    def distributions(self, pooled: np.ndarray) -> list[np.ndarray]:
+        """(d,) -> what it may be unsure of, each (k,) probabilities that sum to 1: its classes where one of them holds,
+        yes and no for each class where several may. Nothing of a single class, which is certain.
+        """
+        [probabilities] = self.probabilities(pooled[None])
+        if self.spec.multi_label:
+            return [np.array([p, 1 - p]) for p in probabilities.tolist()]
+        return [probabilities] if len(probabilities) > 1 else []
+
 
 def activate(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     """(n, classes) logits -> probabilities, see LinearHead.probabilities."""

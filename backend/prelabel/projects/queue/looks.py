@@ -15,7 +15,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -46,7 +46,10 @@ class Look:
 
 
 class Looks:
-    """The looks at one project's images with one predictor. `folder`: of the project; the version's lies in it."""
+    """The looks at one project's images with one predictor. `folder`: of the project; the version's lies in it.
+
+    Images are looked at even where the version knows none of the labels: how they look says something.
+    """
 
     def __init__(self, predictor: Predictor, spec: LabelSpec, folder: Path) -> None:
         self._predictor = predictor
@@ -88,7 +91,7 @@ class Looks:
 
     def _requests(self, tasks: Sequence[SurveyedTask]) -> Iterator[ImageRequest]:
         asked = [{"id": task.id, "data": task.data} for task in tasks]
-        return image_requests(asked, self._predictor.image_keys(self._spec))
+        return image_requests(asked, self._spec.image_keys)
 
     def _set(self, image: TaskImage) -> PoolImage | Failure:
         if isinstance(image.pixels, Failure):
@@ -111,18 +114,23 @@ class Looks:
             write_whole(_to_bytes(look), self._path(request))
         except OSError as error:
             logger.warning("looks cannot be kept in %s: %s", self._folder, error.strerror)
-        return look
+        return self._with_choices(look, request)
 
     def _kept(self, request: ImageRequest) -> PoolImage | None:
         path = self._path(request)
         try:
-            return _from_bytes(path.read_bytes(), self._predictor.detector.labels)
+            look = _from_bytes(path.read_bytes(), self._predictor.detector.labels)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             logger.warning("dropped a damaged look: %s", path.name)
             path.unlink(missing_ok=True)
             return None
+        return self._with_choices(look, request)
+
+    def _with_choices(self, look: PoolImage, request: ImageRequest) -> PoolImage:
+        choices = self._predictor.learnt_choices(self._spec, request.image_key, look.pooled)
+        return replace(look, choices=choices)
 
     def _path(self, request: ImageRequest) -> Path:
         labels = self._predictor.labels_on(self._spec, request.image_key)

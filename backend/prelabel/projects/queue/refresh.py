@@ -38,7 +38,8 @@ NOT_FOUND = 404
 class Refreshed:
     """What a refresh came to. `ordered`: tasks with a place; `changed`: predictions that got another score or cluster.
 
-    `is_whole`: nothing was left because somebody stopped it. `note`: why the label stream goes another way.
+    `is_whole`: nothing was left because somebody stopped it. `notes`: why the order or the label stream is another one
+    than was asked for.
     """
 
     version: str
@@ -48,7 +49,7 @@ class Refreshed:
     changed: int
     problems: tuple[TaskProblem, ...]
     is_whole: bool
-    note: str | None
+    notes: tuple[str, ...]
 
 
 class QueueRefresh:
@@ -70,13 +71,18 @@ class QueueRefresh:
         self._own = own
         self._keep_going = keep_going
         spec = predictor.label_spec(client.project(project_id)["label_config"])
+        self._knows_labels = bool(predictor.image_keys(spec))
         self._looks = Looks(predictor, spec, settings.look_cache_path / str(project_id))
 
     def predict(
-        self, batch_size: int = BATCH_SIZE, on_progress: Callable[[Summary], None] = lambda summary: None
+        self,
+        batch_size: int = BATCH_SIZE,
+        on_progress: Callable[[Summary], None] = lambda summary: None,
+        *,
+        even_empty: bool = True,
     ) -> Summary:
         """Push the predictions that unlabelled tasks lack, least sure ones first; their images are looked at on the
-        way. Raises what annotate_project raises.
+        way. `even_empty` and errors as for annotate_project.
         """
         return annotate_project(
             self._client,
@@ -84,6 +90,7 @@ class QueueRefresh:
             self._project_id,
             self._own,
             least_sure_first=True,
+            even_empty=even_empty,
             batch_size=batch_size,
             on_progress=on_progress,
             keep_going=self._keep_going,
@@ -105,8 +112,9 @@ class QueueRefresh:
         """
         tasks = list(survey(self._client, self._project_id))
         version = self._predictor.version
+        chosen = strategy_called(self._settings, strategy)
         order = order_tasks(
-            strategy_called(self._settings, strategy),
+            chosen,
             random_share,
             self._looks,
             [task for task in tasks if not task.is_labelled and version in task.versions],
@@ -115,9 +123,12 @@ class QueueRefresh:
             keep_going=self._keep_going,
         )
         changed, is_whole = self._push(order.places, on_place) if order.is_whole else (0, False)
-        note = self._tell(order, strategy, random_share, sets_sampling) if is_whole else None
+        notes = [self._tell(order, strategy, random_share, sets_sampling) if is_whole else None]
+        if not self._knows_labels and not chosen.compares_with_labelled:
+            notes.append(f"{version} knows none of the labels yet, so this is the random order.")
+        told = tuple(note for note in notes if note)
         placed = len(order.places)
-        return Refreshed(version, strategy, random_share, placed, changed, order.problems, is_whole, note)
+        return Refreshed(version, strategy, random_share, placed, changed, order.problems, is_whole, told)
 
     def _push(self, order: Sequence[Place], on_place: Callable[[int, int], None]) -> tuple[int, bool]:
         """Give every prediction of this version its score and cluster, the first place first; how many differed, and
