@@ -18,7 +18,6 @@ from fbnetv3.judging import (
     judge,
     reliability,
 )
-from fbnetv3.judging.calibration import FEWEST_REGIONS
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -45,11 +44,11 @@ class TestFit:
         before, after = (calibration_error(reliability(others, one)) for one in (IDENTITY, fitted))
         assert after < 0.05 < before / 3
 
-    def test_too_few_change_nothing_and_few_change_little(self):
-        assert fit_calibration([ScoredRegion(0.9, False)] * (FEWEST_REGIONS - 1)).slope == 1
-        few, many = (fit_calibration([ScoredRegion(0.9, False)] * n) for n in (20, 2000))
+    def test_none_change_nothing_and_few_change_little(self):
+        assert fit_calibration([]) == IDENTITY
+        one, few, many = (fit_calibration([ScoredRegion(0.9, False)] * n) for n in (1, 20, 2000))
         at = np.array([0.9])
-        assert many(at) < few(at) < 0.5 < IDENTITY(at)
+        assert many(at) < few(at) < 0.4 < one(at) < IDENTITY(at)
 
     @pytest.mark.parametrize("kept", [True, False])
     def test_all_alike_stays_finite(self, kept: bool):

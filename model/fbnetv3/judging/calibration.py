@@ -15,10 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-#: Fewer regions than this say too little: the scores stay as they are.
-FEWEST_REGIONS = 20
-#: Standard deviation of the prior on slope - 1 and on the offset: after some tens of regions the data decides.
-PRIOR = 1.0
+#: Standard deviations of the prior on slope - 1 and on the offset: after some tens of regions the data decides.
+PRIOR = np.array([0.5, 1.0])
 #: The least slope: a smaller one would make all regions alike, a negative one turn their order around.
 FLATTEST = 0.1
 #: Scores this close to 0 and 1 have finite logits.
@@ -65,9 +63,9 @@ IDENTITY = Calibration()
 
 
 def fit_calibration(regions: Sequence[ScoredRegion]) -> Calibration:
-    """The most probable calibration of these regions of a hold-out; the identity where there are too few."""
-    if len(regions) < FEWEST_REGIONS:
-        return Calibration(regions=len(regions))
+    """The most probable calibration of these regions of a hold-out; the identity where there are none."""
+    if not regions:
+        return IDENTITY
     logits = _logit(np.array([one.score for one in regions]))
     kept = np.array([one.kept for one in regions], np.float64)
     slope, offset = _maximum(np.stack([logits, np.ones_like(logits)], 1), kept)
@@ -82,7 +80,7 @@ def _maximum(inputs: np.ndarray, kept: np.ndarray) -> np.ndarray:
         probabilities = _sigmoid(inputs @ weights)
         gradient = inputs.T @ (kept - probabilities) - (weights - identity) / PRIOR**2
         spread = (probabilities * (1 - probabilities))[:, None]
-        step = np.linalg.solve(inputs.T @ (spread * inputs) + np.eye(2) / PRIOR**2, gradient)
+        step = np.linalg.solve(inputs.T @ (spread * inputs) + np.diag(PRIOR**-2), gradient)
         # A step of at most 1: far from the maximum, where all is saturated, a whole one overshoots.
         weights = weights + step / max(1.0, float(np.linalg.norm(step)))
         if np.abs(step).max() < TINY:
