@@ -10,7 +10,7 @@ from choice_data import THINGS, WEATHER, Glance, chosen_snapshot, glance, weathe
 
 from fbnetv3.classification.fitting import fit_head, fit_heads
 from fbnetv3.classification.linear_head import pool_images
-from fbnetv3.learning.image_labels import HeadSpec, labelled_images
+from fbnetv3.learning.image_labels import HeadSpec
 
 ABC = HeadSpec("letters", ("a", "b", "c"), False)
 ANY = HeadSpec("letters", ("a", "b", "c"), True)
@@ -42,7 +42,7 @@ class TestSnapshots:
             "neither held out nor unlabelled"
         )
         assert [head.spec for head in heads] == list(snapshot.head_specs)
-        pooled = pool_images(glance(), [image.path for image in labelled_images(snapshot, "holdout")])
+        pooled = pool_images(glance(), [image.path for image in snapshot.labelled_images("holdout")])
         assert heads[0].probabilities(pooled).argmax(1).tolist() == [2, 0, 1]
         things = heads[1].probabilities(pooled)
         assert things[2, 0] > 0.5 > things[:2, 0].max() and things[:, 1].max() < 0.1

@@ -11,7 +11,7 @@ import pytest
 from choice_data import THINGS, WEATHER, chosen_snapshot, weather
 
 from fbnetv3.learning.coco import CocoError
-from fbnetv3.learning.image_labels import HeadSpec, labelled_images, truth_of
+from fbnetv3.learning.image_labels import HeadSpec, truth_of
 from fbnetv3.learning.snapshot import (
     Snapshot,
     SnapshotError,
@@ -39,7 +39,7 @@ def test_choices_alone_are_a_snapshot(snapshot: Snapshot) -> None:
 
 
 def test_not_labelled_is_not_none_of_them(snapshot: Snapshot) -> None:
-    train, [holdout] = (labelled_images(snapshot, split) for split in ("train", "holdout"))
+    train, [holdout] = (snapshot.labelled_images(split) for split in ("train", "holdout"))
     assert [dict(image.chosen) for image in train] == [
         {"weather": ("red",)},
         {"weather": ("green",), "things": ("dark", "bright")},

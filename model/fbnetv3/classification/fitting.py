@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from fbnetv3.classification.linear_head import LinearHead, activate, pool_images
 from fbnetv3.detector import Detector
-from fbnetv3.learning.image_labels import HeadSpec, labelled_images, truth_of
+from fbnetv3.learning.image_labels import HeadSpec, truth_of
 from fbnetv3.learning.snapshot import TRAIN, Snapshot
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def fit_heads(
     A choice whose labels are all the same has nothing to learn from and is left out. `on_image` is called after
     each image. Raises ImageError for one that cannot be read.
     """
-    images = [image for image in labelled_images(snapshot, TRAIN) if image.chosen]
+    images = [image for image in snapshot.labelled_images(TRAIN) if image.chosen]
     pooled = pool_images(detector, [image.path for image in images], on_image)
     heads = []
     for spec in snapshot.head_specs:

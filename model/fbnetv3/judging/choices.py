@@ -18,7 +18,7 @@ from fbnetv3.classification.suggestions import SUGGESTION_THRESHOLD, suggested
 from fbnetv3.detector import Detector
 from fbnetv3.judging.choice_outcomes import ChoiceOutcome, HeadJudgement, HeadsJudgement
 from fbnetv3.judging.gate import ENOUGH_IMAGES, LEVEL, Verdict, bootstrap_share
-from fbnetv3.learning.image_labels import HeadSpec, labelled_images
+from fbnetv3.learning.image_labels import HeadSpec
 from fbnetv3.learning.snapshot import HOLDOUT, Snapshot
 
 #: Clicks per image that one choice may lose for another's sake: one in twenty images.
@@ -56,7 +56,7 @@ def judge_heads(
     Raises ImageError for one that cannot be read.
     """
     by_name = {head.spec.name: head for head in heads}
-    images = labelled_images(snapshot, HOLDOUT)
+    images = snapshot.labelled_images(HOLDOUT)
     looked_at = [image.path for image in images if by_name.keys() & image.chosen.keys()]
     pooled = dict(zip(looked_at, pool_images(detector, looked_at, on_image), strict=True))
     judged = []

@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from fbnetv3.learning.coco import CocoError, of_split
-
-if TYPE_CHECKING:
-    from fbnetv3.learning.snapshot import Snapshot
+from fbnetv3.learning.coco import CocoError
 
 HEADS, LABELS = "image_heads", "image_labels"
 
@@ -47,21 +44,16 @@ class LabelledImage:
     path: Path
     chosen: Mapping[str, tuple[str, ...]]
 
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], images: Path) -> LabelledImage:
+        """Of a checked image record; `images` is the folder of the file names."""
+        chosen = {name: tuple(classes) for name, classes in record.get(LABELS, {}).items()}
+        return cls(images / record["file_name"], chosen)
+
 
 def head_specs(data: Mapping[str, Any]) -> tuple[HeadSpec, ...]:
     """The choices of checked snapshot data, in its order."""
     return tuple(HeadSpec.from_dict(head) for head in data.get(HEADS, ()))
-
-
-def labelled_images(snapshot: Snapshot, split: str) -> list[LabelledImage]:
-    """All images of a split, in the order of the snapshot, those without any choice too."""
-    return [
-        LabelledImage(
-            snapshot.images / record["file_name"],
-            {name: tuple(classes) for name, classes in record.get(LABELS, {}).items()},
-        )
-        for record in of_split(snapshot.data, split)["images"]
-    ]
 
 
 def truth_of(chosen: Sequence[Sequence[str]], classes: Sequence[str]) -> np.ndarray:

@@ -18,7 +18,13 @@ from typing import Any
 
 from fbnetv3.files import write_whole
 from fbnetv3.learning.coco import CocoError, CocoExamples, check_coco, has_mask, of_split, read_coco
-from fbnetv3.learning.image_labels import LABELS, HeadSpec, check_image_labels, head_specs
+from fbnetv3.learning.image_labels import (
+    LABELS,
+    HeadSpec,
+    LabelledImage,
+    check_image_labels,
+    head_specs,
+)
 
 TRAIN, HOLDOUT = "train", "holdout"
 
@@ -83,6 +89,11 @@ class Snapshot:
     def head_specs(self) -> tuple[HeadSpec, ...]:
         """The choices about whole images."""
         return head_specs(self.data)
+
+    def labelled_images(self, split: str) -> list[LabelledImage]:
+        """All images of a split with their choices, in the order of the file; those without any choice too."""
+        records = of_split(self.data, split)["images"]
+        return [LabelledImage.from_record(record, self.images) for record in records]
 
     def _examples(self, split: str) -> CocoExamples:
         return CocoExamples(of_split(self.data, split), self.images, with_empty=True)
