@@ -2,7 +2,7 @@
 
     prelabel simulate --coco ANN --images DIR --order margin --order combined ... --out RUNS/set
     prelabel simulate --coco ANN --images DIR --rounds N --out RUNS/set-full        all N images at once
-    python benchmarks/active_learning.py RUNS/set [RUNS/other ...] [--markdown]
+    python benchmarks/active_learning.py RUNS/set [RUNS/other ...] [--markdown] [--plot FILE]
 
 Reads whatever rounds are there, so it can be asked while a simulation still runs; only seeds of which an order and the
 random one have all rounds are compared. A gain is the difference of AP50, averaged over what both curves cover, at
@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import fmean
 
 from measuring.order_curves import Curves, mean_gain, read_curves
+from measuring.order_plot import plot_orders
 from measuring.sheets import Sheet
 
 from fbnetv3.simulation import RoundResult
@@ -32,6 +33,7 @@ def main() -> None:
     )
     parser.add_argument("folders", type=Path, nargs="+", help="what simulate --order wrote")
     parser.add_argument("--markdown", action="store_true", help="tables for the docs")
+    parser.add_argument("--plot", type=Path, help="PNG to write, of simulations that are done")
     options = parser.parse_args()
     curves = [one for one in map(read_curves, options.folders) if one.rounds.get(BASELINE)]
     for sheet in (levels_sheet(curves), gains_sheet(curves), means_sheet(curves), enough_sheet(curves)):
@@ -39,6 +41,8 @@ def main() -> None:
             print(f"{sheet.title}\n\n{sheet.markdown()}\n")
         else:
             sheet.show()
+    if options.plot:
+        plot_orders(options.folders, options.plot)
 
 
 def levels_sheet(curves: Sequence[Curves]) -> Sheet:

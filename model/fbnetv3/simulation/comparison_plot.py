@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from fbnetv3.simulation.comparison import BASELINE
 
-#: Okabe and Ito's palette, which colour-blind people tell apart, without the yellow; black is the baseline's.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "osv^Dx"
+#: Okabe and Ito's palette, which colour-blind people tell apart, with grey for the yellow; black is the baseline's.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888")
+MARKERS = "osv^DxP"
 
 AXES = {"labels": "labelled images", "objects": "labelled objects"}
 FIGURES = {
@@ -30,15 +30,18 @@ def plot_comparison(reports: Mapping[str, dict[str, Any]], file: Path, title: st
     grid = figure.subplots(len(FIGURES), len(AXES))
     for row, (key, (heading, scale)) in zip(grid, FIGURES.items(), strict=True):
         for axes, (across, name) in zip(row, AXES.items(), strict=True):
-            _panel(axes, reports, across, key, scale)
+            draw_panel(axes, reports, across, key, scale)
             axes.set(title=heading, xlabel=name)
-            axes.grid(alpha=0.3)
-            axes.spines[["top", "right"]].set_visible(False)
     grid[0][0].legend(frameon=False, fontsize="small")
     figure.savefig(file, dpi=110)
 
 
-def _panel(axes: Axes, reports: Mapping[str, dict[str, Any]], across: str, key: str, scale: int) -> None:
+def draw_panel(
+    axes: Axes, reports: Mapping[str, dict[str, Any]], across: str, key: str, scale: float
+) -> None:
+    """One figure of the rounds, divided by `scale`, across another; reports as for `plot_comparison`."""
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
     styles = cycle(zip(COLOURS, MARKERS, strict=True))
     for order, one in reports.items():
         colour, marker = ("black", "o") if order == BASELINE else next(styles)
