@@ -19,7 +19,7 @@ FEWEST_REGIONS = 20
 
 def plot_reliability(tables: Mapping[str, tuple[Reliability, Reliability]], file: Path) -> None:
     """Write a PNG; `tables`: of each set before and after."""
-    figure = Figure(figsize=(3 * len(tables), 3.6), layout="constrained")
+    figure = Figure(figsize=(3 * len(tables), 3.4), layout="constrained")
     panels = figure.subplots(1, len(tables), squeeze=False, sharex=True, sharey=True).flat
     for axes, (name, both) in zip(panels, tables.items(), strict=True):
         axes.plot((0, 1), (0, 1), color="#BBBBBB", linewidth=1)
@@ -29,7 +29,6 @@ def plot_reliability(tables: Mapping[str, tuple[Reliability, Reliability]], file
         before, after = map(calibration_error, both)
         axes.set(title=f"{name}\nerror {before:.3f} to {after:.3f}", xlim=(0.2, 1), ylim=(0, 1))
         axes.set_xlabel("probability")
-        axes.set_aspect(0.8)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("share that is kept")
     figure.legend(
