@@ -27,6 +27,7 @@ StrategyName = Literal[
     "expected_edits",
     "diversity",
     "representative",
+    "representative_edits",
     "combined",
 ]
 """Those of fbnetv3.active_learning, which is not loaded for them."""
@@ -243,7 +244,7 @@ class Settings(BaseSettings):
     prelabel_strategy: StrategyName | Literal["none"] = Field(
         "representative",
         description="What puts the unlabelled tasks in order: random, least_confidence, margin, entropy, "
-        "expected_edits, diversity, representative or combined. none: after a promotion they stay as they are.",
+        "expected_edits, diversity, representative, representative_edits or combined. none: after a promotion they stay as they are.",
     )
     prelabel_random_share: float = Field(
         0.1,

@@ -161,6 +161,19 @@ class TestRepresentative:
         assert sorted(ranking.indices) == list(range(7))
 
 
+class TestRepresentativeEdits:
+    def test_of_two_groups_the_one_with_much_to_edit_comes_first(self):
+        right, wrong = (1.0, 0.0), (0.3, 0.0)
+        larger = [image(right, pooled=(0.0, n / 10)) for n in range(6)]
+        smaller = [image(wrong, wrong, pooled=(9.0, n / 10)) for n in range(4)]
+        assert order("representative", [*larger, *smaller])[0] < 6
+        assert order("representative_edits", [*larger, *smaller])[0] >= 6
+
+    def test_where_nothing_is_expected_all_count_the_same(self):
+        pool = [image(pooled=tuple(one.pooled)) for one in spread_pool()]
+        assert order("representative_edits", pool) == order("representative", pool)
+
+
 class TestCombined:
     POOL = (
         image((0.5, 0.3), pooled=(0.0,)),

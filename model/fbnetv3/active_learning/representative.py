@@ -31,18 +31,24 @@ class Representative:
     name = "representative"
     compares_with_labelled = True
 
+    def worth(self, image: PoolImage) -> float:
+        """How much it counts, from 0 on, that the image is like one that is chosen; alike where all are 0."""
+        return 1.0
+
     def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
         """See Strategy. Takes `places` steps over all pairs of images."""
         if not pool:
             return Ranking.of(np.zeros(0, np.int64))
         shuffled = shuffle(len(pool), seed)
         features = np.stack([pool[index].pooled for index in shuffled])
+        worths = np.array([self.worth(pool[index]) for index in shuffled])
+        worths = worths if worths.any() else np.ones(len(pool))
         distances = squared_distances(features, features)
         scale = self._scale(distances)
         covered = np.zeros(len(pool))
         if len(labelled):
             covered = _likeness(squared_distances(features, labelled), scale).max(1)
-        chosen = _greedy(_likeness(distances, scale), covered, self.places)
+        chosen = _greedy(_likeness(distances, scale), worths, covered, self.places)
         rest = np.setdiff1d(np.arange(len(pool)), chosen)
         return Ranking.of(shuffled[np.concatenate([chosen, rest])])
 
@@ -58,11 +64,11 @@ def _likeness(distances: np.ndarray, scale: float) -> np.ndarray:
     return np.exp(-distances / scale)
 
 
-def _greedy(likeness: np.ndarray, covered: np.ndarray, places: int) -> np.ndarray:
-    """The first places: each the row that adds most to the sum of `covered` (n,), given those before."""
+def _greedy(likeness: np.ndarray, worths: np.ndarray, covered: np.ndarray, places: int) -> np.ndarray:
+    """The first places: each the row that adds most to the sum of `covered` (n,), weighted, given those before."""
     chosen: list[int] = []
     for _ in range(min(places, len(covered))):
-        gains = (likeness - covered).clip(0).sum(1)
+        gains = (likeness - covered).clip(0) @ worths
         gains[chosen] = -1.0
         best = int(gains.argmax())
         chosen.append(best)

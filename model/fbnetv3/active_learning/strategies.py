@@ -14,6 +14,7 @@ from fbnetv3.active_learning.expected_edits import ExpectedEdits
 from fbnetv3.active_learning.images import PoolImage
 from fbnetv3.active_learning.ranking import Ranking, shuffle
 from fbnetv3.active_learning.representative import Representative
+from fbnetv3.active_learning.representative_edits import RepresentativeEdits
 from fbnetv3.active_learning.uncertainty import Entropy, LeastConfidence, Margin
 
 #: The one that measures best so far (docs/active-learning.md).
@@ -63,6 +64,7 @@ _ALL: tuple[Strategy, ...] = (
     ExpectedEdits(),
     Diversity(),
     Representative(),
+    RepresentativeEdits(),
     Combined(),
 )
 

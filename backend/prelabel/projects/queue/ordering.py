@@ -9,6 +9,7 @@ import numpy as np
 
 from fbnetv3.active_learning import STRATEGIES, PoolImage, Strategy, with_random_share
 from fbnetv3.active_learning.expected_edits import ExpectedEdits
+from fbnetv3.active_learning.representative_edits import RepresentativeEdits
 from prelabel.projects.annotate import TaskProblem
 from prelabel.projects.outcomes import Failure
 from prelabel.projects.queue.looks import Look, Looks
@@ -35,9 +36,12 @@ class Order:
 
 def strategy_called(settings: Settings, name: str) -> Strategy:
     """The strategy of this name, with the thresholds and the seconds of the settings where it wants any."""
-    if name == ExpectedEdits.name:
-        return ExpectedEdits(score_threshold=settings.model_score_threshold, effort=effort_of(settings))
-    return STRATEGIES[name]
+    edits = ExpectedEdits(score_threshold=settings.model_score_threshold, effort=effort_of(settings))
+    ours: dict[str, Strategy] = {
+        edits.name: edits,
+        RepresentativeEdits.name: RepresentativeEdits(edits=edits),
+    }
+    return ours.get(name) or STRATEGIES[name]
 
 
 def order_tasks(
