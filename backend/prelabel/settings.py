@@ -244,7 +244,8 @@ class Settings(BaseSettings):
     prelabel_strategy: StrategyName | Literal["none"] = Field(
         "representative",
         description="What puts the unlabelled tasks in order: random, least_confidence, margin, entropy, "
-        "expected_edits, diversity, representative, representative_edits or combined. none: after a promotion they stay as they are.",
+        "expected_edits, diversity, representative, representative_edits or combined. none: after a promotion they "
+        "stay as they are.",
     )
     prelabel_random_share: float = Field(
         0.1,
