@@ -27,8 +27,10 @@ from prelabel.settings import Settings, load_settings
 PORT = 28150
 SIZE = (160, 240)
 FIRST_SCENE = 9_700_000
-LABELLED, UNLABELLED = 24, 3
+LABELLED, UNLABELLED = 24, 6
 LIMIT_SECONDS = 240.0
+MOST_WRONG = 4
+"""Answers of 18, three to each unlabelled picture; by chance nine. Which labels are held out moves it by one or two."""
 
 CHOICES = """
   <Choices name="light" toName="image" choice="single-radio"><Choice value="Day"/><Choice value="Night"/></Choices>
@@ -158,7 +160,7 @@ def test_one_call_answers_everything(
     for prediction in answer["results"]:
         assert interface.validate_prediction(prediction, return_errors=True) == []
         assert prediction["model_version"] == learnt.run["version"]
-    assert wrong_answers(answer["results"], pictures[LABELLED:]) <= 1, "of nine"
+    assert wrong_answers(answer["results"], pictures[LABELLED:]) <= MOST_WRONG
     kinds = {region["type"] for prediction in answer["results"] for region in prediction["result"]}
     objects = {"rectanglelabels", "brushlabels"} if learnt.config == MIXED else set()
     assert kinds == {"choices"} | objects
@@ -172,7 +174,7 @@ def test_label_studio_stores_them(client: LabelStudioClient, learnt: Learnt, pic
     for task in learnt.unlabelled:
         wait_until(lambda task=task: predictions(task), f"a prediction of task {task}")
     stored = [row for task in learnt.unlabelled for row in predictions(task)]
-    assert wrong_answers(stored, pictures[LABELLED:]) <= 1, "of nine"
+    assert wrong_answers(stored, pictures[LABELLED:]) <= MOST_WRONG
     assert all(0 < row["score"] <= 1 for row in stored)
 
 
