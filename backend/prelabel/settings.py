@@ -242,7 +242,7 @@ class Settings(BaseSettings):
     )
 
     prelabel_strategy: StrategyName | Literal["none"] = Field(
-        "representative",
+        "representative_edits",
         description="What puts the unlabelled tasks in order: random, least_confidence, margin, entropy, "
         "expected_edits, diversity, representative, representative_edits or combined. none: after a promotion they "
         "stay as they are.",

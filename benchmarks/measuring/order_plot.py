@@ -26,4 +26,4 @@ def plot_orders(folders: Sequence[Path], file: Path) -> None:
         axes.set_title(FIGURES[key][0], fontsize="medium")
     handles, names = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
-    figure.savefig(file, dpi=90)
+    figure.savefig(file, dpi=80)

@@ -18,7 +18,7 @@ from fbnetv3.active_learning.representative_edits import RepresentativeEdits
 from fbnetv3.active_learning.uncertainty import Entropy, LeastConfidence, Margin
 
 #: The one that measures best so far (docs/active-learning.md).
-DEFAULT_STRATEGY = "representative"
+DEFAULT_STRATEGY = "representative_edits"
 #: Of the places in an order, those that are drawn: one in ten (with_random_share).
 RANDOM_SHARE = 0.1
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from fbnetv3.simulation.comparison import BASELINE
 
-#: Okabe and Ito's palette, which colour-blind people tell apart, with grey for the yellow; black is the baseline's.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888")
-MARKERS = "osv^DxP"
+#: Okabe and Ito's palette, which colour-blind people tell apart, and two more for its yellow; the baseline is black.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888", "#7B3F00")
+MARKERS = "osv^DxP*"
 
 AXES = {"labels": "labelled images", "objects": "labelled objects"}
 FIGURES = {
