@@ -177,12 +177,10 @@ class Detector:
         keep = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(1))
         masks = None
         if found.mask_probabilities is not None:
-            threshold = self.engine.config.mask_threshold
+            threshold, refine = self.engine.config.mask_threshold, self._refined_edges == "all"
             probability_of = dict(zip(np.flatnonzero(found.masked), found.mask_probabilities, strict=True))
             masks = tuple(
-                cut_mask(
-                    features.pixels, probability_of[i], boxes[i], threshold, self._refined_edges == "all"
-                )
+                cut_mask(features.pixels, probability_of[i], boxes[i], threshold, refine)
                 if i in probability_of
                 else NO_MASK
                 for i in keep
