@@ -32,9 +32,11 @@ TINY = ("--min-size", "64", "--max-size", "96", "--threads", "1")
 LIMIT_SECONDS = 120.0
 
 EAGER = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from fbnetv3.finetuning import loop; loop.CHECKPOINT_SECONDS = 0; from prelabel.cli import main; main()"
 )
-"""The command, with a checkpoint after every step."""
+"""The command, with a checkpoint after every step. It hears Ctrl-C even where the tests run in the background of a
+shell, which ignores it."""
 
 
 @pytest.fixture(scope="module")
