@@ -202,8 +202,8 @@ def _check_usable(predictor: Predictor, label_config: str, even_empty: bool) -> 
         )
     raise AnnotateError(
         "Every prediction would be empty, because the project has no label of the model: "
-        'use labels of the model, or give yours predicted_values="<label of the model>"; it knows '
-        f"{', '.join(predictor.detector.labels)}."
+        f"use some of {', '.join(predictor.detector.labels)}, give yours predicted_values with one of these, "
+        "or label some tasks, from which it learns yours."
     )
 
 
