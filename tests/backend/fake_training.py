@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fbnetv3.files import write_whole
 from prelabel.jobs.run_process import run_process
 from prelabel.jobs.training_run import Judged, OnProgress, RunFailed
 from prelabel.settings import Settings
@@ -46,10 +47,10 @@ class FakeSteps:
         first = int(state.read_text()) if state.exists() else 0
         for step in range(first + 1, STEPS + 1):
             time.sleep(self._wanted.get("pause", 0.0))
-            state.write_text(str(step))
+            write_whole(str(step).encode(), state)
             self._note(f"step {step}")
             on_progress(step, STEPS, (STEPS - step) * 0.1)
-        (self._folder / "candidate").write_text(str(STEPS))
+        write_whole(str(STEPS).encode(), self._folder / "candidate")
 
     def judge(self, digest: str, on_progress: OnProgress) -> Judged:
         assert (self._folder / "candidate").read_text() == str(STEPS)
