@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from fbnetv3.instances import BoxMask
+from fbnetv3.overlap import mask_iou
 from fbnetv3.pasting import paste_mask, sample_mask
 
 #: The longer side of the copy in pixels: the time grows with its square, and more gains nothing.
@@ -49,7 +50,7 @@ def _refined(
     likely = _centred(likely, threshold)
     coarse = likely >= 0.5
     fine = _grab_cut(small, likely)
-    if fine is None or _iou(coarse, fine) < AGREEMENT:
+    if fine is None or mask_iou(BoxMask(0, 0, coarse), BoxMask(0, 0, fine)) < AGREEMENT:
         return None
     return _enlarged(fine, window)
 
@@ -84,7 +85,3 @@ def _enlarged(mask: np.ndarray, window: tuple[int, int, int, int]) -> BoxMask:
     x0, y0, x1, y1 = window
     soft = cv2.resize(mask.astype(np.float32), (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
     return BoxMask(x0, y0, soft >= 0.5)
-
-
-def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    return float((one & other).sum() / max((one | other).sum(), 1))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from label_studio_stand_in import LabelStudioStandIn, label_studio_stand_in
 from serving import ColourDetector, Serving, image_server
 
 from prelabel.labelstudio.client import LabelStudioClient
@@ -30,6 +31,13 @@ def host() -> Iterator[str]:
     """host:port of the image server."""
     with image_server() as host:
         yield host
+
+
+@pytest.fixture
+def studio() -> Iterator[LabelStudioStandIn]:
+    """A Label Studio without tasks."""
+    with label_studio_stand_in() as studio:
+        yield studio
 
 
 @pytest.fixture

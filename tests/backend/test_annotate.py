@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from label_studio_stand_in import PROJECT, LabelStudioStandIn, label_studio_stand_in
+from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from serving import ColourDetector
 from typer.testing import CliRunner, Result
 
@@ -29,12 +28,6 @@ OWN = OwnVersions(frozenset({"starter", "coco"}))
 
 class StarterDetector(ColourDetector):
     version = CURRENT
-
-
-@pytest.fixture
-def studio() -> Iterator[LabelStudioStandIn]:
-    with label_studio_stand_in() as studio:
-        yield studio
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from label_studio_stand_in import CONFIG, PROJECT, LabelStudioStandIn, label_studio_stand_in
+from label_studio_stand_in import CONFIG, PROJECT, LabelStudioStandIn
 from stand_in import Answer, StandIn, stand_in
 from typer.testing import CliRunner
 
@@ -28,12 +28,6 @@ VERSION = "starter-aaaaaaaaaaaa"
 OLDER = "kudzu-bbbbbbbbbbbb"
 AUTH = ("ann", "s:e cret")
 AUTH_HEADER = {"Authorization": "Basic YW5uOnM6ZSBjcmV0"}
-
-
-@pytest.fixture
-def studio() -> Iterator[LabelStudioStandIn]:
-    with label_studio_stand_in() as studio:
-        yield studio
 
 
 @pytest.fixture

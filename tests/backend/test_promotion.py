@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from label_studio_stand_in import PROJECT, LabelStudioStandIn, label_studio_stand_in
+from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from serving import ColourDetector
 from stand_in import Answer, StandIn, stand_in
 from typer.testing import CliRunner, Result
@@ -37,12 +37,6 @@ URL = "http://prelabel:9090"
 BASE = f"tiny-{small_checkpoint().digest}"
 FOREIGN = "yolo-v8"
 DEAF = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-def studio() -> Iterator[LabelStudioStandIn]:
-    with label_studio_stand_in() as studio:
-        yield studio
 
 
 @pytest.fixture

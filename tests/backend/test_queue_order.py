@@ -9,7 +9,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from label_studio_stand_in import PROJECT, LabelStudioStandIn, label_studio_stand_in
+from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from serving import ColourDetector
 from tones import ToneDetector, head
 from typer.testing import CliRunner, Result
@@ -50,12 +50,6 @@ class CountingDetector(ColourDetector):
 
 
 @pytest.fixture
-def studio() -> Iterator[LabelStudioStandIn]:
-    with label_studio_stand_in() as studio:
-        yield studio
-
-
-@pytest.fixture
 def settings(
     studio: LabelStudioStandIn, tmp_path: Path, bare_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
@@ -87,14 +81,18 @@ def detector() -> CountingDetector:
 
 
 @pytest.fixture
+def fetcher(studio: LabelStudioStandIn, settings: Settings) -> ImageFetcher:
+    return ImageFetcher(studio.client(), FetchLimits(allow_private=True), settings.image_cache_path)
+
+
+@pytest.fixture
 def work(
-    studio: LabelStudioStandIn, settings: Settings, detector: CountingDetector
+    studio: LabelStudioStandIn, settings: Settings, detector: CountingDetector, fetcher: ImageFetcher
 ) -> Callable[..., QueueRefresh]:
     """A refresh of its own each time, as by another process."""
 
-    def new(**options) -> QueueRefresh:
-        fetcher = ImageFetcher(studio.client(), FetchLimits(allow_private=True), settings.image_cache_path)
-        predictor = Predictor(detector, fetcher)
+    def new(predictor: Predictor | None = None, **options) -> QueueRefresh:
+        predictor = predictor or Predictor(detector, fetcher)
         return QueueRefresh(settings, studio.client(), predictor, PROJECT, OWN, **options)
 
     return new
@@ -225,25 +223,23 @@ CHOICES = (
 )
 
 
-def test_the_choice_that_a_head_is_least_sure_of_comes_first(studio, host, settings):
+def test_the_choice_that_a_head_is_least_sure_of_comes_first(studio, host, fetcher, work):
     _, unsure, _ = studio.add_tasks(*(f"http://{host}/img{number}.png" for number in (1, 25, 50)))
     studio.project["label_config"] = CHOICES
-    fetcher = ImageFetcher(studio.client(), FetchLimits(allow_private=True), settings.image_cache_path)
     predictor = Predictor(ToneDetector(), fetcher, choices=ChoiceModels([head("tone", "red", "black")]))
     for strategy in ("entropy", "expected_edits", "entropy"):  # the last one from looks that were kept
-        queue = QueueRefresh(settings, studio.client(), predictor, PROJECT, OWN)
+        queue = work(predictor)
         queue.predict()
         refreshed = queue.put_in_order(strategy, 0.0)
         assert (refreshed.ordered, refreshed.notes) == (3, ())
         assert order_of(studio)[0] == unsure
 
 
-def test_before_any_label_is_known_tasks_are_ordered_by_their_looks(studio, host, settings):
+def test_before_any_label_is_known_tasks_are_ordered_by_their_looks(studio, host, fetcher, work):
     """An empty prediction carries the place: without one a task has none."""
     *_, red = studio.add_tasks(*(f"http://{host}/img{number}.png" for number in (20, 21, 22, 23, 24, 25, 50)))
     studio.project["label_config"] = studio.project["label_config"].replace("Disc", "x").replace("Box", "y")
-    fetcher = ImageFetcher(studio.client(), FetchLimits(allow_private=True), settings.image_cache_path)
-    queue = QueueRefresh(settings, studio.client(), Predictor(ToneDetector(), fetcher), PROJECT, OWN)
+    queue = work(Predictor(ToneDetector(), fetcher))
     assert queue.predict().pushed == 7
     assert [row["result"] for row in studio.predictions.values()] == [[]] * 7
     assert queue.put_in_order("representative", 0.0).notes == ()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from label_studio_stand_in import PROJECT, LabelStudioStandIn, label_studio_stand_in
+from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from typer.testing import CliRunner, Result
 
 from fbnetv3.judging.effort import Effort
@@ -118,12 +117,6 @@ def test_seconds_are_those_of_the_actions():
     assert edits.no_edit_share == 1 / 5
     assert Edits().no_edit_share is None
     assert (edits + edits).seconds_with(EFFORT) == 2 * edits.seconds_with(EFFORT)
-
-
-@pytest.fixture
-def studio() -> Iterator[LabelStudioStandIn]:
-    with label_studio_stand_in() as studio:
-        yield studio
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Which unlabelled image a person should label next."""
 
-from fbnetv3.active_learning.images import PoolImage, look, of_features
+from fbnetv3.active_learning.images import PoolImage, look, of_features, pooled_features
 from fbnetv3.active_learning.ranking import Ranking, with_random_share
 from fbnetv3.active_learning.strategies import DEFAULT_STRATEGY, RANDOM_SHARE, STRATEGIES, Strategy
 
@@ -13,5 +13,6 @@ __all__ = [
     "Strategy",
     "look",
     "of_features",
+    "pooled_features",
     "with_random_share",
 ]

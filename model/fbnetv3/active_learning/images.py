@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +66,12 @@ def of_features(
     scores = _class_scores(detector, features, found)
     columns = [detector.labels.index(label) for label in wanted]
     return PoolImage(found, scores[:, columns], calibration(found.scores), pool(features.maps))
+
+
+def pooled_features(images: Iterable[PoolImage]) -> np.ndarray:
+    """(n, d) float32 of n images; (0, 0) of none."""
+    rows = [image.pooled for image in images]
+    return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
 
 
 def _class_scores(detector: Detector, features: ImageFeatures, found: Instances) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fbnetv3.instances import Instances
+from fbnetv3.overlap import mask_iou
 
 #: How far two engines may differ and still agree: pixels of the image, score, mask IoU.
 BOX_LIMIT, SCORE_LIMIT, MASK_LIMIT = 0.1, 1e-3, 0.995
@@ -46,10 +47,8 @@ def compare(found: Sequence[Instances], expected: Sequence[Instances]) -> Agreem
     same = [
         one for one in differences if one[0] <= BOX_LIMIT and one[1] <= SCORE_LIMIT and one[2] >= MASK_LIMIT
     ]
-    box, score, mask_iou = np.array(same or [(0.0, 0.0, 1.0)]).T
-    return Agreement(
-        count, len(same) / max(count, 1), float(box.max()), float(score.max()), float(mask_iou.min())
-    )
+    box, score, iou = np.array(same or [(0.0, 0.0, 1.0)]).T
+    return Agreement(count, len(same) / max(count, 1), float(box.max()), float(score.max()), float(iou.min()))
 
 
 def _best(found: Instances, expected: Instances, index: int) -> tuple[float, float, float]:
@@ -66,6 +65,5 @@ def _best(found: Instances, expected: Instances, index: int) -> tuple[float, flo
 def _mask_iou(found: Instances, i: int, expected: Instances, j: int) -> float:
     if found.masks is None or expected.masks is None:
         return float(found.masks is expected.masks)
-    ours, theirs = found.masks[i].full(found.image_size), expected.masks[j].full(found.image_size)
-    union = (ours | theirs).sum()
-    return float((ours & theirs).sum() / union) if union else 1.0
+    ours, theirs = found.masks[i], expected.masks[j]
+    return mask_iou(ours, theirs) if ours.area or theirs.area else 1.0

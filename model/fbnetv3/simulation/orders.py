@@ -10,7 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fbnetv3.active_learning import RANDOM_SHARE, STRATEGIES, PoolImage, Strategy, look, with_random_share
+from fbnetv3.active_learning import (
+    RANDOM_SHARE,
+    STRATEGIES,
+    PoolImage,
+    Strategy,
+    look,
+    pooled_features,
+    with_random_share,
+)
 from fbnetv3.active_learning.ranking import shuffle
 from fbnetv3.detector import Detector
 from fbnetv3.judging import IDENTITY, Calibration
@@ -70,9 +78,8 @@ def by_strategy(strategy: Strategy) -> Order:
 
     def order(queue: Queue, count: int) -> Sequence[ImageId]:
         waiting = queue.waiting
-        labelled = [image.pooled for image in queue.looked_at(queue.labelled)]
-        known = np.stack(labelled) if labelled else np.zeros((0, 0), np.float32)
-        ranking = strategy.order(queue.looked_at(waiting), known, queue.seed)
+        labelled = queue.looked_at(queue.labelled) if strategy.compares_with_labelled else ()
+        ranking = strategy.order(queue.looked_at(waiting), pooled_features(labelled), queue.seed)
         mixed = with_random_share(ranking, queue.random_share, queue.seed)
         return [waiting[place] for place in mixed.indices[:count]]
 

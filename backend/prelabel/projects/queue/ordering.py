@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from fbnetv3.active_learning import STRATEGIES, PoolImage, Strategy, with_random_share
+from fbnetv3.active_learning import STRATEGIES, PoolImage, Strategy, pooled_features, with_random_share
 from fbnetv3.active_learning.expected_edits import ExpectedEdits
 from fbnetv3.active_learning.representative_edits import RepresentativeEdits
 from prelabel.projects.annotate import TaskProblem
@@ -68,16 +66,14 @@ def order_tasks(
         else:
             tasks.append(task)
             pool.append(look.found)
-    features = _pooled(_labelled_looks(looks, labelled)) if strategy.compares_with_labelled else _NONE
+    seen = _labelled_looks(looks, labelled) if strategy.compares_with_labelled else ()
+    features = pooled_features(look.found for look in seen if isinstance(look.found, PoolImage))
     ranking = with_random_share(strategy.order(pool, features, seed), random_share, seed)
     placed = tuple(places(tasks, ranking))
     for place in placed:
         failed.pop(place.task_id, None)
     problems = (TaskProblem(task_id, reason, is_pushed=True) for task_id, reason in failed.items())
     return Order(placed, tuple(problems), keep_going())
-
-
-_NONE = np.zeros((0, 0), np.float32)
 
 
 def _labelled_looks(looks: Looks, labelled: Sequence[SurveyedTask]) -> list[Look]:
@@ -87,9 +83,3 @@ def _labelled_looks(looks: Looks, labelled: Sequence[SurveyedTask]) -> list[Look
     have = {look.task_index for look in known}
     unknown = [task for index, task in enumerate(labelled) if index not in have]
     return [*known, *looks.at(unknown[-missing:] if missing else [])]
-
-
-def _pooled(looks: Iterable[Look]) -> np.ndarray:
-    """(m, d) of those that could be looked at."""
-    rows = [look.found.pooled for look in looks if isinstance(look.found, PoolImage)]
-    return np.stack(rows) if rows else _NONE
