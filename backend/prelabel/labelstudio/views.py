@@ -42,7 +42,7 @@ class Tab:
 
 def find_tab(client: LabelStudioClient, project_id: int, title: str) -> Json | None:
     """The first tab of this title as Label Studio keeps it (`id`, `data`). Raises LabelStudioError."""
-    return next((view for view in client.views(project_id) if view["data"].get("title") == title), None)
+    return _of_title(client.views(project_id), title)
 
 
 def put_tab(client: LabelStudioClient, project_id: int, tab: Tab) -> int:
@@ -52,7 +52,7 @@ def put_tab(client: LabelStudioClient, project_id: int, tab: Tab) -> int:
     Label Studio's own one first: it makes none where there is another.
     """
     views = client.views(project_id)
-    known = next((view for view in views if view["data"].get("title") == tab.title), None)
+    known = _of_title(views, tab.title)
     if known is None:
         columns = client.columns(project_id)
         if not views:
@@ -68,6 +68,10 @@ def tab_notes(view: Json) -> Json:
     """The notes that a tab was made with; none where somebody's browser lost them."""
     notes = view["data"].get(NOTES)
     return notes if isinstance(notes, dict) else {}
+
+
+def _of_title(views: Sequence[Json], title: str) -> Json | None:
+    return next((view for view in views if view["data"].get("title") == title), None)
 
 
 def _own(tab: Tab) -> Json:
