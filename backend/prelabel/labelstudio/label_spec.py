@@ -12,14 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from label_studio_sdk.label_interface import LabelInterface
 
 from prelabel.labelstudio.choice_controls import ChoiceControls
 from prelabel.labelstudio.config_tags import Tag, image_key_of, parse_config, read_flag, read_threshold
 from prelabel.labelstudio.errors import LabelConfigError
+from prelabel.labelstudio.image_values import image_value
 from prelabel.labelstudio.label_map import ProjectLabel, map_labels
+from prelabel.labelstudio.repeaters import names_without_number
+from prelabel.labelstudio.unsupported import nothing_to_fill, same_on_every_page, unsupported
 
 __all__ = ["ControlSpec", "Kind", "LabelConfigError", "LabelSpec", "image_value"]
 
@@ -67,13 +70,15 @@ class LabelSpec:
     """The control tags of a project that can be pre-labelled; with none of them, predictions are empty.
 
     `controls` get regions; `choices` get classes of the whole image. `interface`: the SDK's view of the config, which
-    validates predictions. `notes`: what is left out, and why.
+    validates predictions. `notes`: what is left out, and why. `left_out`: those of them about tags that are not
+    followed, with what to use instead.
     """
 
     controls: tuple[ControlSpec, ...]
     interface: LabelInterface
     notes: tuple[str, ...] = ()
     choices: ChoiceControls = field(default_factory=ChoiceControls)
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def from_config(cls, xml: str, model_labels: Sequence[str], default_threshold: float) -> LabelSpec:
@@ -84,24 +89,25 @@ class LabelSpec:
         """
         interface = parse_config(xml)
         controls: list[ControlSpec] = []
-        notes: list[str] = []
+        left_out: list[str] = []
+        remarks: list[str] = []
         for tag in interface.controls or ():
             if tag.tag.lower() not in get_args(Kind):
                 continue
             for name in tag.to_name:
                 key, problem = image_key_of(tag.find_object_by_name(name))
                 if problem:
-                    notes.append(f"{tag.tag} {tag.name!r} is left out: {name!r} {problem}")
+                    left_out.append(f"{tag.tag} {tag.name!r} is left out: {name!r} {problem}")
                 else:
-                    controls.append(_control(tag, name, key, model_labels, default_threshold, notes))
+                    controls.append(_control(tag, name, key, model_labels, default_threshold, remarks))
         choices = ChoiceControls.from_config(xml)
+        left_out += [*choices.notes, *unsupported(interface)]
+        left_out += [same_on_every_page(name, flag) for name, flag in names_without_number(xml)]
         if not controls and not choices.controls:
-            notes.append(
-                "no RectangleLabels, PolygonLabels, BrushLabels or Choices on an image: "
-                "nothing will be pre-labelled"
-            )
-        notes.extend(choices.notes)
-        return cls(tuple(controls), interface, tuple(dict.fromkeys(notes)), choices)
+            left_out.append(nothing_to_fill(interface))
+        left_out = list(dict.fromkeys(left_out))
+        notes = tuple(dict.fromkeys([*left_out, *remarks]))
+        return cls(tuple(controls), interface, notes, choices, tuple(left_out))
 
     @property
     def active(self) -> tuple[ControlSpec, ...]:
@@ -146,16 +152,6 @@ class LabelSpec:
         return [*(control.describe(has_masks) for control in self.controls), *choices, *self.notes]
 
 
-def image_value(data: Mapping[str, Any], image_key: str) -> Any:
-    """The task data under `image_key`, literally or as a path of keys (photo.url); None if it is missing."""
-    if image_key in data:
-        return data[image_key]
-    value: Any = data
-    for part in image_key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
 def _control(
     tag: Tag,
     to_name: str,
@@ -167,8 +163,8 @@ def _control(
     """The spec of a control tag on one image; remarks on it are added to `notes`."""
     labels = [ProjectLabel.from_attributes(name, label.attr) for name, label in tag.labels_attrs.items()]
     label_map, remarks = map_labels(labels, model_labels)
-    if not labels:
-        remarks = ["has no labels in the config (those that come with a task are not supported)"]
+    if not labels and not tag.dynamic_value:
+        remarks = ["has no labels in the config: add Label tags to it"]
     notes.extend(f"{tag.tag} {tag.name!r}: {remark}" for remark in remarks)
     return ControlSpec(
         from_name=tag.name,
