@@ -21,7 +21,7 @@ from prelabel.labelstudio.config_tags import Tag, image_key_of, parse_config, re
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.labelstudio.image_values import image_value
 from prelabel.labelstudio.label_map import ProjectLabel, map_labels
-from prelabel.labelstudio.repeaters import names_without_number
+from prelabel.labelstudio.repeaters import flags_of_names, missing_flags
 from prelabel.labelstudio.unsupported import nothing_to_fill, same_on_every_page, unsupported
 
 __all__ = ["ControlSpec", "Kind", "LabelConfigError", "LabelSpec", "image_value"]
@@ -102,7 +102,10 @@ class LabelSpec:
                     controls.append(_control(tag, name, key, model_labels, default_threshold, remarks))
         choices = ChoiceControls.from_config(xml)
         left_out += [*choices.notes, *unsupported(interface)]
-        left_out += [same_on_every_page(name, flag) for name, flag in names_without_number(xml)]
+        flags = flags_of_names(xml).items()
+        left_out += [
+            same_on_every_page(name, gone) for name, of in flags if (gone := missing_flags(name, of))
+        ]
         if not controls and not choices.controls:
             left_out.append(nothing_to_fill(interface))
         left_out = list(dict.fromkeys(left_out))

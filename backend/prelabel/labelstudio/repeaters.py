@@ -11,7 +11,7 @@ it. Pure: no I/O.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -60,14 +60,30 @@ def is_repeater(element: Element) -> bool:
     return element.tag.lower() == REPEATER
 
 
-def repeated(root: Element) -> Iterator[tuple[Element, str]]:
-    """Every element in a Repeater, with the flag that its page's number replaces; the innermost one counts."""
-    for element in root:
-        if is_repeater(element):
-            inner = [one for child in element for one in child.iter() if not is_repeater(one)]
-            nested = {id(one) for one, _ in repeated(element)}
-            yield from ((one, _flag(element)) for one in inner if id(one) not in nested)
-        yield from repeated(element)
+def flags_of_names(label_config: str) -> dict[str, tuple[str, ...]]:
+    """Name -> flags, for the tags in a Repeater; a flag is what the number of the page replaces, one per Repeater that
+    the tag is in."""
+    root = read_xml(label_config)
+    elements = _repeated(root, ()) if root is not None else ()
+    return {name: flags for element, flags in elements if (name := attribute(element, "name"))}
+
+
+def missing_flags(name: str, flags: Sequence[str]) -> list[str]:
+    """The flags without which a tag has the same name on several pages."""
+    missing = []
+    for flag in flags:
+        missing += [] if flag in name else [flag]
+        name = name.replace(flag, "", 1)
+    return missing
+
+
+def _repeated(element: Element, flags: tuple[str, ...]) -> Iterator[tuple[Element, tuple[str, ...]]]:
+    """Every element in a Repeater with the flags of those, from the outside in."""
+    if flags:
+        yield element, flags
+    inner = (*flags, _flag(element)) if is_repeater(element) else flags
+    for child in element:
+        yield from _repeated(child, inner)
 
 
 class _Expansion:
@@ -140,14 +156,3 @@ def _replace(element: Element, numbers: Mapping[str, int]) -> None:
         for flag, number in numbers.items():
             text = text.replace(flag, str(number), 1)
         element.attrib[name] = text
-
-
-def names_without_number(label_config: str) -> Iterable[tuple[str, str]]:
-    """(name, flag) of the tags in a Repeater that have the same name on every page."""
-    root = read_xml(label_config)
-    elements = repeated(root) if root is not None else ()
-    return [
-        (name, flag)
-        for element, flag in elements
-        if (name := attribute(element, "name")) and flag not in name
-    ]

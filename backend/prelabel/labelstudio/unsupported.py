@@ -5,7 +5,7 @@ The one place for these sentences: /setup's log, `connect`, `annotate` and `doct
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from label_studio_sdk.label_interface import LabelInterface
@@ -83,11 +83,11 @@ def unsupported(interface: LabelInterface) -> Iterator[str]:
             )
 
 
-def same_on_every_page(name: str, flag: str) -> str:
-    """A sentence about a tag in a Repeater."""
+def same_on_every_page(name: str, missing: Sequence[str]) -> str:
+    """A sentence about a tag in a Repeater, whose name lacks these flags."""
     return (
         f"{name!r} has the same name on every page of its Repeater, so only the last page is followed: "
-        f"call it {name + '_' + flag!r}"
+        f"call it {'_'.join([name, *missing])!r}"
     )
 
 
@@ -100,7 +100,9 @@ def nothing_to_fill(interface: LabelInterface) -> str:
     ]
     found = f", only {', '.join(tags[:LISTED])}" if tags else ""
     more = f" and {len(tags) - LISTED} more" if len(tags) > LISTED else ""
-    return f"no {FILLED} on an image that can be looked at{found}{more}: nothing will be pre-labelled"
+    return (
+        f"there is no {FILLED} on an image that can be looked at{found}{more}: nothing will be pre-labelled"
+    )
 
 
 def _needs_another(kind: str, beside: set[str]) -> str:
