@@ -151,11 +151,18 @@ def test_tags_for_smart_tools_are_made_for_pages() -> None:
 def test_annotate_pushes_the_pages_and_says_which_task_has_none(
     predictor: Predictor, studio: LabelStudioStandIn, host: str
 ) -> None:
-    one, two, empty = add(studio, [task(host, 1, 2), task(host, 3), {"data": {"pages": []}}])
+    """One by one: Label Studio takes no batch with tags that are not literally in the config."""
+    pages = [task(host, 1, 2), task(host, 3), {"data": {"pages": []}}, task(host, 4)]
+    one, two, empty, gone = add(studio, pages)
+    studio.vanished.add(gone)
     summary = annotate_project(studio.client(), predictor, PROJECT, OwnVersions(frozenset({"colour"})))
     stored = {row["task"]: boxes(row) for row in studio.predictions.values()}
     assert stored == {one: {"page_0": 1, "page_1": 2}, two: {"page_0": 3}}
-    assert [(problem.task_id, problem.is_pushed) for problem in summary.problems] == [(empty, False)]
+    assert studio.pushed == [[one], [two]]
+    assert [(problem.task_id, problem.is_pushed) for problem in summary.problems] == [
+        (empty, False),
+        (gone, False),
+    ]
 
 
 def test_pages_are_looked_at_for_the_queue(predictor: Predictor, host: str, tmp_path: Path) -> None:

@@ -45,19 +45,17 @@ class TaskConfig:
 
 def expand(label_config: str, data: Any) -> TaskConfig:
     """The config for a task with this data. One without a Repeater, and what is no XML, stays as it is."""
-    if not isinstance(label_config, str) or REPEATER not in label_config.lower():
-        return TaskConfig(label_config)
-    root = read_xml(label_config)
-    if root is None or not any(is_repeater(one) for one in root.iter()):
+    root = _with_repeater(label_config)
+    if root is None:
         return TaskConfig(label_config)
     expansion = _Expansion(data if isinstance(data, Mapping) else {})
     expanded = expansion.written_out(root)
     return TaskConfig(ElementTree.tostring(expanded, "unicode"), tuple(dict.fromkeys(expansion.problems)))
 
 
-def is_repeater(element: Element) -> bool:
-    """Whether this is a Repeater tag."""
-    return element.tag.lower() == REPEATER
+def has_repeater(label_config: str) -> bool:
+    """Whether there is something to write out."""
+    return _with_repeater(label_config) is not None
 
 
 def flags_of_names(label_config: str) -> dict[str, tuple[str, ...]]:
@@ -81,9 +79,22 @@ def _repeated(element: Element, flags: tuple[str, ...]) -> Iterator[tuple[Elemen
     """Every element in a Repeater with the flags of those, from the outside in."""
     if flags:
         yield element, flags
-    inner = (*flags, _flag(element)) if is_repeater(element) else flags
+    inner = (*flags, _flag(element)) if _is_repeater(element) else flags
     for child in element:
         yield from _repeated(child, inner)
+
+
+def _is_repeater(element: Element) -> bool:
+    """Whether this is a Repeater tag."""
+    return element.tag.lower() == REPEATER
+
+
+def _with_repeater(label_config: str) -> Element | None:
+    """The root of a config with a Repeater; None for any other."""
+    if not isinstance(label_config, str) or REPEATER not in label_config.lower():
+        return None
+    root = read_xml(label_config)
+    return root if root is not None and any(_is_repeater(one) for one in root.iter()) else None
 
 
 class _Expansion:
@@ -100,7 +111,7 @@ class _Expansion:
         self._tags += 1
         if numbers:
             _replace(element, numbers)
-        if is_repeater(element):
+        if _is_repeater(element):
             return self._views(element, numbers or {})
         made = Element(element.tag, element.attrib)
         made.text, made.tail = element.text, element.tail

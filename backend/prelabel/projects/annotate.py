@@ -22,6 +22,7 @@ from itertools import islice
 from typing import Any
 
 from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.labelstudio.repeaters import has_repeater
 from prelabel.projects.own_versions import OwnVersions
 from prelabel.projects.predictor import OnFeatures, Predictor, TaskOutcome
 from prelabel.projects.stale import remove_stale
@@ -181,7 +182,9 @@ class _Run:
         return predictions
 
     def _push(self, batch: Sequence[SurveyedTask], predictions: dict[int, dict[str, Any]]) -> None:
-        refused = store_predictions(self._client, self._project_id, list(predictions.values()))
+        of_pages = has_repeater(self._label_config)
+        stored = list(predictions.values())
+        refused = store_predictions(self._client, self._project_id, stored, of_pages=of_pages)
         self.summary.problems += [TaskProblem(task_id, reason) for task_id, reason in refused.items()]
         pushed = [task for task in batch if task.id in predictions and task.id not in refused]
         self.summary.pushed += len(pushed)
