@@ -34,6 +34,21 @@ def image_value(data: Mapping[str, Any], image_key: str) -> Any:
     return _at(data, image_key)
 
 
+def data_with(image_key: str, value: str) -> dict[str, Any]:
+    """A task's data that has this under `image_key` and nothing else. Raises ValueError where one value is not enough:
+    for a later item of a list, and for a value that variables are a part of."""
+    if "[" not in image_key and "$" not in image_key:
+        return {image_key: value}
+    steps = re.findall(r"\[\w*\]|[^.\[\]]+", image_key)
+    indices = {step for step in steps if step.startswith("[")}
+    if "$" in image_key or steps[0] == "[0]" or indices != {"[0]"}:
+        raise ValueError(image_key)
+    found: Any = value
+    for step in reversed(steps):
+        found = [found] if step == "[0]" else {step: found}
+    return dict(found)
+
+
 def shown_key(image_key: str) -> str:
     """An image key for a message: no user, no password, no query of an address."""
     return place(image_key) if "$" in image_key else image_key

@@ -58,6 +58,15 @@ def has_repeater(label_config: str) -> bool:
     return _with_repeater(label_config) is not None
 
 
+def first_page(label_config: str, image_key: str) -> str:
+    """The key of the task data that an image's key stands for on the first page, for one in a Repeater."""
+    root = _with_repeater(label_config)
+    for _, flags in _repeated(root, ()) if root is not None else ():
+        for flag in flags:
+            image_key = image_key.replace(flag, "0")
+    return image_key
+
+
 def flags_of_names(label_config: str) -> dict[str, tuple[str, ...]]:
     """Name -> flags, for the tags in a Repeater; a flag is what the number of the page replaces, one per Repeater that
     the tag is in."""
