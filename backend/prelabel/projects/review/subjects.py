@@ -110,7 +110,7 @@ def project_subjects(
     """
     controls = ObjectControls.from_config(client.project(project_id)["label_config"])
     if not controls.labels:
-        raise SnapshotError(f"project {project_id} has no labels for boxes, polygons or brushes on an image")
+        raise SnapshotError(f"project {project_id} has no labels for boxes or masks on an image")
     tasks = accepted_tasks(client, project_id)
     if not tasks:
         raise SnapshotError(f"project {project_id} has no accepted labels to review")
