@@ -47,7 +47,10 @@ FIXED = view(BOXES, image='<Image name="image" value="https://user:secret@host/a
 DYNAMIC = view('<RectangleLabels name="box" toName="image" value="$labels"/>')
 PDF = view(BOXES, image='<Pdf name="image" value="$pdf"/>')
 
-NOTHING = "there is no RectangleLabels, EllipseLabels, PolygonLabels, BrushLabels, BitmaskLabels or Choices on an image that can be looked at"
+NOTHING = (
+    "there is no RectangleLabels, EllipseLabels, PolygonLabels, BrushLabels, BitmaskLabels or Choices on an image "
+    "that can be looked at"
+)
 
 ALONE = {
     "key points": (
