@@ -48,7 +48,8 @@ DYNAMIC = view('<RectangleLabels name="box" toName="image" value="$labels"/>')
 PDF = view(BOXES, image='<Pdf name="image" value="$pdf"/>')
 
 NOTHING = (
-    "there is no RectangleLabels, PolygonLabels, BrushLabels or Choices on an image that can be looked at"
+    "there is no RectangleLabels, EllipseLabels, PolygonLabels, BrushLabels, BitmaskLabels or Choices on an image "
+    "that can be looked at"
 )
 
 ALONE = {

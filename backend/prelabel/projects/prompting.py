@@ -62,13 +62,13 @@ class Prompter:
         started = time.monotonic()
         spec, _ = predictor.task_spec(label_config, task)
         prompts: Sequence[Prompt] = ()
-        regions: dict[str, Region] = {}
+        regions: dict[tuple[str, str], Region] = {}
         failures: list[Failure] = []
         try:
             prompts = read_prompts(context)
             for prompt in prompts:
                 found = self._regions(predictor, task, prompt, spec)
-                regions |= {region["id"]: region for region in found}
+                regions |= {(region["id"], region["from_name"]): region for region in found}
         except PromptError as error:
             failures.append(Failure("prompt", str(error)))
         except PromptFailed as error:

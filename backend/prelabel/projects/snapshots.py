@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +32,7 @@ from prelabel.labelstudio.errors import FetchError
 from prelabel.labelstudio.image_values import image_value, shown_key
 from prelabel.labelstudio.images import ImageFetcher
 from prelabel.labelstudio.project_config import ProjectConfig, TaskControls
-from prelabel.labelstudio.region_instances import LabelledObject, count_ignored, to_objects
+from prelabel.labelstudio.region_instances import LabelledImage, LabelledObject, to_objects
 from prelabel.projects.accepted import AcceptedTask, accepted_tasks
 from prelabel.projects.accepted_choices import AcceptedChoices
 
@@ -48,8 +48,8 @@ Json = dict[str, Any]
 class ProjectSnapshot:
     """A snapshot, and how it came about.
 
-    `left_out`: a sentence for each image and region that is not in it. `tasks`: accepted tasks, `annotations`: the
-    annotations submitted for them, both as Label Studio has them, broken images included.
+    `left_out`: a sentence for each image that is not in it, and for what else is not. `tasks`: accepted tasks,
+    `annotations`: the annotations submitted for them, both as Label Studio has them, broken images included.
     """
 
     snapshot: Snapshot
@@ -83,6 +83,8 @@ class _Stored:
 class Contents:
     """What goes into a snapshot, as it is collected. Records also say where they come from: images name their task and
     `annotation`, objects their `regions`.
+
+    `labelled`: how many images were looked at. `no_objects`: how many regions of them show no objects.
     """
 
     labels: tuple[str, ...]
@@ -90,6 +92,8 @@ class Contents:
     images: list[Json] = field(default_factory=list)
     annotations: list[Json] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    labelled: int = 0
+    no_objects: int = 0
 
     def add(
         self,
@@ -148,16 +152,16 @@ def build_snapshot(
 ) -> ProjectSnapshot:
     """The accepted labels of a project now. The same labels and images give the same digest and file.
 
-    What cannot be used is left out with a reason: images that cannot be had or have more than `max_pixels` pixels,
-    regions that are no objects, choices that the config does not have. `on_progress` hears how many images are done,
-    and of how many. Raises SnapshotError where nothing is left to train on or the disk refuses, LabelStudioError and
-    LabelConfigError.
+    What cannot be used is left out with a reason: images that cannot be had or have more than `max_pixels` pixels, or
+    with regions that show objects which cannot be read, choices that the config does not have. `on_progress` hears how
+    many images are done, and of how many. Raises SnapshotError where nothing is left to train on or the disk refuses,
+    LabelStudioError and LabelConfigError.
     """
     config = ProjectConfig(client.project(project_id)["label_config"])
     learnt = config.for_any_task()
     if not learnt.objects.labels and not learnt.choices.active:
         raise SnapshotError(
-            f"project {project_id} has no labels for boxes, polygons or brushes on an image, and no choices for one"
+            f"project {project_id} has no labels for boxes or masks on an image, and no choices for one"
         )
     tasks = accepted_tasks(client, project_id)
     if not tasks:
@@ -198,7 +202,9 @@ def collect_labels(
             else:
                 _add_labels(contents, request, stored, answers)
             on_progress(done, len(requests))
-    contents.left_out += _ignored(read)
+    contents.labelled = len(requests)
+    if contents.no_objects:
+        contents.left_out.append(f"{contents.no_objects} regions with labels of which no objects are learnt")
     return contents
 
 
@@ -214,14 +220,22 @@ def _add_labels(
     left_out = [*answered.left_out]
     if image.key in controls.image_keys:
         found = to_objects(image.task.result, controls, image.key, stored.size)
-        left_out += found.left_out
-        if found.objects or not found.left_out:  # else it would be taught as an image of nothing
+        contents.no_objects += found.no_objects
+        if found.left_out:  # what they show would be taught as background
+            left_out.append(_unreadable(found))
+        else:
             contents.add(image, stored, found.objects, answered.choices)
     elif answered.choices:
         contents.add(image, stored, (), answered.choices)
     elif not left_out:
         left_out.append("nothing was chosen")
     contents.left_out += [f"{image.name}: {reason}" for reason in left_out]
+
+
+def _unreadable(found: LabelledImage) -> str:
+    """The first region that cannot be learnt, and how many more there are."""
+    first, *others = found.left_out
+    return f"{first}, and {len(others)} more regions cannot be learnt" if others else first
 
 
 def _store(image: _TaskImage, fetcher: ImageFetcher, folder: Path, max_pixels: int) -> _Stored | str:
@@ -252,23 +266,23 @@ def _geometry(one: LabelledObject, size: tuple[int, int]) -> Json:
     return geometry
 
 
-def _ignored(read: Sequence[tuple[AcceptedTask, TaskControls]]) -> Iterator[str]:
-    count = 0
-    for task, controls in read:
-        learnt = {(control.from_name, control.to_name) for control in controls.choices.active}
-        others = [one for one in task.result if (one.get("from_name"), one.get("to_name")) not in learnt]
-        count += count_ignored(others, controls.objects)
-    if count:
-        yield f"{count} regions of controls that draw no boxes, polygons or brush masks on an image"
-
-
 def _check_enough(contents: Contents, project_id: int) -> None:
+    """Raises SnapshotError, one sentence, where there is nothing to train on."""
+    count = f"{contents.labelled} labelled images of project {project_id}"
     splits = {image["split"] for image in contents.images}
     if not splits:
-        raise SnapshotError(
-            f"none of the labelled images of project {project_id} can be used: {contents.left_out[0]}"
-        )
+        raise SnapshotError(f"none of the {count} can be used: {contents.left_out[0]}")
     if TRAIN not in splits:
         raise SnapshotError(
             f"all {len(contents.images)} labelled images of project {project_id} are held out for judging: label more"
+        )
+    trained = {image["id"]: image for image in contents.images if image["split"] == TRAIN}
+    if any(image.get("image_labels") for image in trained.values()):
+        return
+    if not contents.annotations:
+        why = contents.left_out[0] if contents.left_out else "all were submitted without a region"
+        raise SnapshotError(f"none of the {count} shows an object that can be read: {why}")
+    if not any(one["image_id"] in trained for one in contents.annotations):
+        raise SnapshotError(
+            f"all objects of the {count} are in images that are held out for judging: label more"
         )

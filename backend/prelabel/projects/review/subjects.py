@@ -109,7 +109,7 @@ def project_subjects(
     """
     config = ProjectConfig(client.project(project_id)["label_config"], with_choices=False)
     if not config.for_any_task().objects.labels:
-        raise SnapshotError(f"project {project_id} has no labels for boxes, polygons or brushes on an image")
+        raise SnapshotError(f"project {project_id} has no labels for boxes or masks on an image")
     tasks = accepted_tasks(client, project_id)
     if not tasks:
         raise SnapshotError(f"project {project_id} has no accepted labels to review")
