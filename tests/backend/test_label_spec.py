@@ -105,8 +105,8 @@ def test_a_shape_that_nothing_labels_is_left_out_and_said_so():
     spec = spec_of('<Rectangle name="r" toName="image"/>')
     assert spec.controls == ()
     assert spec.notes[0] == (
-        "Rectangle 'r' gets no pre-labels: its shapes have no label: use RectangleLabels, or add a Labels tag on the "
-        "same image"
+        "Rectangle 'r' gets no pre-labels: no Labels tag labels what it draws: add one on the same image, or use "
+        "RectangleLabels"
     )
 
 
