@@ -13,6 +13,7 @@ from serving import CONFIG, ColourDetector, captured, image_number
 
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
+from prelabel.labelstudio.label_spec import LabelSpec
 from prelabel.labelstudio.regions import to_regions
 from prelabel.projects import predictor as predictor_module
 from prelabel.projects.outcomes import Abandoned
@@ -197,7 +198,8 @@ def test_images_are_read_a_few_ahead_and_no_more() -> None:
         asked.append(request.task_index)
         return TaskImage(request, pixels=None)  # type: ignore[arg-type]
 
-    requests = [ImageRequest(index, index, "image", "") for index in range(50)]
+    spec = LabelSpec.from_config(CONFIG, (), 0.5)
+    requests = [ImageRequest(index, index, "image", "", spec) for index in range(50)]
     with ThreadPoolExecutor(4) as pool:
         images = read_ahead(requests, read, pool, ahead=3)
         order = [next(images).request.task_index for _ in range(2)]

@@ -15,16 +15,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
 
 from label_studio_sdk.label_interface import LabelInterface
 
 from prelabel.labelstudio.choice_controls import ChoiceControls
 from prelabel.labelstudio.config_tags import Tag, image_key_of, parse_config, read_flag, read_threshold
 from prelabel.labelstudio.errors import LabelConfigError
+from prelabel.labelstudio.image_values import image_value
 from prelabel.labelstudio.label_map import ProjectLabel, map_labels
 from prelabel.labelstudio.object_controls import label_tags
-from prelabel.labelstudio.shapes import SHAPE_OF_TAG, SHAPES, Shape
+from prelabel.labelstudio.repeaters import flags_of_names, missing_flags
+from prelabel.labelstudio.shapes import SHAPE_OF_TAG, Shape
+from prelabel.labelstudio.unsupported import nothing_to_fill, same_on_every_page, unsupported
 
 __all__ = ["ControlSpec", "LabelConfigError", "LabelSpec", "image_value", "predicted_shape"]
 
@@ -94,13 +96,15 @@ class LabelSpec:
     """The control tags of a project that can be pre-labelled; with none of them, predictions are empty.
 
     `controls` get regions; `choices` get classes of the whole image. `interface`: the SDK's view of the config, which
-    validates predictions. `notes`: what is left out, and why.
+    validates predictions. `notes`: what is left out, and why. `left_out`: those of them about tags that are not
+    followed, with what to use instead.
     """
 
     controls: tuple[ControlSpec, ...]
     interface: LabelInterface
     notes: tuple[str, ...] = ()
     choices: ChoiceControls = field(default_factory=ChoiceControls)
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def from_config(cls, xml: str, model_labels: Sequence[str], default_threshold: float) -> LabelSpec:
@@ -111,7 +115,8 @@ class LabelSpec:
         """
         interface = parse_config(xml)
         controls: list[ControlSpec] = []
-        notes: list[str] = []
+        left_out: list[str] = []
+        remarks: list[str] = []
         tags = list(interface.controls or ())
         for tag in tags:
             shape = predicted_shape(tag)
@@ -119,21 +124,20 @@ class LabelSpec:
                 key, problem = image_key_of(tag.find_object_by_name(name))
                 labelling = label_tags(tag, name, tags)
                 if problem:
-                    notes.append(f"{tag.tag} {tag.name!r} is left out: {name!r} {problem}")
-                elif not labelling:
-                    notes.append(
-                        f"{tag.tag} {tag.name!r} is left out: no Labels tag on {name!r} labels what it draws"
-                    )
+                    left_out.append(f"{tag.tag} {tag.name!r} is left out: {name!r} {problem}")
                 else:
-                    controls += _controls(tag, labelling, name, key, model_labels, default_threshold, notes)
+                    controls += _controls(tag, labelling, name, key, model_labels, default_threshold, remarks)
         choices = ChoiceControls.from_config(xml)
+        left_out += [*choices.notes, *unsupported(interface)]
+        flags = flags_of_names(xml).items()
+        left_out += [
+            same_on_every_page(name, gone) for name, of in flags if (gone := missing_flags(name, of))
+        ]
         if not controls and not choices.controls:
-            notes.append(
-                f"no {', '.join(f'{shape.tag}Labels' for shape in reversed(SHAPES))} or Choices on an image: "
-                "nothing will be pre-labelled"
-            )
-        notes.extend(choices.notes)
-        return cls(tuple(controls), interface, tuple(dict.fromkeys(notes)), choices)
+            left_out.append(nothing_to_fill(interface))
+        left_out = list(dict.fromkeys(left_out))
+        notes = tuple(dict.fromkeys([*left_out, *remarks]))
+        return cls(tuple(controls), interface, notes, choices, tuple(left_out))
 
     @property
     def active(self) -> tuple[ControlSpec, ...]:
@@ -176,16 +180,6 @@ class LabelSpec:
         """Lines for the log at setup: what becomes what, and what is left out and why."""
         choices = (control.describe() for control in self.choices.controls)
         return [*(control.describe(has_masks) for control in self.controls), *choices, *self.notes]
-
-
-def image_value(data: Mapping[str, Any], image_key: str) -> Any:
-    """The task data under `image_key`, literally or as a path of keys (photo.url); None if it is missing."""
-    if image_key in data:
-        return data[image_key]
-    value: Any = data
-    for part in image_key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
 
 
 def predicted_shape(tag: Tag) -> Shape | None:
@@ -232,8 +226,8 @@ def _control(
         ProjectLabel.from_attributes(name, label.attr) for name, label in label_tag.labels_attrs.items()
     ]
     label_map, remarks = map_labels(labels, model_labels)
-    if not labels:
-        remarks = ["has no labels in the config (those that come with a task are not supported)"]
+    if not labels and not label_tag.dynamic_value:
+        remarks = ["has no labels in the config: add Label tags to it"]
     notes.extend(f"{label_tag.tag} {label_tag.name!r}: {remark}" for remark in remarks)
     shape = SHAPE_OF_TAG[tag.tag.lower()]
     return ControlSpec(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from xml.sax.saxutils import quoteattr
 
 from prelabel.labelstudio.config_tags import Tag, image_key_of, parse_config, read_flag
 from prelabel.labelstudio.label_spec import predicted_shape
 from prelabel.labelstudio.object_controls import label_tags
+from prelabel.labelstudio.repeaters import flags_of_names
 from prelabel.labelstudio.shapes import LABELS
 
 COPIED_ATTRIBUTES = "value", "alias", "background"
@@ -45,16 +46,29 @@ def missing_tools(label_config: str) -> str:
     """Tags to paste into a labelling config before its last </View>, so that everything that is pre-labelled can be had
     by drawing a box and by clicking; empty where nothing is missing. Raises LabelConfigError.
     """
+    return _missing(label_config, on_pages=False)
+
+
+def missing_page_tools(label_config: str) -> str:
+    """The same for the images in a Repeater, to paste before its </Repeater>. Raises LabelConfigError."""
+    return _missing(label_config, on_pages=True)
+
+
+def _missing(label_config: str, on_pages: bool) -> str:
     tags = list(parse_config(label_config).controls or ())
+    flags = flags_of_names(label_config)
     taken = {tag.name for tag in tags}
     snippets = []
     for image in dict.fromkeys(name for tag in tags for name in tag.to_name if _is_filled(tag, name)):
+        if (image in flags) != on_pages:
+            continue
+        suffix = "".join(f"_{flag}" for flag in flags.get(image, ()))
         wanted = _labels((tag for tag in tags if _is_filled(tag, image)), image, tags)
         for tool in TOOLS:
             offered = _labels((tag for tag in tags if _is_tool(tag, tool, image)), image, tags)
             lacking = [attributes for name, attributes in wanted.items() if name not in offered]
             if lacking:
-                name = _free_name(tool.name, taken)
+                name = _free_name(tool.name, suffix, taken)
                 taken.add(name)
                 snippets.append(_snippet(tool, name, image, lacking))
     return "".join(snippets)
@@ -84,9 +98,9 @@ def _labels(some: Iterable[Tag], image: str, tags: Sequence[Tag]) -> dict[str, M
     return {name: label.attr for one in labelling for name, label in one.labels_attrs.items()}
 
 
-def _free_name(name: str, taken: set[str]) -> str:
-    numbered = (f"{name}{number}" for number in count(2))
-    return name if name not in taken else next(one for one in numbered if one not in taken)
+def _free_name(name: str, suffix: str, taken: set[str]) -> str:
+    numbered = (f"{name}{number}{suffix}" for number in count(2))
+    return next(one for one in chain([name + suffix], numbered) if one not in taken)
 
 
 def _snippet(tool: _Tool, name: str, image: str, labels: Sequence[Mapping[str, str]]) -> str:

@@ -60,7 +60,7 @@ class Prompter:
         Of the task only its id and the URL of the image are read. Raises LabelConfigError.
         """
         started = time.monotonic()
-        spec = predictor.label_spec(label_config)
+        spec, _ = predictor.task_spec(label_config, task)
         prompts: Sequence[Prompt] = ()
         regions: dict[tuple[str, str], Region] = {}
         failures: list[Failure] = []
@@ -82,7 +82,7 @@ class Prompter:
 
     def _regions(self, predictor: Predictor, task: Any, prompt: Prompt, spec: LabelSpec) -> list[Region]:
         target = prompt_target(spec, prompt.tool, predictor.detector.has_masks)
-        [request] = image_requests([task], [target.control.image_key])
+        [request] = image_requests([task], [spec], lambda _: [target.control.image_key])
         features = self._features(predictor, request)
         try:
             found = _find(predictor, features, prompt, target)

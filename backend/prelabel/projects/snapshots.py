@@ -27,12 +27,11 @@ from fbnetv3.learning.snapshot import (
     is_held_out,
     write_snapshot,
 )
-from prelabel.labelstudio.choice_controls import ChoiceControls
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import FetchError
+from prelabel.labelstudio.image_values import image_value, shown_key
 from prelabel.labelstudio.images import ImageFetcher
-from prelabel.labelstudio.label_spec import image_value
-from prelabel.labelstudio.object_controls import ObjectControls
+from prelabel.labelstudio.project_config import ProjectConfig, TaskControls
 from prelabel.labelstudio.region_instances import LabelledImage, LabelledObject, to_objects
 from prelabel.projects.accepted import AcceptedTask, accepted_tasks
 from prelabel.projects.accepted_choices import AcceptedChoices
@@ -61,14 +60,15 @@ class ProjectSnapshot:
 
 @dataclass(frozen=True)
 class _TaskImage:
-    """One image of an accepted task."""
+    """One image of an accepted task, and what the config says of the task."""
 
     task: AcceptedTask
     key: str
+    controls: TaskControls
 
     @property
     def name(self) -> str:
-        return f"task {self.task.task_id}, {self.key}"
+        return f"task {self.task.task_id}, {shown_key(self.key)}"
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Contents:
         self.images = [image for image in self.images if image["id"] not in gone]
         self.annotations = [one for one in self.annotations if one["image_id"] not in gone]
         self.left_out += [
-            f"task {image['task']}, {image['image_key']}: another task has the same image and is held out"
+            f"task {image['task']}, {shown_key(image['image_key'])}: another task has the same image and is held out"
             for image in twice
         ]
 
@@ -157,16 +157,16 @@ def build_snapshot(
     many images are done, and of how many. Raises SnapshotError where nothing is left to train on or the disk refuses,
     LabelStudioError and LabelConfigError.
     """
-    config = client.project(project_id)["label_config"]
-    controls, choices = ObjectControls.from_config(config), ChoiceControls.from_config(config)
-    if not controls.labels and not choices.active:
+    config = ProjectConfig(client.project(project_id)["label_config"])
+    learnt = config.for_any_task()
+    if not learnt.objects.labels and not learnt.choices.active:
         raise SnapshotError(
             f"project {project_id} has no labels for boxes or masks on an image, and no choices for one"
         )
     tasks = accepted_tasks(client, project_id)
     if not tasks:
         raise SnapshotError(f"project {project_id} has no accepted labels")
-    contents = collect_labels(tasks, controls, choices, fetcher, folder / "images", max_pixels, on_progress)
+    contents = collect_labels(tasks, config, fetcher, folder / "images", max_pixels, on_progress)
     contents.drop_images_that_are_held_out()
     _check_enough(contents, project_id)
     data = contents.data()
@@ -179,25 +179,28 @@ def build_snapshot(
 
 def collect_labels(
     tasks: Sequence[AcceptedTask],
-    controls: ObjectControls,
-    choices: ChoiceControls,
+    config: ProjectConfig,
     fetcher: ImageFetcher,
     images: Path,
     max_pixels: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Contents:
     """The labels of tasks as COCO's records, and their images in the folder `images`; see `build_snapshot`."""
-    answers = AcceptedChoices(choices, tasks)
-    contents = Contents(controls.labels, answers.heads)
-    keys = dict.fromkeys([*controls.image_keys, *choices.image_keys])
-    requests = [_TaskImage(task, key) for task in tasks for key in keys]
+    read = [(task, config.of(task.data)) for task in tasks]
+    its_choices = ((task, controls.choices) for task, controls in read)
+    answers = AcceptedChoices(config.for_any_task().choices, its_choices)
+    contents = Contents(config.labels_of(controls for _, controls in read), answers.heads)
+    requests = [_TaskImage(task, key, controls) for task, controls in read for key in controls.image_keys]
+    contents.left_out += [
+        f"task {task.task_id}, {problem}" for task, controls in read for problem in controls.problems
+    ]
     store = partial(_store, fetcher=fetcher, folder=images, max_pixels=max_pixels)
     with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="snapshot") as pool:
         for done, (request, stored) in enumerate(zip(requests, pool.map(store, requests), strict=True), 1):
             if isinstance(stored, str):
                 contents.left_out.append(f"{request.name}: {stored}")
             else:
-                _add_labels(contents, request, stored, controls, answers)
+                _add_labels(contents, request, stored, answers)
             on_progress(done, len(requests))
     contents.labelled = len(requests)
     if contents.no_objects:
@@ -209,11 +212,11 @@ def _add_labels(
     contents: Contents,
     image: _TaskImage,
     stored: _Stored,
-    controls: ObjectControls,
     answers: AcceptedChoices,
 ) -> None:
     """Add an image with what is said of it; without it where all of that is left out."""
-    answered = answers.of(image.task, image.key)
+    answered = answers.of(image.task, image.controls.choices.on(image.key))
+    controls = image.controls.objects
     left_out = [*answered.left_out]
     if image.key in controls.image_keys:
         found = to_objects(image.task.result, controls, image.key, stored.size)
