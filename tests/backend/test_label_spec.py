@@ -104,7 +104,10 @@ def test_an_object_is_drawn_once_where_two_labels_tags_have_its_label():
 def test_a_shape_that_nothing_labels_is_left_out_and_said_so():
     spec = spec_of('<Rectangle name="r" toName="image"/>')
     assert spec.controls == ()
-    assert spec.left_out[0].startswith("Rectangle 'r' gets no pre-labels: its shapes have no label: use Rect")
+    assert spec.notes[0] == (
+        "Rectangle 'r' gets no pre-labels: no Labels tag labels what it draws: add one on the same image, or use "
+        "RectangleLabels"
+    )
 
 
 def test_several_images_each_with_their_own_controls():

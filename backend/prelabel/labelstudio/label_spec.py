@@ -122,10 +122,10 @@ class LabelSpec:
             shape = predicted_shape(tag)
             for name in tag.to_name if shape else ():
                 key, problem = image_key_of(tag.find_object_by_name(name))
-                labelling = label_tags(tag, name, tags)
                 if problem:
                     left_out.append(f"{tag.tag} {tag.name!r} is left out: {name!r} {problem}")
                 else:
+                    labelling = label_tags(tag, name, tags)
                     controls += _controls(tag, labelling, name, key, model_labels, default_threshold, remarks)
         choices = ChoiceControls.from_config(xml)
         left_out += [*choices.notes, *unsupported(interface)]

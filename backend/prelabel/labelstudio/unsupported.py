@@ -13,13 +13,13 @@ from label_studio_sdk.label_interface import LabelInterface
 from prelabel.labelstudio.image_urls import place
 from prelabel.labelstudio.shapes import LABELS, SHAPES
 
-FILLED = "RectangleLabels, EllipseLabels, PolygonLabels, BrushLabels, BitmaskLabels or Choices"
+FILLED = f"{', '.join(f'{shape.tag}Labels' for shape in reversed(SHAPES))} or Choices"
 """The tags to use instead of others."""
 
-BARE = {shape.bare_type: shape for shape in SHAPES}
+BARE_SHAPES = {shape.bare_type: shape.tag for shape in SHAPES}
 """Tags that draw shapes without a label, in lower case; a Labels tag on the same image labels them."""
 
-LABELLED = tuple(shape.labelled_type for shape in SHAPES)
+LABELLED_SHAPES = tuple(shape.labelled_type for shape in SHAPES)
 
 TOOLS = {
     "keypoint": f"a point is no object: use {FILLED}, beside which it is a smart tool",
@@ -76,7 +76,7 @@ def unsupported(interface: LabelInterface) -> Iterator[str]:
         beside = {one.tag.lower() for one in controls if set(one.to_name) & set(tag.to_name)}
         if reason := INSTEAD.get(kind) or _needs_another(kind, beside):
             yield f"{tag.tag} {tag.name!r} gets no pre-labels: {reason}"
-        elif tag.dynamic_value and kind in (*LABELLED, LABELS, "choices") and _is_on_image(tag):
+        elif tag.dynamic_value and kind in (*LABELLED_SHAPES, LABELS, "choices") and _is_on_image(tag):
             child = "Choice" if kind == "choices" else "Label"
             yield (
                 f"{tag.tag} {tag.name!r} takes labels from the task ({tag.attr.get('value') or 'apiUrl'}), which is "
@@ -108,11 +108,13 @@ def nothing_to_fill(interface: LabelInterface) -> str:
 
 def _needs_another(kind: str, beside: set[str]) -> str:
     """Why a tag can do nothing without another one on the same image; empty where that is there."""
-    drawn = beside.intersection((*BARE, *LABELLED))
+    drawn = beside.intersection((*BARE_SHAPES, *LABELLED_SHAPES))
     if kind in TOOLS:
         return "" if drawn else TOOLS[kind]
-    if kind in BARE and LABELS not in beside:
-        return f"its shapes have no label: use {BARE[kind].tag}Labels, or add a Labels tag on the same image"
+    if kind in BARE_SHAPES and LABELS not in beside:
+        return (
+            f"no Labels tag labels what it draws: add one on the same image, or use {BARE_SHAPES[kind]}Labels"
+        )
     return ""
 
 

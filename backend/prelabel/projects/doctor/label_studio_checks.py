@@ -88,7 +88,7 @@ def labelling_config(exam: Examination) -> Verdict:
         return broken(str(error), MEND_CONFIG)
     if not controls and not choices:
         return broken("; ".join(exam.config.notes) or "every control has model_skip", MEND_CONFIG)
-    named = [f"{control.kind} {control.from_name!r}" for control in controls]
+    named = [control.name for control in controls]
     named += [f"{CHOICES} {control.from_name!r}" for control in choices]
     if left_out := exam.config.left_out:
         return warning(f"{', '.join(named)} can be filled; {'; '.join(left_out)}", MEND_CONFIG)
