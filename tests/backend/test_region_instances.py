@@ -433,6 +433,34 @@ def test_what_other_tags_draw_makes_the_image_unreliable(other: dict[str, Any], 
     assert says in reason and reason.startswith("region other of ") and "\n" not in reason
 
 
+NUMBERS = st.one_of(
+    st.floats(allow_nan=True), st.integers(-(10**400), 10**400), st.booleans(), st.none(), st.text(max_size=3)
+)
+ODD = st.recursive(NUMBERS, lambda inner: st.lists(inner, max_size=4), max_leaves=4)
+
+
+@st.composite
+def odd_regions(draw: st.DrawFn) -> dict[str, Any]:
+    """What hand-made imports and hostile servers may hold: known types with values of any kind."""
+    shape = draw(st.sampled_from(["rectangle", "polygon", "brush", "ellipse", "bitmask"]))
+    keys = "x", "y", "width", "height", "radiusX", "radiusY", "rotation", "points", "rle", "imageDataURL"
+    value: dict[str, Any] = {key: draw(st.one_of(st.just(20), ODD)) for key in keys}
+    value |= {f"{shape}labels": draw(st.one_of(st.just(["Disc"]), ODD))}
+    name = {"rectangle": "rect", "polygon": "poly"}.get(shape, shape)
+    found = region(f"{shape}labels", draw(st.one_of(st.just(value), ODD)), name)
+    changed = st.sampled_from([*found, "parentID", "score", "image_rotation"])
+    return found | draw(st.dictionaries(changed, ODD, max_size=2))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@given(st.lists(odd_regions(), max_size=3))
+@settings(deadline=None, max_examples=300)
+def test_nothing_in_a_region_stops_the_reading(result: list[dict[str, Any]]) -> None:
+    image = read(result, RECT, POLY, BRUSH, ELLIPSE, BITMASK)
+    assert len(image.objects) + len(image.left_out) + image.no_objects <= len(result)
+    assert all("\n" not in reason for reason in image.left_out)
+
+
 def test_what_shows_no_object_is_passed_over() -> None:
     xml = config(
         RECT,

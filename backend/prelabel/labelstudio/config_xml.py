@@ -24,6 +24,7 @@ ATTRIBUTES = {
         "apiUrl",
         "choice",
         "smart",
+        "smartOnly",
         "predicted_values",
         "model_score_threshold",
         "model_skip",

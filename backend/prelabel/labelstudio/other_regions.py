@@ -25,7 +25,7 @@ GEOMETRY = "x", "points", "vertices", "rle", "imageDataURL"
 def is_drawn(region: Region) -> bool:
     """Whether a result of an annotation shows a region."""
     value = region.get("value")
-    if region.get("type") in SAID_OF_REGIONS or not isinstance(value, Mapping):
+    if str(region.get("type")) in SAID_OF_REGIONS or not isinstance(value, Mapping):
         return False
     return any(key in value for key in GEOMETRY)
 
@@ -37,12 +37,17 @@ def labels_in(region: Region, key: str) -> list[str]:
     return [str(label) for label in labels] if isinstance(labels, list) else []
 
 
-def labels_by_id(result: Sequence[Region], controls: ObjectControls) -> dict[Any, list[str]]:
+def id_of(region: Region) -> str:
+    """The id of a region, of the result of its shape and of that of its label."""
+    return str(region.get("id"))
+
+
+def labels_by_id(result: Sequence[Region], controls: ObjectControls) -> dict[str, list[str]]:
     """Id of a region -> its labels from a Labels tag, whose result has the same id."""
-    labels: dict[Any, list[str]] = {}
+    labels: dict[str, list[str]] = {}
     for one in result:
-        if one.get("type") == LABELS and one.get("from_name") not in controls.ignored:
-            labels.setdefault(one.get("id"), labels_in(one, LABELS))
+        if one.get("type") == LABELS and str(one.get("from_name")) not in controls.ignored:
+            labels.setdefault(id_of(one), labels_in(one, LABELS))
     return labels
 
 
@@ -55,19 +60,19 @@ def other_regions(
     what is drawn on other images, nor what the config leaves aside (`ObjectControls.ignored`).
     """
     read = {(control.from_name, control.to_name) for control in controls.on(image_key) if control.shape}
-    shown = {one.get("id") for one in result if is_drawn(one) and one.get("type") != LABELS}
+    shown = {id_of(one) for one in result if is_drawn(one) and one.get("type") != LABELS}
     labels = labels_by_id(result, controls)
     reasons: dict[int, str] = {}
     no_objects = 0
     for place, region in enumerate(result):
-        name, to_name, kind = (region.get(key) for key in ("from_name", "to_name", "type"))
+        name, to_name, kind = (str(region.get(key)) for key in ("from_name", "to_name", "type"))
         if not is_drawn(region) or (name, to_name) in read or name in controls.ignored:
             continue
-        if controls.objects.get(str(to_name), image_key) != image_key:
+        if controls.objects.get(to_name, image_key) != image_key:
             continue
-        if kind == LABELS and region.get("id") in shown:
+        if kind == LABELS and id_of(region) in shown:
             continue
-        own = labels_in(region, str(kind)) or labels.get(region.get("id"), [])
+        own = labels_in(region, kind) or labels.get(id_of(region), [])
         if name not in controls.names:
             reasons[place] = "belongs to a tag that the labelling config does not have"
         elif not own or own[0] in controls.label_names:

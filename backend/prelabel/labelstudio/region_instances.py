@@ -8,7 +8,7 @@ from typing import Any
 
 from fbnetv3.instances import BoxMask
 from prelabel.labelstudio.object_controls import ObjectControl, ObjectControls
-from prelabel.labelstudio.other_regions import is_drawn, labels_by_id, labels_in, other_regions
+from prelabel.labelstudio.other_regions import id_of, is_drawn, labels_by_id, labels_in, other_regions
 from prelabel.labelstudio.same_object import FoundObject, join, merge
 from prelabel.labelstudio.shapes import LABELS, SHAPES, Box, Drawn, RegionError, Shape
 
@@ -54,7 +54,7 @@ class _Annotation:
     result: Sequence[Mapping[str, Any]]
     controls: ObjectControls
     image_size: tuple[int, int]
-    labels_by_id: Mapping[Any, list[str]]
+    labels_by_id: Mapping[str, list[str]]
     left_out: dict[int, str]
 
 
@@ -81,7 +81,7 @@ def to_objects(
 def _in_control(annotation: _Annotation, control: ObjectControl, shape: Shape) -> list[FoundObject]:
     """The objects of one control; why others cannot be learnt is noted in the annotation."""
     found: list[FoundObject] = []
-    groups: dict[Any, list[FoundObject]] = {}
+    groups: dict[tuple[str, str], list[FoundObject]] = {}
     for place, region in enumerate(annotation.result):
         if (region.get("from_name"), region.get("to_name")) != (control.from_name, control.to_name):
             continue
@@ -96,7 +96,7 @@ def _in_control(annotation: _Annotation, control: ObjectControl, shape: Shape) -
         ids = (str(region["id"]),) if region.get("id") else ()
         one = FoundObject(place, label, region.get("score"), box, mask, ids)
         if shape.in_pieces:
-            groups.setdefault((region.get("parentID") or region.get("id"), label), []).append(one)
+            groups.setdefault((str(region.get("parentID") or id_of(region)), label), []).append(one)
         else:
             found.append(one)
     return found + [join(pieces) for pieces in groups.values()]
@@ -107,7 +107,7 @@ def _label(region: Mapping[str, Any], annotation: _Annotation, control: ObjectCo
     labels = (
         labels_in(region, shape.labelled_type)
         or labels_in(region, LABELS)
-        or annotation.labels_by_id.get(region.get("id"))
+        or annotation.labels_by_id.get(id_of(region))
     )
     if not labels:
         if only := annotation.controls.only_label(control):

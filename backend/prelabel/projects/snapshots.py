@@ -84,7 +84,7 @@ class Contents:
     """What goes into a snapshot, as it is collected. Records also say where they come from: images name their task and
     `annotation`, objects their `regions`.
 
-    `labelled`: how many images were looked at. `no_objects`: how many regions of them show no objects.
+    `labelled`: how many images people labelled, usable or not. `no_objects`: how many regions of them show no objects.
     """
 
     labels: tuple[str, ...]
@@ -194,6 +194,7 @@ def collect_labels(
     contents.left_out += [
         f"task {task.task_id}, {problem}" for task, controls in read for problem in controls.problems
     ]
+    contents.labelled = len(requests) + len(contents.left_out)
     store = partial(_store, fetcher=fetcher, folder=images, max_pixels=max_pixels)
     with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="snapshot") as pool:
         for done, (request, stored) in enumerate(zip(requests, pool.map(store, requests), strict=True), 1):
@@ -202,7 +203,6 @@ def collect_labels(
             else:
                 _add_labels(contents, request, stored, answers)
             on_progress(done, len(requests))
-    contents.labelled = len(requests)
     if contents.no_objects:
         contents.left_out.append(f"{contents.no_objects} regions with labels of which no objects are learnt")
     return contents

@@ -2,7 +2,7 @@
 
 Label Studio's editor draws the alpha channel alone and stretches a picture of another size over the image, so that is
 how it is read. Written is a picture of two colours with one bit per pixel, which browsers and decoders show as the same
-pixels: of a 12-megapixel mask it takes a fifth of the bytes of the editor's own and a tenth of the time.
+pixels and which takes a fraction of the bytes and the time of the editor's own four channels.
 """
 
 from __future__ import annotations
