@@ -16,6 +16,9 @@ Json = dict[str, Any]
 SMALLEST_SIDE = 0.1
 """Pixels of a box inside its image: less is a slip of the mouse, and single precision loses it in a large image."""
 
+CUT_IN_SILENCE = 1.0
+"""Pixels that a box may stand out of its image by rounding."""
+
 ANYWHERE = Frame((1e9, 1e9), (10**9, 10**9))
 """Of no image: outlines are read as they are written."""
 
@@ -80,7 +83,7 @@ def _box(record: Json, segmentation: Any, why: str, name: str, frame: Frame, not
     inside = np.clip(box, 0, [*frame.size, *frame.size])
     if (inside[2:] - inside[:2] < SMALLEST_SIDE).any():
         raise UnusableLabel(f"the bbox {shown(record.get('bbox'))} lies outside the image")
-    if not np.allclose(inside, box, atol=1.0):
+    if (np.abs(inside - box) > CUT_IN_SILENCE).any():
         notes.repair("annotation", name, "the bbox stands out of the image and is cut to it")
     return inside
 
