@@ -205,6 +205,20 @@ class TestRepairs:
         for kind in ("annotations", "categories"):
             assert found.data[kind] == clean()[kind]
 
+    def test_numbers_and_order_stay_as_they_are_written(self, folder: Path) -> None:
+        """Digests of labels depend on them: 5 is not 5.0, nor 0.1 the difference of two sums."""
+        data = clean()
+        data["annotations"][0] |= {
+            "bbox": [10, 5, 20.1, 20],
+            "area": 300,
+            "segmentation": [[10, 5, 30, 5, 30, 25]],
+        }
+        data["annotations"].reverse()
+        assert repr(read(folder, data).data["annotations"][-1]["bbox"]) == "[10, 5, 20.1, 20]"
+        assert json.dumps(read(folder, data).data["annotations"], sort_keys=True) == json.dumps(
+            data["annotations"], sort_keys=True
+        )
+
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
     def test_every_encoding(self, encoding: str, folder: Path) -> None:
         text = json.dumps(

@@ -40,9 +40,12 @@ def read_label(record: Json, name: str, frame: Frame, notes: Notes) -> Json:
     box = _box(record, segmentation, why, name, frame, notes)
     if why:
         notes.repair("annotation", name, f"{why}: the box alone is used")
-    x0, y0, x1, y1 = box.tolist()
-    label = {"bbox": [x0, y0, x1 - x0, y1 - y0]}
-    return label | {"area": _area(record, label["bbox"], frame)} | _present(segmentation=segmentation)
+    bbox = _as_bbox(box, record)
+    label = {"bbox": bbox, "area": _area(record, bbox, frame)}
+    if segmentation is not None:
+        label["segmentation"] = segmentation
+    # What reading did not change stays as it is written, 5 and not 5.0: digests of labels are of that.
+    return {key: record[key] if record.get(key) == value else value for key, value in label.items()}
 
 
 def drawn_box(record: Json) -> np.ndarray | None:
@@ -88,11 +91,16 @@ def _box(record: Json, segmentation: Any, why: str, name: str, frame: Frame, not
     return inside
 
 
+def _as_bbox(box: np.ndarray, record: Json) -> list[float]:
+    """x, y, width, height; the file's own numbers where they are this box."""
+    given = _given_box(record)
+    if given is not None and np.array_equal(given, box):
+        return numbers(record["bbox"]) or []
+    x0, y0, x1, y1 = box.tolist()
+    return [x0, y0, x1 - x0, y1 - y0]
+
+
 def _area(record: Json, bbox: list[float], frame: Frame) -> float:
     """As given where an image can have it, else the box's."""
     given = (number(record.get("area")) or 0.0) * frame.area_factor
     return given if 0 < given <= frame.size[0] * frame.size[1] else bbox[2] * bbox[3]
-
-
-def _present(**values: Any) -> Json:
-    return {key: value for key, value in values.items() if value is not None}
