@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fbnetv3.config import Norm, RefinedEdges
 from fbnetv3.engines.opening import EngineName
+from prelabel.labelstudio.proxies import read_headers
 
 StrategyName = Literal[
     "random",
@@ -38,6 +39,7 @@ GIB = 1 << 30
 CONFIDENTIAL = frozenset(
     {
         "label_studio_api_key",
+        "prelabel_label_studio_headers",
         "basic_auth_pass",
         "prelabel_database_url",
         "prelabel_queue_url",
@@ -66,6 +68,12 @@ class Settings(BaseSettings):
         None,
         description="A personal access token or a legacy token of a user who can read the projects; "
         "needed for images that Label Studio itself serves, and for every command that changes a project.",
+    )
+    prelabel_label_studio_headers: SecretStr | None = Field(
+        None,
+        examples=['{"Authorization": "Basic dXNlcjpwYXNzd29yZA=="}'],
+        description="Headers for every request to Label Studio, as a JSON object: what a proxy in front of it asks "
+        "for. With an Authorization among them, the token travels in X-Api-Key, which takes a legacy token.",
     )
     basic_auth_user: str | None = Field(
         None, description="With BASIC_AUTH_PASS: who may call the server. Not set: everybody who reaches it."
@@ -356,6 +364,13 @@ class Settings(BaseSettings):
             return tuple(host.strip().lower() for host in value.split(",") if host.strip())
         return value
 
+    @field_validator("prelabel_label_studio_headers")
+    @classmethod
+    def _are_headers(cls, value: SecretStr | None) -> SecretStr | None:
+        if value:
+            read_headers(value.get_secret_value())
+        return value
+
     @field_validator("prelabel_queue_url")
     @classmethod
     def _is_redis(cls, value: SecretStr | None) -> SecretStr | None:
@@ -404,6 +419,12 @@ class Settings(BaseSettings):
                 names = environment_name(shorter), environment_name(longest)
                 raise ValueError("{} must not be larger than {}".format(*names))
         return self
+
+    @property
+    def label_studio_headers(self) -> dict[str, str]:
+        """What every request to Label Studio carries for a proxy in front of it."""
+        headers = self.prelabel_label_studio_headers
+        return read_headers(headers.get_secret_value()) if headers else {}
 
     @property
     def model_folder(self) -> Path:

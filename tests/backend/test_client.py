@@ -204,7 +204,7 @@ def test_silence_ends_at_the_timeout(server: StandIn):
 
 def test_redirects_are_not_followed_but_named(server: StandIn):
     with stand_in() as elsewhere:
-        server.answers(WHOAMI, Answer(status=301, headers={"Location": elsewhere.url + "/x?secret=1"}))
+        server.answers(WHOAMI, Answer(status=301, headers={"Location": f"{elsewhere.url}{WHOAMI}?secret=1"}))
         with pytest.raises(LabelStudioError, match=f"redirects to {elsewhere.url}: set the URL") as error:
             LabelStudioClient(server.url, LEGACY).whoami()
         assert "secret" not in str(error.value)

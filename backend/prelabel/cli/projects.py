@@ -47,7 +47,7 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
     settings = settings_or_fail()
     with errors_in_one_sentence():
         from prelabel.projects.connect import connect_project
-        from prelabel.projects.loading import label_studio_client
+        from prelabel.projects.label_studio import label_studio_client
         from prelabel.projects.running import basic_auth_of, find_server, served_version
         from prelabel.projects.webhooks import webhook_secret_of
 

@@ -56,7 +56,7 @@ def refresh(
     share = settings.prelabel_random_share if random_share is None else random_share
     with errors_in_one_sentence():
         from prelabel.projects.attached import attached_backends
-        from prelabel.projects.loading import label_studio_client
+        from prelabel.projects.label_studio import label_studio_client
         from prelabel.projects.own_versions import OwnVersions
         from prelabel.projects.queue.refresh import QueueRefresh
         from prelabel.projects.shown_version import notes_after, serving_note

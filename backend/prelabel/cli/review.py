@@ -87,7 +87,7 @@ def _review_project(
     top: int,
     write_back: bool,
 ) -> None:
-    from prelabel.projects.loading import label_studio_client
+    from prelabel.projects.label_studio import label_studio_client
     from prelabel.projects.review.decisions import StoreMemory
     from prelabel.projects.review.review import review_project
     from prelabel.projects.review.write_back import write_findings

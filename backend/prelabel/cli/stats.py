@@ -34,7 +34,7 @@ def stats(
     except SettingsError as error:
         fail(str(error))
     from prelabel.labelstudio.errors import LabelStudioError
-    from prelabel.projects.loading import label_studio_client
+    from prelabel.projects.label_studio import label_studio_client
     from prelabel.projects.usefulness import effort_of, usefulness
 
     try:

@@ -96,7 +96,7 @@ def rollback(
 ) -> None:
     """Make an earlier version serve a project again; servers and Label Studio follow."""
     from prelabel.labelstudio.errors import LabelStudioError
-    from prelabel.projects.loading import label_studio_client
+    from prelabel.projects.label_studio import label_studio_client
     from prelabel.projects.promotion import previous_version, roll_back
     from prelabel.projects.versions import named_version
 

@@ -28,12 +28,8 @@ from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
 from prelabel.labelstudio.object_controls import sources
 from prelabel.projects.fine_tuning import fine_tuning_settings
 from prelabel.projects.folders import project_folder
-from prelabel.projects.loading import (
-    build_fetcher,
-    checkpoint_called,
-    label_studio_client,
-    project_checkpoint,
-)
+from prelabel.projects.label_studio import label_studio_client
+from prelabel.projects.loading import build_fetcher, checkpoint_called, project_checkpoint
 from prelabel.projects.promotion import promote
 from prelabel.projects.snapshots import build_snapshot
 from prelabel.projects.versions import VersionError, create_version, named_version

@@ -82,7 +82,7 @@ def refresh_project(settings: Settings, project_id: int) -> int:
     from fbnetv3.config import ConfigError
     from fbnetv3.weights import WeightsError
     from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
-    from prelabel.projects.loading import label_studio_client
+    from prelabel.projects.label_studio import label_studio_client
     from prelabel.projects.promotion import publish, refresh_predictions
 
     database = Database.open(settings.database_url)

@@ -21,6 +21,7 @@ from prelabel.jobs.supervision import Supervisor
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.logs import logging_config
+from prelabel.projects.label_studio import label_studio_client
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database, StoreError
 
@@ -89,12 +90,11 @@ def _work(settings: Settings) -> None:
 
 
 def _client(settings: Settings) -> LabelStudioClient | None:
-    key = settings.label_studio_api_key
-    if key is None:
+    if settings.label_studio_api_key is None:
         logger.warning("without LABEL_STUDIO_API_KEY no labels can be read: no training will succeed")
         return None
     try:
-        return LabelStudioClient(settings.label_studio_url, key.get_secret_value())
+        return label_studio_client(settings)
     except LabelStudioError as error:
         logger.warning("no labels can be read: %s", error)
         return None

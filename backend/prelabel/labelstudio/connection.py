@@ -8,6 +8,8 @@ time, a refused token of either kind comes with advice, a failure is one excepti
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +19,8 @@ from urllib3.util import Retry
 
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.labelstudio.http_session import PlainSession
-from prelabel.labelstudio.tokens import credentials
+from prelabel.labelstudio.proxies import SETTING, refusal_of_proxy, takes_authorization, token_header
+from prelabel.labelstudio.tokens import PERSONAL_ACCESS_TOKEN, credentials
 
 CONNECT_TIMEOUT_S = 5.0
 DETAIL_LENGTH = 300
@@ -35,18 +38,34 @@ class Connection:
 
     `url`: where Label Studio answers, with its path prefix if it has one. `api_key`: a legacy token or a
     personal access token. `timeout`: seconds to wait for the next bytes of an answer; a call may set its own.
+    `headers`: sent with every request, for a proxy in front of Label Studio (see `proxies`).
     Raises LabelStudioError for a URL or a token that can never work; nothing is sent until the first call.
     """
 
-    def __init__(self, url: str, api_key: str, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        timeout: float = 30.0,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         parts = urlsplit(url.strip())
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise LabelStudioError(f"The Label Studio URL must look like https://host[:port], not {url!r}.")
         if parts.username is not None:
-            raise LabelStudioError("The Label Studio URL must not hold a user name: a token says who it is.")
+            raise LabelStudioError(
+                f"The Label Studio URL must not hold a user name: a token says who it is, and {SETTING} has what a "
+                "proxy in front of Label Studio asks for."
+            )
         self.url = url.strip().rstrip("/")
         self.timeout = timeout
+        self._headers = dict(headers)
         self._credentials = credentials(api_key, self._exchange)
+        if takes_authorization(self._headers) and self.token_kind == PERSONAL_ACCESS_TOKEN:
+            raise LabelStudioError(
+                f"{SETTING} sets Authorization, and Label Studio takes a personal access token in no other header: "
+                "give LABEL_STUDIO_API_KEY a legacy token, or let the proxy pass /api and /data without a password."
+            )
         self._session = PlainSession(HTTPAdapter(max_retries=RETRY, pool_maxsize=POOL_SIZE))
 
     @property
@@ -91,13 +110,14 @@ class Connection:
             ) from None
 
     def _exchange_once(self, method: str, path: str, authorization: str, **options: Any) -> requests.Response:
-        options["headers"] = {**options.get("headers", {}), "Authorization": authorization}
+        options["headers"] = {**options.get("headers", {}), **token_header(authorization, self._headers)}
         return self._send(method, path, **options)
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
         options.setdefault("timeout", self.timeout)
         if not isinstance(options["timeout"], tuple):
             options["timeout"] = (min(CONNECT_TIMEOUT_S, options["timeout"]), options["timeout"])
+        options["headers"] = {**self._headers, **options.get("headers", {})}
         call = f"{method} {path.partition('?')[0]}"
         try:
             return self._session.request(method, self.url + path, auth=_keep_header, **options)
@@ -125,6 +145,8 @@ class Connection:
         """One sentence on why an answer of `send` is not 2xx, without its query string."""
         status, method = response.status_code, response.request.method
         path = urlsplit(response.url).path
+        if sentence := refusal_of_proxy(response, self.url, has_headers=bool(self._headers)):
+            return sentence
         if status == 401:
             hint = self._credentials.rejected_hint
             return f"Label Studio at {self.url} refuses the {self.token_kind}: {hint}."

@@ -14,10 +14,10 @@ from fbnetv3.engines.opening import EngineName
 from fbnetv3.judging.calibration import IDENTITY, Calibration
 from fbnetv3.weights import Checkpoint
 from fbnetv3.weights.folders import find_weights
-from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
 from prelabel.projects.choice_models import ChoiceModels
 from prelabel.projects.detectors import open_detector
+from prelabel.projects.label_studio import label_studio_client
 from prelabel.projects.predictor import InstanceDetector, Predictor, PredictorOptions
 from prelabel.projects.prompt_features import PromptFeatures
 from prelabel.projects.versions import (
@@ -85,12 +85,6 @@ def chosen_weights(settings: Settings) -> str:
     if settings.prelabel_weights != AUTO_WEIGHTS:
         return settings.prelabel_weights
     return "coco" if find_weights("coco") else "starter"
-
-
-def label_studio_client(settings: Settings) -> LabelStudioClient:
-    """Label Studio as the user whose token is set. Raises LabelStudioError, also when there is no token."""
-    key = settings.label_studio_api_key
-    return LabelStudioClient(settings.label_studio_url, key.get_secret_value() if key else "")
 
 
 def project_predictor(settings: Settings, database: Database, project_id: int) -> Predictor:

@@ -12,7 +12,8 @@ from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.labelstudio.label_spec import LabelSpec
 from prelabel.labelstudio.repeaters import expand
 from prelabel.projects.attached import AttachedBackend, attached_backends, same_url
-from prelabel.projects.loading import label_studio_client, project_checkpoint
+from prelabel.projects.label_studio import label_studio_client
+from prelabel.projects.loading import project_checkpoint
 from prelabel.projects.own_versions import OwnVersions
 from prelabel.projects.running import (
     BasicAuth,

@@ -1,0 +1,103 @@
+"""What stands in front of Label Studio, such as a reverse proxy that asks for a password: the headers that pass it, and
+how its refusals are told from Label Studio's own.
+
+Label Studio takes a legacy token in `X-Api-Key` too (core/middleware.py of 1.23), which leaves `Authorization` to a
+proxy. It takes the access tokens of a personal access token in `Authorization` alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+if TYPE_CHECKING:  # the settings are read before anything of HTTP is
+    from requests import Response
+
+SETTING = "PRELABEL_LABEL_STUDIO_HEADERS"
+
+AUTHORIZATION, API_KEY = "Authorization", "X-Api-Key"
+
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token of RFC 9110, 5.6.2."""
+
+HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+"""What requests sends as it is: printable ASCII without blanks at the ends."""
+
+PASSWORD_SCHEMES = frozenset({"basic", "digest", "negotiate", "ntlm"})
+"""Schemes of WWW-Authenticate that Label Studio never asks for: it says Token, or Bearer for a spent token."""
+
+EXAMPLE = """'{"Authorization": "Basic '$(printf user:password | base64)'"}'"""
+"""The setting for a proxy with basic auth, for a shell."""
+
+
+def read_headers(text: str) -> dict[str, str]:
+    """The headers in the setting's text, a JSON object. Raises ValueError: the rest of a sentence, without values."""
+    try:
+        headers = json.loads(text)
+    except ValueError:
+        headers = None
+    if not isinstance(headers, dict):
+        raise ValueError('must be a JSON object of header names and values, such as {"X-Proxy-Key": "..."}')
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name):
+            raise ValueError(f"must not have the header name {name!r}: that is none")
+        if not isinstance(value, str) or not HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"must have a value of printable ASCII text for {name}")
+    return headers
+
+
+def takes_authorization(headers: Mapping[str, str]) -> bool:
+    """Whether a proxy has the Authorization header for itself."""
+    return any(name.lower() == AUTHORIZATION.lower() for name in headers)
+
+
+def token_header(authorization: str, headers: Mapping[str, str]) -> dict[str, str]:
+    """The header that carries Label Studio's token; `authorization`: `Token ...` or `Bearer ...`."""
+    if takes_authorization(headers):
+        return {API_KEY: authorization.partition(" ")[2]}
+    return {AUTHORIZATION: authorization}
+
+
+def refusal_of_proxy(response: Response, url: str, *, has_headers: bool) -> str | None:
+    """One sentence where something in front of Label Studio at `url` answered, None where Label Studio did.
+
+    `has_headers`: the setting is in use, and what it says was refused.
+    """
+    remedy = f"check what {SETTING} sends" if has_headers else f"set {SETTING}={EXAMPLE}"
+    if response.status_code in (401, 407) and _asks_for_password(response):
+        return f"A proxy in front of Label Studio at {url} asks for a user name and password: {remedy}."
+    if response.status_code in (401, 403) and _is_page(response) and _is_of_api(response, url):
+        return (
+            f"Something in front of Label Studio at {url} answers {response.status_code} with a page of its own: "
+            f"let prelabel pass it, with {SETTING} where it asks for a header."
+        )
+    if response.is_redirect and _leads_elsewhere(response):
+        target = urlsplit(urljoin(response.url, response.headers["Location"]))
+        return (
+            f"{url} redirects to {target.scheme}://{target.netloc}{target.path}: where that is a page to sign in at, "
+            f"let prelabel pass it, with {SETTING} where it asks for a header."
+        )
+    return None
+
+
+def _asks_for_password(response: Response) -> bool:
+    challenges = [response.headers.get(f"{who}-Authenticate", "") for who in ("WWW", "Proxy")]
+    return any(one.partition(" ")[0].lower() in PASSWORD_SCHEMES for one in challenges)
+
+
+def _is_page(response: Response) -> bool:
+    return response.headers.get("Content-Type", "").lower().startswith("text/html")
+
+
+def _is_of_api(response: Response, url: str) -> bool:
+    """Whether an address was asked where Label Studio itself never answers with a page."""
+    return urlsplit(response.url).path.startswith(f"{urlsplit(url).path}/api/")
+
+
+def _leads_elsewhere(response: Response) -> bool:
+    """Not to the same path of another host or scheme, which is where Label Studio has moved to."""
+    asked, target = urlsplit(response.url), urlsplit(urljoin(response.url, response.headers["Location"]))
+    return target.path.rstrip("/") != asked.path.rstrip("/")
