@@ -14,6 +14,8 @@ from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import FetchError, LabelStudioError
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
 from prelabel.labelstudio.proxies import read_headers
+from prelabel.projects.doctor.examination import Examination
+from prelabel.projects.doctor.label_studio_checks import label_studio
 from prelabel.projects.label_studio import label_studio_client
 from prelabel.settings import SettingsError, load_settings
 
@@ -180,3 +182,30 @@ def test_headers_that_are_none_are_refused_without_showing_them(text: str) -> No
 
 def test_the_documented_line_for_a_shell_is_right() -> None:
     assert read_headers('{"Authorization": "Basic YW5uOnNlc2FtZQ=="}') == BASIC_AUTH
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(b"", 401, ASKS), "asks for a user name and password"),
+        (Answer(b"<html>", 403, {"Content-Type": "text/html"}), "answers 403 with a page of its own"),
+        (Answer(b"", 302, {"Location": "https://sso.example.com/login"}), "a page to sign in at"),
+        (
+            Answer(b"", 301, {"Location": "https://label.example.com/api/version"}),
+            "redirects to https://label.example.com",
+        ),
+    ],
+)
+def test_the_doctor_knows_the_cause(server: StandIn, answer: Answer, said: str) -> None:
+    server.answers("/api/version", answer)
+    settings = load_settings(label_studio_url=server.url, label_studio_api_key=LEGACY)
+    verdict = label_studio(Examination(settings, 1))
+    assert said in verdict.detail
+
+
+def test_the_doctor_passes_the_proxy(server: StandIn) -> None:
+    server.answers("/api/version", Answer({"release": "1.23.2"}))
+    behind_basic_auth(server, "/api/version")
+    headers = json.dumps(BASIC_AUTH)
+    settings = load_settings(label_studio_url=server.url, prelabel_label_studio_headers=headers)
+    assert "1.23.2" in label_studio(Examination(settings, 1)).detail

@@ -29,7 +29,7 @@ HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 PASSWORD_SCHEMES = frozenset({"basic", "digest", "negotiate", "ntlm"})
 """Schemes of WWW-Authenticate that Label Studio never asks for: it says Token, or Bearer for a spent token."""
 
-EXAMPLE = """'{"Authorization": "Basic '$(printf user:password | base64)'"}'"""
+EXAMPLE = """'{"Authorization": "Basic '$(printf user:password | base64 | tr -d '\\n')'"}'"""
 """The setting for a proxy with basic auth, for a shell."""
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import urljoin, urlsplit
+
 import requests
 
 from fbnetv3.weights import WeightsError
 from prelabel.labelstudio.choice_controls import CHOICES
 from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
+from prelabel.labelstudio.proxies import SETTING, refusal_of_proxy
 from prelabel.projects.doctor.examination import Examination
 from prelabel.projects.doctor.findings import Verdict, broken, ok, warning
 from prelabel.settings import unknown_variables
@@ -29,9 +32,15 @@ def settings(exam: Examination) -> Verdict:
 
 def label_studio(exam: Examination) -> Verdict:
     """Does Label Studio answer at all?"""
-    url = exam.settings.label_studio_url
+    url, headers = exam.settings.label_studio_url, exam.settings.label_studio_headers
     try:
-        answer = requests.get(f"{url}/api/version", timeout=TIMEOUT_S)
+        answer = requests.get(f"{url}/api/version", headers=headers, timeout=TIMEOUT_S, allow_redirects=False)
+        if refusal := refusal_of_proxy(answer, url, has_headers=bool(headers)):
+            return broken(refusal, f"docs/server.md has examples of {SETTING}")
+        if answer.is_redirect:
+            target = urlsplit(urljoin(answer.url, answer.headers["Location"]))
+            moved = f"{target.scheme}://{target.netloc}"
+            return broken(f"{url} redirects to {moved}", "set LABEL_STUDIO_URL to that")
         release = answer.json()["release"]
     except requests.ConnectionError:
         return broken(
