@@ -89,14 +89,12 @@ class _Findings:
     @classmethod
     def of_pages(cls, problems: Sequence[str]) -> _Findings:
         """Before any image was looked at; `problems`: with the lists of pages."""
-        found = cls()
-        for problem in problems:
-            found.fail(Failure("fetch", problem))
-        return found
+        return cls(failures=[Failure("fetch", problem) for problem in problems])
 
-    def fail(self, failure: Failure) -> None:
-        self.failures.append(failure)
-        self.scores.append(0.0)
+    @property
+    def score(self) -> float:
+        """Confidence in the task; 0.0, ask first, where an image could not be looked at."""
+        return 0.0 if self.failures else task_score(self.scores)
 
 
 class Predictor:
@@ -275,7 +273,7 @@ class Predictor:
 
     def _collect(self, found: _Findings, image: TaskImage, seen: _Seen | Failure, spec: LabelSpec) -> None:
         if isinstance(seen, Failure):
-            found.fail(seen)
+            found.failures.append(seen)
             return
         if seen.instances is not None:
             controls = spec.controls_for(image.request.image_key)
@@ -292,7 +290,7 @@ class Predictor:
             found.scores.append(choice_confidence(control, probabilities))
 
     def _conclude(self, found: _Findings, spec: LabelSpec) -> TaskOutcome:
-        prediction = to_prediction(found.regions, task_score(found.scores), self.version)
+        prediction = to_prediction(found.regions, found.score, self.version)
         prediction, problems = drop_invalid(spec.interface, prediction)
         invalid = (Failure("invalid", problem) for problem in problems)
         return TaskOutcome(prediction, (*found.failures, *invalid))

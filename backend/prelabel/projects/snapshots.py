@@ -44,6 +44,10 @@ FETCH_THREADS = 4
 Json = dict[str, Any]
 
 
+class NothingToLearn(SnapshotError):
+    """The project has no labels to train on: other labels or another labelling config mend that, nothing else."""
+
+
 @dataclass(frozen=True)
 class ProjectSnapshot:
     """A snapshot, and how it came about.
@@ -154,18 +158,18 @@ def build_snapshot(
 
     What cannot be used is left out with a reason: images that cannot be had or have more than `max_pixels` pixels, or
     with regions that show objects which cannot be read, choices that the config does not have. `on_progress` hears how
-    many images are done, and of how many. Raises SnapshotError where nothing is left to train on or the disk refuses,
-    LabelStudioError and LabelConfigError.
+    many images are done, and of how many. Raises NothingToLearn, SnapshotError where no image can be had or the disk
+    refuses, LabelStudioError and LabelConfigError.
     """
     config = ProjectConfig(client.project(project_id)["label_config"])
     learnt = config.for_any_task()
     if not learnt.objects.labels and not learnt.choices.active:
-        raise SnapshotError(
+        raise NothingToLearn(
             f"project {project_id} has no labels for boxes or masks on an image, and no choices for one"
         )
     tasks = accepted_tasks(client, project_id)
     if not tasks:
-        raise SnapshotError(f"project {project_id} has no accepted labels")
+        raise NothingToLearn(f"project {project_id} has no accepted labels")
     contents = collect_labels(tasks, config, fetcher, folder / "images", max_pixels, on_progress)
     contents.drop_images_that_are_held_out()
     _check_enough(contents, project_id)
@@ -267,13 +271,13 @@ def _geometry(one: LabelledObject, size: tuple[int, int]) -> Json:
 
 
 def _check_enough(contents: Contents, project_id: int) -> None:
-    """Raises SnapshotError, one sentence, where there is nothing to train on."""
+    """Raises NothingToLearn where nothing is there to train on, SnapshotError where none of the images is."""
     count = f"{contents.labelled} labelled images of project {project_id}"
     splits = {image["split"] for image in contents.images}
     if not splits:
         raise SnapshotError(f"none of the {count} can be used: {contents.left_out[0]}")
     if TRAIN not in splits:
-        raise SnapshotError(
+        raise NothingToLearn(
             f"all {len(contents.images)} labelled images of project {project_id} are held out for judging: label more"
         )
     trained = {image["id"]: image for image in contents.images if image["split"] == TRAIN}
@@ -281,8 +285,8 @@ def _check_enough(contents: Contents, project_id: int) -> None:
         return
     if not contents.annotations:
         why = contents.left_out[0] if contents.left_out else "all were submitted without a region"
-        raise SnapshotError(f"none of the {count} shows an object that can be read: {why}")
+        raise NothingToLearn(f"none of the {count} shows an object that can be read: {why}")
     if not any(one["image_id"] in trained for one in contents.annotations):
-        raise SnapshotError(
+        raise NothingToLearn(
             f"all objects of the {count} are in images that are held out for judging: label more"
         )
