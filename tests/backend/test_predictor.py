@@ -21,6 +21,7 @@ from prelabel.projects.predictor import Predictor, PredictorOptions
 from prelabel.projects.task_images import ImageRequest, TaskImage, read_ahead
 
 EMPTY = {"result": [], "score": 0.0, "model_version": "colour-1"}
+NOTHING_TO_LOOK_AT = EMPTY | {"score": 0.0001}
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_a_control_that_is_skipped_fetches_nothing(
     predictor: Predictor, detector: ColourDetector, host: str
 ) -> None:
     config = CONFIG.replace('toName="image"', 'toName="image" model_skip="true"')
-    assert predictor.predict_tasks(tasks(host, "missing.png"), config, 1) == [EMPTY]
+    assert predictor.predict_tasks(tasks(host, "missing.png"), config, 1) == [NOTHING_TO_LOOK_AT]
     assert detector.batches == []
 
 
@@ -144,7 +145,7 @@ def test_no_label_in_common_is_empty_without_work(
 ) -> None:
     config = CONFIG.replace("Disc", "Cat").replace("Box", "Dog")
     (outcome,) = predictor.predict(tasks(host, "missing.png"), config, 1)
-    assert outcome.prediction == EMPTY
+    assert outcome.prediction == NOTHING_TO_LOOK_AT
     assert outcome.failures == ()
     assert detector.batches == []
 
@@ -155,7 +156,7 @@ def test_masks_that_a_detector_has_not_are_not_looked_for(
     detector.has_masks = False
     config = """<View><Image name="image" value="$image"/>
       <BrushLabels name="brush" toName="image"><Label value="Disc"/></BrushLabels></View>"""
-    assert predictor.predict_tasks(tasks(host, "img1.png"), config, 1) == [EMPTY]
+    assert predictor.predict_tasks(tasks(host, "img1.png"), config, 1) == [NOTHING_TO_LOOK_AT]
     assert detector.batches == []
 
 

@@ -20,7 +20,12 @@ logger = logging.getLogger(__name__)
 
 def labelled_tasks(client: LabelStudioClient, project_id: int) -> int:
     """Tasks with accepted labels: one cheap request. Raises LabelStudioError."""
-    return labelled_tasks_of(client.project(project_id)) or 0
+    labelled = labelled_tasks_of(client.project(project_id))
+    if labelled is None:
+        raise LabelStudioError(
+            f"Label Studio does not say how many tasks of project {project_id} have labels."
+        )
+    return labelled
 
 
 class Reconciliation:

@@ -103,8 +103,7 @@ def annotate_project(
     project = client.project(project_id)
     label_config = project["label_config"]
     _check_usable(predictor, label_config, even_empty)
-    looks = bool(predictor.image_keys(predictor.label_spec(label_config)))
-    failed = FailedPredictions(client, predictor.version, project["model_version"]) if looks else None
+    failed = FailedPredictions(client, predictor.version, project["model_version"])
     run = _Run(client, predictor, project_id, label_config, own, failed, on_features)
     run.summary.left_out = predictor.label_spec(label_config).left_out
     tasks = survey(client, project_id, own.__contains__) if least_sure_first else survey(client, project_id)
@@ -125,7 +124,7 @@ class _Run:
         project_id: int,
         label_config: str,
         own: OwnVersions,
-        failed: FailedPredictions | None,
+        failed: FailedPredictions,
         on_features: OnFeatures | None,
     ) -> None:
         self._client = client
@@ -145,7 +144,7 @@ class _Run:
         for task in tasks:
             if task.is_labelled and not include_labelled:
                 summary.labelled += 1
-            elif self._failed and self._failed.are_all_of(task):
+            elif self._failed.are_all_of(task):
                 self._to_predict.append(task)
             elif summary.version in task.versions:
                 summary.current += 1

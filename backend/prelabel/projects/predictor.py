@@ -19,7 +19,14 @@ from prelabel.labelstudio.choice_controls import ChoiceControl
 from prelabel.labelstudio.choices import choice_confidence, to_choice_regions
 from prelabel.labelstudio.images import ImageFetcher
 from prelabel.labelstudio.label_spec import ControlSpec, LabelSpec
-from prelabel.labelstudio.regions import drop_invalid, image_score, task_score, to_prediction, to_regions
+from prelabel.labelstudio.regions import (
+    SCORE_DIGITS,
+    drop_invalid,
+    image_score,
+    task_score,
+    to_prediction,
+    to_regions,
+)
 from prelabel.labelstudio.repeaters import expand
 from prelabel.projects.choice_models import Answers, ChoiceModels
 from prelabel.projects.outcomes import Abandoned, Failure, TaskOutcome
@@ -30,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 FETCH_THREADS = 4
 """Enough to hide the latency of a storage service behind the network, few enough for a small Label Studio."""
+
+LOWEST_SCORE = 10**-SCORE_DIGITS
+"""Of a task without failures: a score of 0 tells empty predictions of images that could not be had from others."""
 
 KNOWN_CONFIGS = 64
 """Label configs whose reading is remembered: one per project in use, and a few edits."""
@@ -86,15 +96,15 @@ class _Findings:
     scores: list[float] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
+    @property
+    def score(self) -> float:
+        """Confidence in the task; 0.0, ask first, where an image could not be looked at, and nowhere else."""
+        return 0.0 if self.failures else max(task_score(self.scores), LOWEST_SCORE)
+
     @classmethod
     def of_pages(cls, problems: Sequence[str]) -> _Findings:
         """Before any image was looked at; `problems`: with the lists of pages."""
         return cls(failures=[Failure("fetch", problem) for problem in problems])
-
-    @property
-    def score(self) -> float:
-        """Confidence in the task; 0.0, ask first, where an image could not be looked at."""
-        return 0.0 if self.failures else task_score(self.scores)
 
 
 class Predictor:

@@ -271,7 +271,7 @@ def _geometry(one: LabelledObject, size: tuple[int, int]) -> Json:
 
 
 def _check_enough(contents: Contents, project_id: int) -> None:
-    """Raises NothingToLearn where nothing is there to train on, SnapshotError where none of the images is."""
+    """Raises NothingToLearn, or SnapshotError where no image can be had."""
     count = f"{contents.labelled} labelled images of project {project_id}"
     splits = {image["split"] for image in contents.images}
     if not splits:

@@ -105,7 +105,7 @@ def _images(
     controls: ObjectControls,
     labels: tuple[str, ...],
 ) -> Iterator[Prelabelled]:
-    result = [region for region in prediction["result"] if isinstance(region, Mapping)]
+    result = [region for region in prediction["result"] or [] if isinstance(region, Mapping)]
     for key in controls.image_keys:
         size = _size(result, controls, key)
         objects = to_objects(result, controls, key, size).objects if size else ()
