@@ -109,6 +109,7 @@ def test_a_misspelt_variable_is_named_with_the_closest_one() -> None:
 #: Values of fields whose text has a form that their type does not tell.
 FORMED = {
     "label_studio_url": "https://labels.example:8443/studio",
+    "prelabel_label_studio_headers": SecretStr('{"Authorization": "Basic dTpwLCA=", "X-Key": "a \'b\' = c"}'),
     "device": "cuda:1",
     "prelabel_database_url": "postgresql+psycopg://user:p%2Css, 'w=ord@host/name?application_name=a b",
     "prelabel_queue_url": SecretStr("rediss://:p,a ss@host:6379/0"),
