@@ -294,6 +294,61 @@ def test_labels_and_shapes_are_joined_by_their_id() -> None:
     assert image.left_out == ("region bare of 'rectangle' has no label",)
 
 
+@pytest.mark.parametrize("missing", [{"id": None}, {"id": ""}, {"id": "same"}])
+def test_polygons_without_an_id_of_their_own_are_objects_of_their_own(missing: dict[str, Any]) -> None:
+    left, right = [[10, 10], [20, 10], [20, 20]], [[60, 10], [70, 10], [70, 20]]
+    image = read([polygon(left, **missing), polygon(right, **missing)], POLY)
+    assert [one.box for one in image.objects] == [(8, 6, 16, 12), (48, 6, 56, 12)]
+
+
+def test_pieces_without_ids_are_joined_by_their_parent() -> None:
+    left, right = [[10, 10], [20, 10], [20, 20]], [[60, 10], [70, 10], [70, 20]]
+    pieces = [polygon(points, id=None, parentID="whole") for points in (left, right)]
+    assert only(read(pieces, POLY)).box == (8, 6, 56, 12)
+
+
+def test_a_shape_and_a_label_without_ids_are_not_taken_for_a_pair() -> None:
+    square = {"x": 25, "y": 50, "width": 50, "height": 50, "rotation": 0}
+    result = [
+        part
+        for label in ("Disc", "Box")
+        for part in (
+            region("rectangle", square, id=None),
+            region("labels", square | {"labels": [label]}, "label", id=None),
+        )
+    ]
+    image = read(result, PAIRS)
+    assert not image.objects and "has no label" in image.left_out[0]
+
+
+@pytest.mark.parametrize("rows", ['<Label value="Box"/>', ROWS])
+def test_what_a_skipped_labels_tag_labels_is_left_aside(rows: str) -> None:
+    square = {"x": 25, "y": 50, "width": 50, "height": 50, "rotation": 0}
+    result = [
+        region("rectangle", square, id="scratch"),
+        region("labels", square | {"labels": ["Scratch"]}, "skipped", id="scratch"),
+        region("rectangle", square | {"x": 0}, id="box"),
+        region("labels", square | {"x": 0, "labels": ["Box"]}, "label", id="box"),
+    ]
+    image = read(
+        result,
+        '<Labels name="skipped" toName="image" model_skip="true"><Label value="Scratch"/></Labels>',
+        f'<Labels name="label" toName="image">{rows}</Labels><Rectangle name="rectangle" toName="image"/>',
+    )
+    assert only(image).label == "Box"
+
+
+@pytest.mark.parametrize(("rotation", "is_read"), [(360, True), ("0", True), (90, False), ("turned", False)])
+def test_an_image_that_was_turned_all_the_way_was_not_turned(rotation: Any, is_read: bool) -> None:
+    image = read([rectangle(0, 0, 10, 10, image_rotation=rotation)], RECT)
+    assert bool(image.objects) == is_read != bool(image.left_out)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), "0.5", None])
+def test_a_score_that_is_no_number_is_none(score: Any) -> None:
+    assert only(read([rectangle(0, 0, 10, 10, score=score)], RECT)).score is None
+
+
 @pytest.mark.parametrize(
     ("bad", "says"),
     [

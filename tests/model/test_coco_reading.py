@@ -403,3 +403,69 @@ def test_what_is_read_can_be_learnt_from(folder: Path) -> None:
     found = read(folder, changed(SAME_MASKS["flat points"]))
     examples = CocoExamples(found.data, found.images)
     assert len(examples) == COUNT and all(mask.area for mask in examples[0].masks or ())
+
+
+REFERENCES = {
+    "no such category": ("category_id", 99),
+    "iscrowd that says nothing": ("iscrowd", "perhaps"),
+    "no category_id": ("category_id", None),
+}
+
+
+@pytest.mark.parametrize("case", REFERENCES)
+def test_an_image_that_loses_its_labels_for_what_they_refer_to_is_no_image_of_nothing(
+    case: str, folder: Path
+) -> None:
+    key, value = REFERENCES[case]
+    data = clean()
+    own = [label for label in data["annotations"] if label["image_id"] == 2]
+    for label in own:
+        label[key] = value
+    found = read(folder, data)
+    assert [image["id"] for image in found.data["images"]] == [1, 3, 4]
+    assert (found.labels_left_out, found.images_left_out) == (len(own), 1)
+
+
+@pytest.mark.parametrize("renumbered", [False, True])
+def test_a_label_that_is_there_twice_counts_once(renumbered: bool, folder: Path) -> None:
+    data = clean()
+    again = [{**label, "id": label["id"] + 1000 * renumbered} for label in data["annotations"]]
+    found = read(folder, data | {"annotations": data["annotations"] + again})
+    assert found.objects == len(again) and precision(found) == clean_precision(folder)
+    assert any("read once" in sentence for sentence in found.repaired)
+
+
+def test_labels_stay_where_the_size_in_the_file_is_the_mistake(folder: Path) -> None:
+    data = changed(
+        each("images", lambda image: image.update(width=image["width"] // 2, height=image["height"] // 2))
+    )
+    found = read(folder, data)
+    assert precision(found) == clean_precision(folder)
+    assert any("where its labels lie: they stay" in sentence for sentence in found.repaired)
+
+
+def as_shares(label: Json, size: tuple[int, int]) -> list[float]:
+    return [side / size[1 - number % 2] for number, side in enumerate(label["bbox"])]
+
+
+def as_corners(label: Json, size: tuple[int, int]) -> list[float]:
+    x, y, width, height = label["bbox"]
+    return [x, y, x + width, y + height]
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [(as_shares, "multiply them by width and height"), (as_corners, "they are x0, y0, x1, y1")],
+)
+def test_boxes_of_another_form_are_named(form: Any, says: str, folder: Path) -> None:
+    data = clean()
+    for label in data["annotations"]:
+        label["bbox"] = form(label, sizes(data)[label["image_id"]])
+    with pytest.raises(CocoError, match=says):
+        read(folder, data)
+
+
+def test_boxes_without_extent_are_no_shares_of_the_image(folder: Path) -> None:
+    data = changed(each("annotations", lambda label: label.update(bbox=[0, 0, 0, 0])))
+    with pytest.raises(CocoError, match="no extent"):
+        read(folder, data).check_objects()

@@ -5,7 +5,7 @@ An image is not learnt as one without the objects that such regions show.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prelabel.labelstudio.object_controls import ObjectControls
@@ -38,17 +38,27 @@ def labels_in(region: Region, key: str) -> list[str]:
 
 
 def id_of(region: Region) -> str:
-    """The id of a region, of the result of its shape and of that of its label."""
-    return str(region.get("id"))
+    """The id of a region, of the result of its shape and of that of its label; empty where it has none."""
+    return str(region.get("id") or "")
 
 
 def labels_by_id(result: Sequence[Region], controls: ObjectControls) -> dict[str, list[str]]:
     """Id of a region -> its labels from a Labels tag, whose result has the same id."""
     labels: dict[str, list[str]] = {}
-    for one in result:
-        if one.get("type") == LABELS and str(one.get("from_name")) not in controls.ignored:
+    for one in _of_labels_tags(result):
+        if str(one.get("from_name")) not in controls.ignored:
             labels.setdefault(id_of(one), labels_in(one, LABELS))
     return labels
+
+
+def ignored_ids(result: Sequence[Region], controls: ObjectControls) -> set[str]:
+    """Ids of regions whose label is from a Labels tag that the config leaves aside, and from no other."""
+    ignored = {id_of(one) for one in _of_labels_tags(result) if str(one.get("from_name")) in controls.ignored}
+    return ignored - labels_by_id(result, controls).keys()
+
+
+def _of_labels_tags(result: Sequence[Region]) -> Iterator[Region]:
+    return (one for one in result if one.get("type") == LABELS and id_of(one))
 
 
 def other_regions(

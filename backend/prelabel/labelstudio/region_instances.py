@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fbnetv3.instances import BoxMask
 from prelabel.labelstudio.object_controls import ObjectControl, ObjectControls
-from prelabel.labelstudio.other_regions import id_of, is_drawn, labels_by_id, labels_in, other_regions
+from prelabel.labelstudio.other_regions import (
+    id_of,
+    ignored_ids,
+    is_drawn,
+    labels_by_id,
+    labels_in,
+    other_regions,
+)
 from prelabel.labelstudio.same_object import FoundObject, join, merge
 from prelabel.labelstudio.shapes import LABELS, SHAPES, Box, Drawn, RegionError, Shape
 
@@ -30,7 +38,8 @@ class LabelledObject:
     @classmethod
     def of(cls, found: FoundObject) -> LabelledObject:
         """The object without its place."""
-        score = float(found.score) if isinstance(found.score, int | float) else None
+        is_number = isinstance(found.score, int | float) and math.isfinite(found.score)
+        score = float(found.score) if is_number else None
         return cls(found.label, found.box, found.mask, found.regions, score)
 
 
@@ -49,12 +58,16 @@ class LabelledImage:
 
 @dataclass(frozen=True, eq=False)
 class _Annotation:
-    """The regions of an annotation with what their labels and sizes are read by. `left_out`: place -> why not."""
+    """The regions of an annotation with what their labels and sizes are read by.
+
+    `ignored`: ids of those that the config leaves aside. `left_out`: place -> why not.
+    """
 
     result: Sequence[Mapping[str, Any]]
     controls: ObjectControls
     image_size: tuple[int, int]
     labels_by_id: Mapping[str, list[str]]
+    ignored: Collection[str]
     left_out: dict[int, str]
 
 
@@ -67,7 +80,8 @@ def to_objects(
     regions of different controls where `same_object` says so.
     """
     reasons, no_objects = other_regions(result, controls, image_key)
-    annotation = _Annotation(result, controls, image_size, labels_by_id(result, controls), reasons)
+    labels, ignored = labels_by_id(result, controls), ignored_ids(result, controls)
+    annotation = _Annotation(result, controls, image_size, labels, ignored, reasons)
     objects: list[FoundObject] = []
     on_image = controls.on(image_key)
     for shape in SHAPES:
@@ -82,10 +96,13 @@ def _in_control(annotation: _Annotation, control: ObjectControl, shape: Shape) -
     """The objects of one control; why others cannot be learnt is noted in the annotation."""
     found: list[FoundObject] = []
     groups: dict[tuple[str, str], list[FoundObject]] = {}
+    parents = {str(region["parentID"]) for region in annotation.result if region.get("parentID")}
     for place, region in enumerate(annotation.result):
         if (region.get("from_name"), region.get("to_name")) != (control.from_name, control.to_name):
             continue
         if region.get("type") not in shape.types and not is_drawn(region):
+            continue
+        if id_of(region) in annotation.ignored:
             continue
         try:
             box, mask = _drawn(region, shape, annotation.image_size)
@@ -93,10 +110,11 @@ def _in_control(annotation: _Annotation, control: ObjectControl, shape: Shape) -
         except RegionError as error:
             annotation.left_out[place] = str(error)
             continue
-        ids = (str(region["id"]),) if region.get("id") else ()
+        ids = (id_of(region),) if id_of(region) else ()
         one = FoundObject(place, label, region.get("score"), box, mask, ids)
-        if shape.in_pieces:
-            groups.setdefault((str(region.get("parentID") or id_of(region)), label), []).append(one)
+        whole = str(region.get("parentID") or id_of(region))
+        if shape.in_pieces and whole in parents:
+            groups.setdefault((whole, label), []).append(one)
         else:
             found.append(one)
     return found + [join(pieces) for pieces in groups.values()]
@@ -120,7 +138,7 @@ def _label(region: Mapping[str, Any], annotation: _Annotation, control: ObjectCo
 
 
 def _drawn(region: Mapping[str, Any], shape: Shape, image_size: tuple[int, int]) -> Drawn:
-    if region.get("image_rotation"):
+    if not _is_upright(region.get("image_rotation")):
         raise RegionError("was drawn while the image was turned in the editor, which is not supported")
     if region.get("type") not in shape.types:
         raise RegionError(f"is of the type {region.get('type')!r}, which its tag does not draw")
@@ -130,6 +148,14 @@ def _drawn(region: Mapping[str, Any], shape: Shape, image_size: tuple[int, int])
         if isinstance(error, RegionError):
             raise
         raise RegionError("cannot be read: its geometry is incomplete") from None
+
+
+def _is_upright(rotation: Any) -> bool:
+    """Whether an image was turned in the editor by nothing, or by whole turns."""
+    try:
+        return float(rotation or 0) % 360 == 0
+    except (TypeError, ValueError):
+        return False
 
 
 def _named(region: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +70,10 @@ class Frame:
         return drawn
 
 
+ANYWHERE = Frame((1e9, 1e9), (10**9, 10**9))
+"""Of no image: outlines are read as they are written."""
+
+
 def is_same_ratio(one: Size, other: Size) -> bool:
     """Whether one is the other scaled, give or take a pixel of rounding in the smaller of the two."""
     small, large = sorted((one, other))
@@ -77,16 +82,24 @@ def is_same_ratio(one: Size, other: Size) -> bool:
 
 
 def frame_of(
-    claimed: Size | None, image: StoredSize, boxes: np.ndarray, *, all_fit_stored: bool
+    claimed: Size | None,
+    image: StoredSize,
+    boxes: np.ndarray,
+    *,
+    all_fit_stored: bool,
+    scaled_fit: bool,
 ) -> Frame | None:
     """How labels of an image lie whose record claims this size; None where that cannot be told.
 
     `boxes` (n, 4) float, x0, y0, x1, y1: the image's. `all_fit_stored`: whether those of all images of the file whose
     size is claimed as it is stored fit into it: one that does not was drawn on an upright image, as all others then.
+    `scaled_fit`: whether those of the images whose size is claimed smaller or larger lie where it is claimed.
     """
     upright = image.upright
-    if claimed is None or claimed == upright or is_same_ratio(claimed, upright):
-        return Frame(upright if claimed is None else claimed, upright)
+    if claimed is None or claimed == upright:
+        return Frame(upright, upright)
+    if is_scaled(claimed, image):
+        return Frame(claimed, upright) if scaled_fit else _plain_if(fits(boxes, upright), upright)
     if lies_turned(claimed, image) and all_fit_stored:
         return Frame(claimed, upright, image.orientation)
     if is_same_ratio(claimed[::-1], upright) and fits(boxes, claimed[::-1]):
@@ -94,9 +107,24 @@ def frame_of(
     return None
 
 
+def is_scaled(claimed: Size, image: StoredSize) -> bool:
+    """Whether the claimed size is another one of the same ratio."""
+    return claimed != image.upright and is_same_ratio(claimed, image.upright)
+
+
+def share_outside(placed: Iterable[tuple[np.ndarray, Size]]) -> float:
+    """Of all boxes (n, 4), each with the size that is claimed for its image, the share whose centre lies outside."""
+    outside = [(boxes[:, :2] + boxes[:, 2:] > 2 * np.array(size)).any(1) for boxes, size in placed]
+    return float(np.concatenate(outside).mean()) if outside and sum(map(len, outside)) else 0.0
+
+
 def lies_turned(claimed: Size, image: StoredSize) -> bool:
     """Whether the claimed size is that of the image in its file, which EXIF turns by a quarter."""
     return image.orientation in TURNED and is_same_ratio(claimed, image.stored)
+
+
+def _plain_if(condition: bool, upright: tuple[int, int]) -> Frame | None:
+    return Frame(upright, upright) if condition else None
 
 
 def fits(boxes: np.ndarray, size: Size) -> bool:

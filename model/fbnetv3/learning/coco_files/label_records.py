@@ -18,7 +18,7 @@ Json = dict[str, Any]
 @dataclass(frozen=True)
 class LabelRecord:
     """A label as the file has it. `place`: in its list; `id`: None where it has none or another label has it, too;
-    `name`: for people.
+    `name`: for people. `problem`: why it cannot be used, whatever it shows; empty where it can.
     """
 
     record: Json
@@ -27,6 +27,7 @@ class LabelRecord:
     name: str
     category: int | None
     is_crowd: bool = False
+    problem: str = ""
 
 
 def read_label_records(value: Any, notes: Notes) -> list[LabelRecord]:
@@ -54,14 +55,15 @@ def with_crowds(labels: Iterable[LabelRecord], notes: Notes) -> list[LabelRecord
     for label in labels:
         is_crowd = flag(label.record.get("iscrowd"))
         if is_crowd is None:
-            written = shown(label.record["iscrowd"])
-            notes.leave_out(f"annotation {label.name}: its iscrowd is {written}, neither 0 nor 1", labels=1)
+            problem = f"its iscrowd is {shown(label.record['iscrowd'])}, neither 0 nor 1"
+            found.append(replace(label, problem=problem))
         else:
             found.append(replace(label, is_crowd=is_crowd))
-    if not found or not all(label.is_crowd for label in found):
+    usable = [label for label in found if not label.problem]
+    if not usable or not all(label.is_crowd for label in usable):
         return found
     notes.remark(
-        f"all {len(found)} labels have iscrowd 1, as CVAT writes it for masks drawn with a brush: "
+        f"all {len(usable)} labels have iscrowd 1, as CVAT writes it for masks drawn with a brush: "
         "they are read as single objects"
     )
     return [replace(label, is_crowd=False) for label in found]
@@ -70,23 +72,30 @@ def with_crowds(labels: Iterable[LabelRecord], notes: Notes) -> list[LabelRecord
 def by_image(
     labels: Iterable[LabelRecord], category_of: Mapping[int, int], images: Iterable[ImageRecord], notes: Notes
 ) -> dict[int, list[LabelRecord]]:
-    """Image id -> its labels with clean category ids; those of records that were merged once."""
+    """Image id -> its labels with clean category ids, those that are written twice once. Also those without a usable
+    category are there: their image is not one without objects.
+    """
     image_of = by_any_id(images)
     found: dict[int, list[LabelRecord]] = {}
-    seen: dict[tuple[int, str], int] = {}
+    seen: set[tuple[int, str]] = set()
     for label in labels:
         image_id = identity(label.record.get("image_id"))
         image = None if image_id is None else image_of.get(image_id)
         category = None if label.category is None else category_of.get(label.category)
-        if image is None or image_id is None or category is None:
-            missing = ("image", "image_id") if image is None else ("category", "category_id")
-            notes.leave_out(f"annotation {label.name}: {_no_such(label.record, *missing)}", labels=1)
+        if image is None:
+            notes.leave_out(
+                f"annotation {label.name}: {_no_such(label.record, 'image', 'image_id')}", labels=1
+            )
             continue
-        content = f"{category} {label.record.get('bbox')} {label.record.get('segmentation')}"
-        if image.others and seen.setdefault((image.id, content), image_id) != image_id:
-            notes.repair("annotation", label.name, "the same in two records of one image, and read once")
+        problem = label.problem
+        if category is None and not problem:
+            problem = _no_such(label.record, "category", "category_id")
+        content = (image.id, f"{category} {label.record.get('bbox')} {label.record.get('segmentation')}")
+        if content in seen and not problem:
+            notes.repair("annotation", label.name, "the same as another one of its image, and read once")
             continue
-        found.setdefault(image.id, []).append(replace(label, category=category))
+        seen.add(content)
+        found.setdefault(image.id, []).append(replace(label, category=category, problem=problem))
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fbnetv3.learning.coco_files.frames import Frame
+from fbnetv3.learning.coco_files.frames import ANYWHERE, Frame
 from fbnetv3.learning.coco_files.notes import Notes
 from fbnetv3.learning.coco_files.segmentations import NoMask, box_of_segmentation, read_segmentation
 from fbnetv3.learning.coco_files.values import number, numbers, shown
@@ -18,9 +18,6 @@ SMALLEST_SIDE = 0.1
 
 CUT_IN_SILENCE = 1.0
 """Pixels that a box may stand out of its image by rounding."""
-
-ANYWHERE = Frame((1e9, 1e9), (10**9, 10**9))
-"""Of no image: outlines are read as they are written."""
 
 
 class UnusableLabel(ValueError):

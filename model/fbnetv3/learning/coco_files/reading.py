@@ -11,10 +11,19 @@ import numpy as np
 
 from fbnetv3.images import ImageError
 from fbnetv3.learning.coco import CocoError
+from fbnetv3.learning.coco_files.box_forms import check_boxes
 from fbnetv3.learning.coco_files.categories import read_categories
 from fbnetv3.learning.coco_files.data_set import CocoDataSet
 from fbnetv3.learning.coco_files.decoding import decode_json
-from fbnetv3.learning.coco_files.frames import Frame, Size, fits, frame_of, lies_turned
+from fbnetv3.learning.coco_files.frames import (
+    Frame,
+    Size,
+    fits,
+    frame_of,
+    is_scaled,
+    lies_turned,
+    share_outside,
+)
 from fbnetv3.learning.coco_files.image_files import ImageFiles
 from fbnetv3.learning.coco_files.image_records import ImageRecord, of_split, read_images
 from fbnetv3.learning.coco_files.image_sizes import StoredSize, read_size
@@ -28,6 +37,9 @@ from fbnetv3.learning.coco_files.labels import UnusableLabel, drawn_box, read_la
 from fbnetv3.learning.coco_files.notes import Notes
 
 Json = dict[str, Any]
+
+MOST_OUTSIDE = 0.1
+"""Of the boxes' centres: above it the sizes in the file are wrong, and not some boxes."""
 
 
 def read_data_set(
@@ -63,6 +75,7 @@ class _Reading:
 
     def read(self, data: Json, split: str | None) -> CocoDataSet:
         labels = read_label_records(data.get("annotations"), self.notes)
+        check_boxes(label.record for label in labels)
         used = {label.category for label in labels if label.category is not None}
         categories = read_categories(data.get("categories"), used, self.notes)
         every_image = read_images(data.get("images"), ImageFiles(self.folder), self.notes)
@@ -111,6 +124,12 @@ class _Reading:
         labels_of: Mapping[int, Sequence[LabelRecord]],
     ) -> dict[str, list[Json]]:
         boxes = {image.id: _drawn_boxes(labels_of.get(image.id, ())) for image, _ in images}
+        scaled = [
+            (boxes[image.id], image.claimed)
+            for image, size in images
+            if image.claimed is not None and is_scaled(image.claimed, size)
+        ]
+        scaled_fit = share_outside(scaled) <= MOST_OUTSIDE
         all_fit_stored = all(
             fits(boxes[image.id], image.claimed)
             for image, size in images
@@ -119,7 +138,9 @@ class _Reading:
         records: list[Json] = []
         annotations: list[tuple[LabelRecord, Json]] = []
         for image, size in images:
-            frame = frame_of(image.claimed, size, boxes[image.id], all_fit_stored=all_fit_stored)
+            frame = frame_of(
+                image.claimed, size, boxes[image.id], all_fit_stored=all_fit_stored, scaled_fit=scaled_fit
+            )
             labels = labels_of.get(image.id, ())
             if frame is None and image.claimed is not None:
                 claimed, is_ = _times(image.claimed), _times(size.upright)
@@ -144,6 +165,8 @@ class _Reading:
         said = "not of the size that the file says"
         if frame.orientation != 1:
             what = f"{said}, but that before EXIF turns it: labels are turned with it"
+        elif frame.is_plain and is_scaled(image.claimed, size):
+            what = f"{said}, {_times(image.claimed)}, but {_times(size.upright)}, where its labels lie: they stay"
         elif frame.is_plain:
             what = f"{said}, whose sides are swapped: labels stay as they are"
         else:
@@ -156,6 +179,8 @@ class _Reading:
         read = []
         for label in labels:
             try:
+                if label.problem:
+                    raise UnusableLabel(label.problem)
                 clean = read_label(label.record, label.name, frame, self.notes)
             except UnusableLabel as error:
                 self.notes.leave_out(f"annotation {label.name}: {error}", labels=1)
