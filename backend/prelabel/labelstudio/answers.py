@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from prelabel.labelstudio.answer_check import ListOf, MapOf, Record
 
+CREATED = Record("something new with an id", {"id": int})
+"""What is made is not read back; what a change is answered with need only be an object."""
+
 USER = Record("a user", {"email": str})
 
 PROJECT = Record(
@@ -15,9 +18,9 @@ PROJECT = Record(
         "label_config": str,
         "model_version": str | None,
         "sampling": str | None,
-        "show_collab_predictions": bool,
-        "evaluate_predictions_automatically": bool,
-        "task_number": int,
+        "show_collab_predictions": bool | None,
+        "evaluate_predictions_automatically": bool | None,
+        "task_number": int | None,
         "num_tasks_with_annotations": int | None,
         "ground_truth_number": int | None,
     },

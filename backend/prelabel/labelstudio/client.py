@@ -6,7 +6,7 @@ LabelStudioError, one sentence, with `status` where there was an answer that say
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from prelabel.labelstudio.answer_check import Form, ListOf, checked
 from prelabel.labelstudio.answers import (
     BACKEND,
     COLUMNS,
+    CREATED,
     FULL_TASK_PAGE,
     IMPORTED,
     PREDICTION,
@@ -22,7 +23,6 @@ from prelabel.labelstudio.answers import (
     PROJECTS,
     TASK,
     TASK_PAGE,
-    TASK_ROW,
     USER,
     VERSION_COUNTS,
     VIEW,
@@ -60,11 +60,11 @@ class LabelStudioClient(Connection):
     def create_project(self, title: str, label_config: str, **fields: Any) -> Json:
         """A new project; `title` has 3 to 50 characters."""
         body = {"title": title, "label_config": label_config, **fields}
-        return self._read(PROJECT, "POST", "/api/projects/", json=body)
+        return self._read(CREATED, "POST", "/api/projects/", json=body)
 
     def update_project(self, project_id: int, **fields: Any) -> Json:
         """Change fields of a project."""
-        return self._read(PROJECT, "PATCH", f"/api/projects/{project_id}/", json=fields)
+        return self._read(dict, "PATCH", f"/api/projects/{project_id}/", json=fields)
 
     def delete_project(self, project_id: int) -> None:
         """Delete a project with everything in it."""
@@ -126,7 +126,7 @@ class LabelStudioClient(Connection):
 
     def update_task(self, task_id: int, data: Json) -> None:
         """Put this in the place of a task's `data`."""
-        self._read(TASK_ROW, "PATCH", f"/api/tasks/{task_id}/", json={"data": data})
+        self._read(dict, "PATCH", f"/api/tasks/{task_id}/", json={"data": data})
 
     def export(self, project_id: int) -> list[Json]:
         """Every task that has an annotation, in one answer: `id`, `data`, `annotations` in full (skipped ones too).
@@ -152,12 +152,12 @@ class LabelStudioClient(Connection):
         return self._read(BACKEND, "POST", "/api/ml", json=fields, timeout=CONNECT_BACKEND_TIMEOUT_S)
 
     def update_ml_backend(
-        self, backend: Json, *, basic_auth: tuple[str, str] | None = None, **fields: Any
+        self, backend: Mapping[str, Any], *, basic_auth: tuple[str, str] | None = None, **fields: Any
     ) -> Json:
         """Change a backend that `ml_backends` gave; Label Studio checks its URL and credentials again."""
         body = {"project": backend["project"], "url": backend["url"], **_basic_auth(basic_auth), **fields}
         path = f"/api/ml/{backend['id']}"
-        return self._read(BACKEND, "PATCH", path, json=body, timeout=CONNECT_BACKEND_TIMEOUT_S)
+        return self._read(dict, "PATCH", path, json=body, timeout=CONNECT_BACKEND_TIMEOUT_S)
 
     def delete_ml_backend(self, backend_id: int) -> None:
         """Disconnect a backend; its webhook and its predictions stay."""
@@ -170,11 +170,11 @@ class LabelStudioClient(Connection):
     def add_webhook(self, project_id: int, url: str, headers: Json) -> None:
         """A new webhook, for every event."""
         fields = {"project": project_id, "url": url, "headers": headers}
-        self._read(WEBHOOK, "POST", "/api/webhooks/", json=fields)
+        self._read(dict, "POST", "/api/webhooks/", json=fields)
 
     def update_webhook(self, webhook_id: int, **fields: Any) -> None:
         """Change fields of a webhook, such as `headers`."""
-        self._read(WEBHOOK, "PATCH", f"/api/webhooks/{webhook_id}/", json=fields)
+        self._read(dict, "PATCH", f"/api/webhooks/{webhook_id}/", json=fields)
 
     def delete_webhook(self, webhook_id: int) -> None:
         """Delete a webhook."""
@@ -212,11 +212,11 @@ class LabelStudioClient(Connection):
 
     def add_prediction(self, prediction: Json) -> Json:
         """Store one prediction, as for `import_predictions`; its regions are not checked."""
-        return self._read(PREDICTION, "POST", "/api/predictions/", json=prediction)
+        return self._read(CREATED, "POST", "/api/predictions/", json=prediction)
 
     def update_prediction(self, prediction_id: int, **fields: Any) -> None:
         """Change fields of one prediction, such as `score` and `cluster`; it keeps its id."""
-        self._read(PREDICTION, "PATCH", f"/api/predictions/{prediction_id}/", json=fields)
+        self._read(dict, "PATCH", f"/api/predictions/{prediction_id}/", json=fields)
 
     def delete_prediction(self, prediction_id: int) -> None:
         """Delete one prediction."""
@@ -232,12 +232,12 @@ class LabelStudioClient(Connection):
 
     def add_view(self, project_id: int, data: Json) -> Json:
         """A new tab; `data` has `title`, `ordering`, `filters`, `hiddenColumns`, and whatever else is to be kept."""
-        return self._read(VIEW, "POST", "/api/dm/views/", json={"project": project_id, "data": data})
+        return self._read(CREATED, "POST", "/api/dm/views/", json={"project": project_id, "data": data})
 
     def update_view(self, view_id: int, project_id: int, data: Json) -> None:
         """Put this in the place of a tab's `data`."""
         body = {"project": project_id, "data": data}
-        self._read(VIEW, "PATCH", f"/api/dm/views/{view_id}/", json=body)
+        self._read(dict, "PATCH", f"/api/dm/views/{view_id}/", json=body)
 
     def retrieve_predictions(self, project_id: int, task_ids: Sequence[int], timeout: float = 600.0) -> None:
         """Label Studio's own action "Retrieve Predictions": it asks the connected backend for these tasks.

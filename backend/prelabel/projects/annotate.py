@@ -103,7 +103,7 @@ def annotate_project(
     project = client.project(project_id)
     label_config = project["label_config"]
     _check_usable(predictor, label_config, even_empty)
-    failed = FailedPredictions(client, predictor.version, project["model_version"])
+    failed = FailedPredictions(client, project_id, predictor.version, project["model_version"])
     run = _Run(client, predictor, project_id, label_config, own, failed, on_features)
     run.summary.left_out = predictor.label_spec(label_config).left_out
     tasks = survey(client, project_id, own.__contains__) if least_sure_first else survey(client, project_id)

@@ -7,7 +7,8 @@ that the queue has given a place has a cluster, also where its place is the firs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from prelabel.labelstudio.client import LabelStudioClient
@@ -23,18 +24,28 @@ class FailedPredictions:
     """Finds the tasks of a project all of whose predictions of one version are failed ones.
 
     `shown`: the version that the project shows. Label Studio's score column tells its tasks with a score of 0, and only
-    those take a request; where it shows another version, every task of this one does.
+    those take a request. Where it shows another version, all predictions of the project are read, in one request.
     """
 
-    def __init__(self, client: LabelStudioClient, version: str, shown: str | None) -> None:
+    def __init__(self, client: LabelStudioClient, project_id: int, version: str, shown: str | None) -> None:
         self._client = client
+        self._project_id = project_id
         self._version = version
         self._is_shown = shown == version
 
     def are_all_of(self, task: SurveyedTask) -> bool:
         """Whether the task has predictions of the version, and all of them failed. Raises LabelStudioError."""
-        if self._version not in task.versions or (self._is_shown and task.shown_score):
+        if self._version not in task.versions:
             return False
-        rows = self._client.task_predictions(task.id)
-        own = [row for row in rows if row["model_version"] == self._version]
-        return bool(own) and all(map(is_failed, own))
+        if not self._is_shown:
+            return task.id in self._tasks
+        return not task.shown_score and task.id in self._in(self._client.task_predictions(task.id))
+
+    @cached_property
+    def _tasks(self) -> set[int]:
+        return self._in(self._client.predictions(self._project_id))
+
+    def _in(self, rows: Iterable[Mapping[str, Any]]) -> set[int]:
+        """The tasks of these predictions that have failed ones of the version, and no other of it."""
+        ours = [row for row in rows if row["model_version"] == self._version]
+        return {row["task"] for row in ours} - {row["task"] for row in ours if not is_failed(row)}
