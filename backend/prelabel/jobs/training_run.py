@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from fbnetv3.files import write_whole
 from prelabel.jobs.triggers import TriggerRules, too_few
-from prelabel.store.database import Database
+from prelabel.store.database import Database, StoreError
 from prelabel.store.runs import (
     Run,
     RunState,
@@ -99,6 +99,8 @@ class TrainingRun:
             self._finish(RunState.CANCELLED, str(nothing))
         except RunFailed as failed:
             self._finish(RunState.FAILED, str(failed))
+        except StoreError:  # nor could its end be noted: the process ends, and another one goes on
+            raise
         except Exception as error:
             logger.exception("run %s failed", self._run.id)
             command = f"`prelabel runs log {self._run.id}`"
