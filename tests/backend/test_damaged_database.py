@@ -19,6 +19,7 @@ from weights_samples import small_checkpoint
 from fbnetv3.weights import write_checkpoint
 from prelabel.cli import app
 from prelabel.jobs.run_process import run_process
+from prelabel.jobs.worker import store_errors_in_a_line
 from prelabel.settings import load_settings
 from prelabel.store.database import Database, StoreError
 from prelabel.store.events import record_event
@@ -241,6 +242,14 @@ def test_the_server_answers_503_and_logs_a_line(
     assert all(f"the database {file} is damaged" in answer.json["error"] for answer in answers)
     assert "Traceback" not in caplog.text and caplog.text.count("is damaged") == 4
     assert client.get("/health").status_code == 200
+
+
+def test_the_worker_logs_a_line_and_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    filled(tmp_path / "prelabel.sqlite3")
+    DAMAGES["garbage"](tmp_path / "prelabel.sqlite3")
+    with store_errors_in_a_line():
+        use(tmp_path / "prelabel.sqlite3")
+    assert "is damaged" in caplog.text and "Traceback" not in caplog.text
 
 
 def test_a_run_whose_database_is_damaged_meanwhile_ends_with_a_line(

@@ -60,7 +60,7 @@ def _work(settings: Settings) -> None:
     refresher = Refresher(settings, database)
 
     def train() -> None:
-        with _store_errors_in_a_line():
+        with store_errors_in_a_line():
             supervisor.work_off()
             refresher.refresh()
 
@@ -71,17 +71,17 @@ def _work(settings: Settings) -> None:
 
     @queue.huey.periodic_task(crontab(), name="look_after_runs")
     def look_after_runs() -> None:
-        with _store_errors_in_a_line():
+        with store_errors_in_a_line():
             supervisor.work_off()
 
     @queue.huey.periodic_task(crontab(), name="refresh_predictions")
     def refresh_predictions() -> None:
-        with _store_errors_in_a_line():
+        with store_errors_in_a_line():
             refresher.refresh()
 
     @queue.huey.periodic_task(crontab(), name="reconcile")
     def reconcile() -> None:
-        with _store_errors_in_a_line():
+        with store_errors_in_a_line():
             reconciliation.run_if_due()
 
     consumer = queue.huey.create_consumer(
@@ -95,7 +95,7 @@ def _work(settings: Settings) -> None:
 
 
 @contextmanager
-def _store_errors_in_a_line() -> Iterator[None]:
+def store_errors_in_a_line() -> Iterator[None]:
     """huey would log a traceback; what could not be done is tried again a minute later."""
     try:
         yield
