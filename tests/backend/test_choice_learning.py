@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from version_samples import real_checkpoint
+from version_samples import real_checkpoint, store_version
 
 from fbnetv3.detector import Detector
 from fbnetv3.judging import Calibration, ChoicesVerdict, Verdict
@@ -262,3 +262,21 @@ def test_heads_that_are_gone_stop_a_promotion(settings: Settings, database: Data
         version_heads(settings, version)
     with pytest.raises(WeightsError, match="cannot be read"):
         promote(settings, database, None, version)
+
+
+@pytest.mark.parametrize("with_boxes", [True, False], ids=["objects", "choices only"])
+def test_training_from_a_serving_version_whose_file_is_missing_is_one_sentence(
+    settings: Settings, database: Database, with_boxes: bool
+) -> None:
+    version = store_version(settings, database, 1, real_checkpoint())
+    add_promotion(database, PROJECT, version, "better")
+    file = version_weights(settings, version)
+    file.unlink()
+    runs = Runs(settings, database, with_boxes=with_boxes)
+    with pytest.raises(RunFailed) as caught:
+        runs.steps(2).train(runs.digest, no_progress)
+        runs.steps(2).judge(runs.digest, no_progress)
+    assert str(caught.value).startswith(
+        f"the weights of p7-v1, {file}, cannot be read (No such file or directory): "
+    )
+    assert "`prelabel versions rollback --project 7 NAME`" in str(caught.value)

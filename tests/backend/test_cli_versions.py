@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,6 +59,42 @@ def test_the_list_has_every_version_with_its_figures(run):
         ["p7-v1", "retired"],
     ]
     assert lines[1].split()[4:] == ["12", "0.125", "-", "0.750", "0.250"]
+
+
+@pytest.mark.parametrize("fault", ["gone", "changed", "no folder"])
+def test_a_serving_version_whose_file_is_missing_is_told(run, fault):
+    settings = load_settings()
+    [file] = settings.model_folder.glob("versions/p7-v2-*/weights.safetensors")
+    if fault == "gone":
+        file.unlink()
+    elif fault == "changed":
+        file.write_bytes(b"x")
+    else:
+        shutil.rmtree(file.parent)
+    listed, shown = run("list", "--project", str(PROJECT)), run("show", "p7-v2")
+    why = (
+        "are not those that were stored"
+        if fault == "changed"
+        else "cannot be read (No such file or directory)"
+    )
+    said = f"The base weights answer in the place of p7-v2: the weights of p7-v2, {file}, {why}. Put the file back"
+    assert said in listed.output
+    assert f"`prelabel versions rollback --project {PROJECT}`" in listed.output
+    assert "serving, but the base weights answer in its place" in shown.output
+    assert (listed.exit_code, shown.exit_code) == (0, 0)
+    assert "The base weights answer" not in run("show", "p7-v1").output
+
+
+def test_where_all_files_are_there_nothing_is_told(run):
+    assert "base weights" not in run("list", "--project", str(PROJECT)).output
+
+
+def test_a_retired_version_whose_file_is_missing_is_told_where_it_is_shown(run):
+    [file] = load_settings().model_folder.glob("versions/p7-v1-*/weights.safetensors")
+    file.unlink()
+    assert "base weights" not in run("list", "--project", str(PROJECT)).output
+    shown = " ".join(run("show", "p7-v1").output.split())
+    assert "state retired made" in shown and "cannot be read" in shown
 
 
 CHOICES = {

@@ -10,6 +10,7 @@ import pytest
 from label_studio_stand_in import PROJECT, LabelStudioStandIn, label_studio_stand_in
 from stand_in import Answer, StandIn, stand_in
 from typer.testing import CliRunner
+from version_samples import store_version
 from weights_samples import small_checkpoint
 
 from fbnetv3.weights import Checkpoint, write_checkpoint
@@ -17,6 +18,8 @@ from prelabel.cli import app
 from prelabel.projects.connect import connect_project
 from prelabel.projects.doctor import CHAIN, Examination, Finding, Status, examine
 from prelabel.settings import load_settings
+from prelabel.store.database import Database
+from prelabel.store.versions import add_promotion
 
 CHECKPOINT = small_checkpoint(("Disc", "Box", "Wedge"), masks=True)
 VERSION = f"tiny-{CHECKPOINT.digest}"
@@ -537,3 +540,30 @@ def test_no_secret_is_shown(chain):
     chain.set(LABEL_STUDIO_API_KEY="sesame-token", BASIC_AUTH_USER="ann", BASIC_AUTH_PASS="sesame-pass")
     result = CliRunner().invoke(app, ["doctor", "--project", str(PROJECT)])
     assert "sesame" not in result.output
+
+
+def test_a_serving_version_whose_file_is_missing(chain):
+    settings = load_settings()
+    database = Database.open(settings.database_url)
+    add_promotion(database, PROJECT, store_version(settings, database, 1), "better")
+    [file] = settings.model_folder.glob("versions/p7-v1-*/weights.safetensors")
+    file.unlink()
+    findings = chain.examine()
+    assert findings["database"].status is Status.OK
+    assert findings["database"].detail.endswith("p7-v1 shall serve")
+    weights = findings["weights"]
+    assert weights.status is Status.BROKEN
+    assert weights.detail.startswith(f"the weights of p7-v1, {file}, cannot be read")
+    assert weights.detail.endswith("; the base weights answer in their place")
+    assert f"`prelabel versions rollback --project {PROJECT}`" in weights.remedy
+    database.close()
+
+
+def test_a_damaged_database_is_one_finding(chain):
+    (chain.home / "prelabel.sqlite3").write_bytes(b"garbage" * 1000)
+    findings = chain.examine()
+    assert findings["database"].status is Status.BROKEN
+    assert "prelabel.sqlite3 is damaged (file is not a database): " in findings["database"].detail
+    assert [one.link for one in findings.values() if "damaged" in one.detail] == ["database"]
+    for link in ("weights", "labels", "masks", "same weights", "predictions"):
+        assert findings[link].status is Status.NOT_CHECKED

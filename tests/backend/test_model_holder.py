@@ -123,7 +123,9 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before_it(workshop, capl
             assert projects.version() == "p7-v1"
             time.sleep(0.005)
     assert workshop.loads.count("p7-v2") == 1
-    assert "p7-v2 cannot be loaded and does not serve: the weights of p7-v2 cannot be read" in caplog.text
+    assert (
+        "p7-v2 cannot be loaded and does not serve; what served before it goes on: the weights" in caplog.text
+    )
     assert "Traceback" not in caplog.text
     workshop.broken.clear()
     monkeypatch.setattr(project_models, "RETRY_SECONDS", 0)
@@ -157,6 +159,19 @@ def test_going_back_before_a_version_is_loaded_leaves_nothing_of_it(workshop):
     assert list(projects.models._loaded) == ["p7-v1"]
 
 
+def test_where_a_version_that_served_is_missing_the_log_says_that_the_base_weights_answer(workshop, caplog):
+    workshop.broken["p7-v1"] = ValueError("the weights of p7-v1 cannot be read: put the file back")
+    with caplog.at_level(logging.ERROR, logger="prelabel"):
+        projects = Projects(workshop, p7="p7-v1")
+        assert projects.becomes("colour-1")
+        projects.models._executor.shutdown()
+    [said] = caplog.messages
+    assert said == (
+        "version p7-v1 cannot be loaded and does not serve; the base weights answer for project 7 in its place: "
+        "the weights of p7-v1 cannot be read: put the file back"
+    )
+
+
 def test_the_least_recently_used_version_makes_room(workshop):
     projects = Projects(workshop, capacity=2, p1="p1-v1", p2="p2-v1", p3="p3-v1")
     for project in (1, 2, 1, 3, 1, 2):
@@ -173,8 +188,9 @@ def test_a_store_that_does_not_answer_changes_nothing(workshop, database, caplog
     with broken.engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE promotions")
     projects.models._serving = partial(serving_names, broken)
-    assert projects.version() == "p7-v1"
-    assert "the store does not say which versions serve" in caplog.text
+    assert [projects.version() for _ in range(3)] == ["p7-v1"] * 3
+    [said] = [line for line in caplog.messages if "the store does not say which versions serve" in line]
+    assert "no such table: promotions" in said
     broken.close()
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from huey import RedisHuey, SqliteHuey
+from redis import Redis
 from redis.exceptions import RedisError
 
+from prelabel.demo.service import free_port
 from prelabel.jobs.queue import QueueError, TrainingQueue, open_huey, request_training
 from prelabel.jobs.worker import work
 from prelabel.settings import SettingsError, load_settings
@@ -30,6 +37,45 @@ def test_a_message_from_one_process_wakes_the_work_of_another(tmp_path: Path) ->
     receiver.huey.execute(task)
     assert worked.is_set()
     assert receiver.huey.dequeue() is None
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[str]:
+    """The URL of a Redis of its own."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no Redis is installed: apt-get install redis-server")
+    port = free_port(6390)
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        url = f"redis://127.0.0.1:{port}/0"
+        wait_until(Redis.from_url(url, retry=None).ping, "Redis", RedisError)
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def wait_until(answers: Callable[[], object], what: str, unless: type[Exception]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with suppress(unless):
+            answers()
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{what} does not answer")
+
+
+def test_a_message_wakes_the_work_of_another_process_through_redis_too(redis: str) -> None:
+    worked = threading.Event()
+    settings = load_settings(prelabel_queue_url=redis)
+    sender, receiver = TrainingQueue(settings), TrainingQueue(settings, worked.set)
+    receiver.check()
+    sender.wake()
+    receiver.huey.execute(receiver.huey.dequeue())
+    assert worked.is_set()
+    assert receiver.huey.pending_count() == 0
 
 
 def test_a_request_wakes_the_worker(tmp_path: Path, database: Database) -> None:

@@ -179,12 +179,12 @@ def _store() -> Iterator[tuple[Settings, Database]]:
     try:
         settings = load_settings()
         database = Database.open(settings.database_url)
+        try:
+            yield settings, database
+        finally:
+            database.close()
     except (SettingsError, StoreError) as error:
         _fail(error)
-    try:
-        yield settings, database
-    finally:
-        database.close()
 
 
 def _fail(error: Exception) -> NoReturn:

@@ -48,10 +48,12 @@ Name = Annotated[str, typer.Argument(help="Such as p3-v7.")]
 @app.command("list")
 def list_versions(project: ProjectId) -> None:
     """List a project's versions with their figures on the hold-out, newest first."""
-    from prelabel.projects.versions import project_versions
+    from prelabel.projects.versions import file_problem, project_versions
 
-    with _store() as (_, database):
+    with _store() as (settings, database):
         versions = project_versions(database, project)
+        serving = next((version for version in versions if version.state == "serving"), None)
+        problem = file_problem(settings, serving) if serving else None
     table = Table(box=None, padding=(0, 1, 0, 0))
     facts = ("version", "state", "made (UTC)")
     headings = [*FIGURES, *([CHOICES] if any(_judged_choices(version) for version in versions) else [])]
@@ -63,17 +65,25 @@ def list_versions(project: ProjectId) -> None:
         table.add_row(version.name, version.state, made, *(figures[heading] for heading in headings))
     if versions:
         console.print(table)
-    if not any(version.state == "serving" for version in versions):
+    if serving is None:
         console.print(f"Project {project} is served by the base weights.")
+    if serving and problem:
+        console.print(
+            f"The base weights answer in the place of {serving.name}: {problem}. Put the file back, or have another "
+            f"version serve with `prelabel versions rollback --project {project}`.",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 @app.command()
 def show(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Such as p3-v7.")]) -> None:
     """Show all that is known of a version; of several, side by side."""
-    from prelabel.projects.versions import named_version
+    from prelabel.projects.versions import file_problem, named_version
 
-    with _store() as (_, database):
-        shown = [_description(named_version(database, name)) for name in names]
+    with _store() as (settings, database):
+        versions = [named_version(database, name) for name in names]
+        shown = [_description(version, file_problem(settings, version)) for version in versions]
     table = Table.grid(padding=(0, 3))
     table.add_column(no_wrap=True)
     for _ in shown:
@@ -209,8 +219,8 @@ def _steps(version: Version) -> int:
     return steps if isinstance(steps, int) else 0
 
 
-def _description(version: Version) -> dict[str, str]:
-    """What `show` says, a line each."""
+def _description(version: Version, problem: str | None) -> dict[str, str]:
+    """What `show` says, a line each. `problem`: with the version's files."""
     facts = {
         "version": version.name,
         "state": version.state,
@@ -221,5 +231,8 @@ def _description(version: Version) -> dict[str, str]:
         "labels": ", ".join(version.labels),
         "reason": version.reason,
     }
+    if problem:
+        facts["state"] += ", but the base weights answer in its place" if version.state == "serving" else ""
+        facts["weights"] += f", but {problem}"
     plan = {f"plan: {key}": str(value) for key, value in version.plan.items() if key != CHOICES}
     return facts | _figures(version) | _choices(version) | plan

@@ -92,7 +92,10 @@ def open_huey(settings: Settings) -> Huey:
         file.parent.mkdir(parents=True, exist_ok=True)
         return SqliteHuey(NAME, filename=str(file), results=False)
     except (OSError, sqlite3.Error) as error:
-        raise QueueError(f"the queue {file} cannot be opened: {error}") from error
+        raise QueueError(
+            f"the queue {file} cannot be opened: {error}; a damaged one can be moved away: it only holds messages that "
+            "wake the worker"
+        ) from error
 
 
 def request_training(database: Database, queue: TrainingQueue, project_id: int, reason: str) -> Run:

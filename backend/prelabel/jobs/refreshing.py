@@ -19,7 +19,7 @@ from prelabel.jobs.lifeline import end_with_parent, start_child, stop_child
 from prelabel.jobs.supervision import training_environment
 from prelabel.logs import logging_config
 from prelabel.settings import Settings, load_settings
-from prelabel.store.database import Database
+from prelabel.store.database import Database, StoreError
 from prelabel.store.versions import unfinished_promotions
 
 logger = logging.getLogger("prelabel.jobs.refreshing")  # run as a module, its name is __main__
@@ -85,13 +85,13 @@ def refresh_project(settings: Settings, project_id: int) -> int:
     from prelabel.projects.label_studio import label_studio_client
     from prelabel.projects.promotion import publish, refresh_predictions
 
-    database = Database.open(settings.database_url)
     try:
+        database = Database.open(settings.database_url)
         client = label_studio_client(settings)
         for change in publish(settings, database, client, project_id):
             logger.info("project %s: %s", project_id, change)
         summary = refresh_predictions(settings, database, client, project_id)
-    except (LabelStudioError, LabelConfigError, WeightsError, ConfigError) as error:
+    except (LabelStudioError, LabelConfigError, WeightsError, ConfigError, StoreError) as error:
         logger.warning("project %s: its predictions could not be refreshed: %s", project_id, error)
         return 1
     if summary:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from fbnetv3.files import write_whole
 from prelabel.jobs.retries import fail_run
 from prelabel.jobs.triggers import TriggerRules, too_few
-from prelabel.store.database import Database
+from prelabel.store.database import Database, StoreError
 from prelabel.store.runs import (
     Run,
     RunState,
@@ -108,6 +108,8 @@ class TrainingRun:
             finish(self._database, self._run.id, RunState.CANCELLED, str(nothing), is_settled=True)
         except RunFailed as failed:
             self._fail(str(failed), failed.is_lasting)
+        except StoreError:  # nor could its end be noted: the process ends, and another one goes on
+            raise
         except Exception as error:
             logger.exception("run %s failed", self._run.id)
             command = f"`prelabel runs log {self._run.id}`"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from logging.config import dictConfig
 
 from filelock import FileLock, Timeout
@@ -60,8 +62,9 @@ def _work(settings: Settings) -> None:
     refresher = Refresher(settings, database)
 
     def train() -> None:
-        supervisor.work_off()
-        refresher.refresh()
+        with store_errors_in_a_line():
+            supervisor.work_off()
+            refresher.refresh()
 
     queue = TrainingQueue(settings, train)
     queue.check()
@@ -70,16 +73,19 @@ def _work(settings: Settings) -> None:
 
     @queue.huey.periodic_task(crontab(), name="look_after_runs")
     def look_after_runs() -> None:
-        request_due_retries(database)
-        supervisor.work_off()
+        with store_errors_in_a_line():
+            request_due_retries(database)
+            supervisor.work_off()
 
     @queue.huey.periodic_task(crontab(), name="refresh_predictions")
     def refresh_predictions() -> None:
-        refresher.refresh()
+        with store_errors_in_a_line():
+            refresher.refresh()
 
     @queue.huey.periodic_task(crontab(), name="reconcile")
     def reconcile() -> None:
-        reconciliation.run_if_due()
+        with store_errors_in_a_line():
+            reconciliation.run_if_due()
 
     consumer = queue.huey.create_consumer(
         workers=THREADS, max_delay=IDLE_SECONDS, scheduler_interval=15, shutdown_timeout=SHUTDOWN_SECONDS
@@ -89,6 +95,15 @@ def _work(settings: Settings) -> None:
     refresher.stop()
     supervisor.stop()
     database.close()
+
+
+@contextmanager
+def store_errors_in_a_line() -> Iterator[None]:
+    """huey would log a traceback; what could not be done is tried again a minute later."""
+    try:
+        yield
+    except StoreError as error:
+        logger.error("%s", error)
 
 
 def _client(settings: Settings) -> LabelStudioClient | None:

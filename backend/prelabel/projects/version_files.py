@@ -36,6 +36,17 @@ CHOICES = "choices"
 UNFINISHED = ".making-"
 
 
+class VersionFileError(WeightsError):
+    """A file of a version is not there, or not as it was stored. `problem`: that, without its remedy."""
+
+    def __init__(self, version: NewVersion, problem: str) -> None:
+        self.problem = f"the weights of {version.name}, {problem}"
+        rollback = (
+            f"`prelabel versions rollback --project {version.project_id} NAME` (`base`: the base weights)"
+        )
+        super().__init__(f"{self.problem}: put the file back, or have another version serve with {rollback}")
+
+
 def store_files(
     folder: Path, checkpoint: Checkpoint, heads: Sequence[LinearHead], version: NewVersion
 ) -> NewVersion:
@@ -58,17 +69,15 @@ def store_files(
 
 def unchanged_file(folder: Path, version: NewVersion, name: str) -> Path:
     """A file of a version, its content as it was stored. `name`: WEIGHTS, or HEADS where it has some. `folder`: of all
-    versions. Raises WeightsError.
+    versions. Raises VersionFileError.
     """
     path = _version_folder(folder, version) / name
     try:
         found = file_sha256(path)
     except OSError as error:
-        raise WeightsError(
-            f"the weights of {version.name}, {path}, cannot be read: {error.strerror}"
-        ) from error
+        raise VersionFileError(version, f"{path}, cannot be read ({error.strerror})") from error
     if found != _hashes(version)[name]:
-        raise WeightsError(f"the weights of {version.name}, {path}, are not those that were stored")
+        raise VersionFileError(version, f"{path}, are not those that were stored")
     return path
 
 

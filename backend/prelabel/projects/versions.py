@@ -23,6 +23,7 @@ from prelabel.projects.version_files import (
     CHOICES,
     HEADS,
     WEIGHTS,
+    VersionFileError,
     highest_number,
     store_files,
     unchanged_file,
@@ -46,6 +47,7 @@ __all__ = [
     "VersionError",
     "VersionState",
     "create_version",
+    "file_problem",
     "load_version",
     "named_version",
     "project_versions",
@@ -125,7 +127,7 @@ def named_version(database: Database, name: str) -> Version:
 def version_weights(settings: Settings, version: Version) -> Path:
     """The file of the version's weights, its content as it was stored.
 
-    Raises WeightsError where it is not there or has changed, and VersionError for a rejected candidate.
+    Raises VersionFileError where it is not there or has changed, and VersionError for a rejected candidate.
     """
     if version.sha256 is None:
         raise VersionError(f"{version.name} has no weights, because the gate rejected it: {version.reason}")
@@ -145,6 +147,18 @@ def version_heads(settings: Settings, version: Version) -> tuple[LinearHead, ...
     """
     file = version_heads_file(settings, version)
     return read_heads(file) if file else ()
+
+
+def file_problem(settings: Settings, version: Version) -> str | None:
+    """What is wrong with the files of a version, None where all is well; a rejected candidate has none."""
+    if version.sha256 is None:
+        return None
+    try:
+        version_weights(settings, version)
+        version_heads_file(settings, version)
+    except VersionFileError as error:
+        return error.problem
+    return None
 
 
 def version_calibration(version: Version | None) -> Calibration:

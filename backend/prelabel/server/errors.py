@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.projects.outcomes import Abandoned
 from prelabel.server.not_ready import NotReady
+from prelabel.store.database import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(LabelConfigError, lambda error: _answer(400, str(error)))
     app.register_error_handler(NotReady, _not_ready)
     app.register_error_handler(Abandoned, _abandoned)
+    app.register_error_handler(StoreError, _store_fails)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -70,6 +72,11 @@ def _not_ready(error: NotReady) -> Response:
     response = _answer(503, str(error))
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
+
+
+def _store_fails(error: StoreError) -> Response:
+    logger.error("%s %s could not be answered: %s", request.method, request.path, error)
+    return _answer(503, str(error))
 
 
 def _abandoned(_: Abandoned) -> Response:

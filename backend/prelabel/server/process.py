@@ -73,9 +73,16 @@ def serve(settings: Settings) -> None:
     """Serve until a signal ends it. Raises ListenError, StoreError, QueueError before anything is started."""
     dictConfig(logging_config(settings.log_level))
     check_address(settings.host, settings.port)
-    Database.open(settings.database_url).close()  # the tables are made once, before workers could race for it
+    _check_store(settings)
     open_huey(settings)
     Server(settings).run()
+
+
+def _check_store(settings: Settings) -> None:
+    """The tables are made once, before workers could race for it, and what every worker begins with is read."""
+    database = Database.open(settings.database_url)
+    serving_names(database)
+    database.close()
 
 
 def serving_app(settings: Settings) -> Flask:

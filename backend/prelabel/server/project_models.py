@@ -19,9 +19,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from prelabel.server.not_ready import ModelNotReady
+from prelabel.store.database import StoreError
 
 if TYPE_CHECKING:
     from prelabel.projects.predictor import Predictor
@@ -54,6 +53,7 @@ class ProjectModels:
         self._loading: dict[str, Future[Predictor]] = {}
         self._failed_at: dict[str, float] = {}
         self._checked_at = time.monotonic()
+        self._told_at = float("-inf")
         with self._lock:
             for name in islice(self._wanted.values(), capacity):
                 self._start_loading(name)
@@ -92,8 +92,8 @@ class ProjectModels:
             self._checked_at = time.monotonic()
         try:
             wanted = self._serving()
-        except SQLAlchemyError as error:
-            logger.warning("the store does not say which versions serve: %s", type(error).__name__)
+        except StoreError as error:
+            self._tell_once(error)
             return
         with self._lock:
             self._wanted = wanted
@@ -102,6 +102,12 @@ class ProjectModels:
             for project_id, name in wanted.items():
                 if self._answering.get(project_id) != name:
                     self._turn_to(project_id, name)
+
+    def _tell_once(self, error: StoreError) -> None:
+        """Not every second."""
+        if time.monotonic() - self._told_at >= RETRY_SECONDS:
+            self._told_at = time.monotonic()
+            logger.warning("the store does not say which versions serve: %s", error)
 
     def _turn_to(self, project_id: int, name: str) -> None:
         if name in self._loaded:
@@ -131,10 +137,16 @@ class ProjectModels:
         if error is None:
             logger.info("version %s is loaded", name)
         else:
-            unforeseen = None if isinstance(error, ValueError) else error
-            logger.error(
-                "version %s cannot be loaded and does not serve: %s", name, error, exc_info=unforeseen
-            )
+            unforeseen = None if isinstance(error, (ValueError, StoreError)) else error
+            said = f"version {name} cannot be loaded and does not serve; {self._instead_of(name)}"
+            logger.error("%s: %s", said, error, exc_info=unforeseen)
+
+    def _instead_of(self, name: str) -> str:
+        """What answers where this version cannot be loaded."""
+        projects = [str(project_id) for project_id, answering in self._answering.items() if answering == name]
+        if projects:
+            return f"the base weights answer for project {', '.join(projects)} in its place"
+        return "what served before it goes on"
 
     def _take_in(self, name: str, predictor: Predictor) -> None:
         self._failed_at.pop(name, None)

@@ -9,16 +9,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import DateTime, Dialect, Engine, ExceptionContext, create_engine, event
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NoSuchModuleError,
+    ProgrammingError,
+)
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from prelabel.store.errors import StoreError as StoreError
-from prelabel.store.schema import bring_up_to_date
+from prelabel.store.errors import first_line, shown, worded
+from prelabel.store.schema import SchemaError, bring_up_to_date
 
 BUSY_TIMEOUT_MS = 5_000
 """How long a writer waits for another one: several times what any transaction of prelabel takes."""
+
+
+OURS = (IntegrityError, DataError, ProgrammingError)
+"""Errors that say something of a statement and not of the database: callers expect them, or they are faults of ours."""
 
 
 class Base(DeclarativeBase):
@@ -39,7 +52,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Database:
-    """One database; safe to share between threads, to be opened anew in every process."""
+    """One database; safe to share between threads, to be opened anew in every process.
+
+    A database that cannot be used, also one that turns out to be damaged at a query, raises StoreError.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -49,8 +65,13 @@ class Database:
         """Connect, and bring the schema up to date; SQLite's folder is made where it is missing. Raises StoreError."""
         try:
             database = cls(create_engine(url))
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            raise StoreError(f"PRELABEL_DATABASE_URL cannot be used: {_first_line(error)}") from error
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise StoreError(f"PRELABEL_DATABASE_URL cannot be used: {first_line(error)}") from error
+        except ImportError as error:
+            raise StoreError(
+                f"PRELABEL_DATABASE_URL needs a driver that is not installed ({error}): for PostgreSQL, "
+                '`pip install "prelabel[postgres]"` and begin the URL with postgresql+psycopg://'
+            ) from error
         database._prepare()
         return database
 
@@ -65,30 +86,43 @@ class Database:
         self.engine.dispose()
 
     def _prepare(self) -> None:
+        event.listen(self.engine, "handle_error", _in_one_sentence, retval=True)
         try:
             if self.engine.dialect.name == "sqlite":
                 self._prepare_sqlite()
             bring_up_to_date(self.engine, Base.metadata)
-        except (SQLAlchemyError, OSError, StoreError) as error:
-            shown = self.engine.url.render_as_string(hide_password=True)
-            raise StoreError(f"the database {shown} cannot be opened: {_first_line(error)}") from error
+        except SchemaError as error:
+            raise StoreError(f"the database {shown(self.engine.url)} cannot be opened: {error}") from error
+        except OSError as error:
+            raise worded(self.engine.url, error) from error
 
     def _prepare_sqlite(self) -> None:
         if file := self.engine.url.database:
             Path(file).parent.mkdir(parents=True, exist_ok=True)
-        event.listen(self.engine, "connect", _configure_sqlite)
+        event.listen(self.engine, "connect", self._configure_sqlite)
+
+    def _configure_sqlite(self, connection: sqlite3.Connection, _record: object) -> None:
+        """WAL: readers do not wait for the writer. NORMAL: no fsync per commit, and with WAL still safe."""
+        pragmas = (
+            f"busy_timeout = {BUSY_TIMEOUT_MS}",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            "foreign_keys = ON",
+        )
+        try:
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error as error:
+            raise worded(self.engine.url, error) from error
 
 
-def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    """WAL: readers do not wait for the writer. NORMAL: no fsync per commit, and with WAL still safe."""
-    for pragma in (
-        f"busy_timeout = {BUSY_TIMEOUT_MS}",
-        "journal_mode = WAL",
-        "synchronous = NORMAL",
-        "foreign_keys = ON",
+def _in_one_sentence(context: ExceptionContext) -> BaseException | None:
+    """What to raise in place of an error of the driver; None: what SQLAlchemy makes of it."""
+    error = context.sqlalchemy_exception
+    if (
+        not isinstance(error, (DatabaseError, InterfaceError))
+        or isinstance(error, OURS)
+        or context.engine is None
     ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+        return None
+    return worded(context.engine.url, context.original_exception)

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, MetaData, func, inspect, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from prelabel.store.errors import StoreError
+from prelabel.store.errors import first_line
 
 HEAD = "0002"
 """The newest revision in migrations/versions, so that it need not be asked of Alembic."""
@@ -27,10 +28,14 @@ MIGRATION_WAIT_MS = 120_000
 """How long SQLite waits while another process migrates: copying a large table takes a while."""
 
 
+class SchemaError(ValueError):
+    """The database has a schema that no revision leads from; the message says what is so, and what to do."""
+
+
 def bring_up_to_date(engine: Engine, tables: MetaData) -> None:
     """Give the database the schema of `tables`, keeping what is in it.
 
-    Raises StoreError where it has one that no revision leads from, and SQLAlchemy's errors.
+    Raises SchemaError.
     """
     with engine.connect() as connection:
         if _revision(connection) == HEAD:
@@ -73,8 +78,13 @@ def _migrate(connection: Connection) -> None:
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")
+    except SQLAlchemyError as error:
+        raise SchemaError(
+            f"its tables are another program's or damaged ({first_line(error)}): name another database in "
+            "PRELABEL_DATABASE_URL"
+        ) from error
     except CommandError as error:
-        raise StoreError(
+        raise SchemaError(
             f"it has the schema {_revision(connection)!r} of a newer prelabel: install that one again, or name another "
             "database in PRELABEL_DATABASE_URL"
         ) from error
@@ -85,7 +95,7 @@ def _check_columns(connection: Connection, tables: MetaData) -> None:
     for name, table in tables.tables.items():
         present = {column["name"] for column in inspect(connection).get_columns(name)}
         if missing := sorted(set(table.columns.keys()) - present):
-            raise StoreError(
+            raise SchemaError(
                 f"its table {name!r} has no column {missing[0]!r}, so another program or an unfinished prelabel made "
                 "it: name another database in PRELABEL_DATABASE_URL"
             )

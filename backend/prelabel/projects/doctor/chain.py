@@ -26,7 +26,8 @@ CHAIN = (
     Link("Label Studio", label_studio_checks.label_studio),
     Link("token", label_studio_checks.token, ("settings", "Label Studio")),
     Link("project", label_studio_checks.project, ("token",)),
-    Link("weights", label_studio_checks.weights),
+    Link("database", server_checks.database),
+    Link("weights", label_studio_checks.weights, ("database",)),
     Link("labelling config", label_studio_checks.labelling_config, ("project",)),
     Link("labels", label_studio_checks.labels, ("labelling config", "weights")),
     Link("masks", label_studio_checks.masks, ("labels",)),
@@ -38,7 +39,7 @@ CHAIN = (
     Link("webhook", server_checks.webhook, ("project",)),
     Link("shown version", prediction_checks.shown_version, ("served model", "ML backend")),
     Link("image", prediction_checks.image, ("labelling config",)),
-    Link("predictions", prediction_checks.predictions, ("project",)),
+    Link("predictions", prediction_checks.predictions, ("project", "database")),
 )
 
 
@@ -65,4 +66,4 @@ def _look(link: Link, exam: Examination) -> Verdict:
     except LabelStudioError as error:
         return broken(str(error), "see the log of Label Studio")
     except StoreError as error:
-        return broken(str(error), "set PRELABEL_HOME and PRELABEL_DATABASE_URL as the server has them")
+        return broken(str(error), "give this command the server's PRELABEL_HOME and PRELABEL_DATABASE_URL")

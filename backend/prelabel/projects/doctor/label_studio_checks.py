@@ -12,6 +12,7 @@ from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
 from prelabel.labelstudio.proxies import SETTING, refusal_of_proxy
 from prelabel.projects.doctor.examination import Examination
 from prelabel.projects.doctor.findings import Verdict, broken, ok, warning
+from prelabel.projects.version_files import VersionFileError
 from prelabel.settings import unknown_variables
 
 TIMEOUT_S = 10.0
@@ -82,6 +83,12 @@ def weights(exam: Examination) -> Verdict:
     """Can the weights that answer for the project be read here?"""
     try:
         version, checkpoint = exam.local_weights
+    except VersionFileError as error:
+        return broken(
+            f"{error.problem}; the base weights answer in their place",
+            f"put the file back, or run `prelabel versions rollback --project {exam.project_id}`; what is trained then "
+            "starts from the version that serves",
+        )
     except WeightsError as error:
         return broken(str(error), "see `prelabel weights list`, and set PRELABEL_WEIGHTS")
     masks = "boxes and masks" if checkpoint.has_masks else "boxes only"

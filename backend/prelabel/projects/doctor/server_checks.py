@@ -8,6 +8,16 @@ from prelabel.projects.doctor.findings import Verdict, broken, ok, warning
 from prelabel.projects.guard import guard_refusal
 from prelabel.projects.running import ServerAbsent, ServerError, ServerNotReady
 from prelabel.projects.webhooks import Webhook, webhook_headers, webhook_secret_of, webhook_url
+from prelabel.store.errors import shown
+from prelabel.store.versions import serving_version
+
+
+def database(exam: Examination) -> Verdict:
+    """Can the database be opened and read? Raises StoreError."""
+    serving = serving_version(exam.database, exam.project_id)
+    return ok(
+        f"{shown(exam.database.engine.url)}: {serving.name if serving else 'the base weights'} shall serve"
+    )
 
 
 def server(exam: Examination) -> Verdict:
