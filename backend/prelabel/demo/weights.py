@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
+from fbnetv3.trial import try_out
 from fbnetv3.weights import WeightsError
 from fbnetv3.weights.folders import STARTER, find_weights
 from fbnetv3.weights.store import pull
@@ -31,7 +32,7 @@ def _fetch_coco(console: Console) -> bool:
     entry = ZOO[COCO]
     console.print(f"Fetching the COCO weights, {(entry.size or 0) / 1e6:.1f} MB, from {entry.url}")
     try:
-        path = pull(COCO, attempts=1)
+        path = pull(COCO, try_out, attempts=1)
     except WeightsError as error:
         console.print(f"[yellow]They cannot be had now:[/yellow] {escape(str(error))}.")
         console.print(
