@@ -85,7 +85,7 @@ def test_numbers_that_overflow_are_refused(prefix: str, part: str) -> None:
 @pytest.mark.parametrize(
     ("model", "settings", "complaint"),
     [
-        ("yolo", {}, "there is no model 'yolo'"),
+        ("mask_rcnn_yolo", {}, "there is no model 'mask_rcnn_yolo'"),
         (C4, {"depth": 3}, "there is no setting 'depth'"),
         (C4, {"min_size": -1}, "min_size"),
         (C4, {"anchor_sizes": [[32], [64]]}, "anchor_sizes"),

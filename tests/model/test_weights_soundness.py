@@ -92,8 +92,23 @@ def test_a_mask_head_belongs_to_a_mask_network(masks: bool, has: str) -> None:
 
 def test_there_is_a_class_to_find() -> None:
     state = {f"{PREDICTOR}.cls_score.weight": torch.zeros(1, 160)}
-    with pytest.raises(WeightsError, match="has no class to find"):
+    with pytest.raises(WeightsError, match=r"no network can be built from mine\.pth: num_classes"):
         check_sound(replace(changed(state), labels=()), PATH)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "complaint"),
+    [
+        ("faster_rcnn_yolo", {}, "there is no model 'faster_rcnn_yolo'"),
+        ("faster_rcnn_fbnetv3a_C4", {"depth": 3}, "there is no setting 'depth'"),
+        ("faster_rcnn_fbnetv3a_C4", {"name": 3, "cls": 3}, "there is no setting 'name'.*'cls'"),
+        ("faster_rcnn_fbnetv3a_C4", {"min_size": -1}, "min_size"),
+        ("faster_rcnn_fbnetv3a_C4", {"frozen_stages": 5}, "frozen_stages"),
+    ],
+)
+def test_a_header_of_no_network(model: str, settings: dict[str, object], complaint: str) -> None:
+    with pytest.raises(WeightsError, match=rf"no network can be built from mine\.pth: .*{complaint}"):
+        check_sound(replace(small_checkpoint(), model=model, settings=settings), PATH)
 
 
 @pytest.mark.parametrize(

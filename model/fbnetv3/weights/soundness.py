@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fbnetv3.config import ConfigError, ModelConfig
 from fbnetv3.weights.checkpoint import (
     BOX_OFFSETS,
     CLASS_SCORES,
@@ -20,7 +21,7 @@ _VARIANCE = ".running_var"
 
 
 def check_sound(checkpoint: Checkpoint, path: Path) -> None:
-    """Raises WeightsError for values that are no numbers, and for parts that are for other classes.
+    """Raises WeightsError for values that are no numbers, parts that are for other classes, and settings of no network.
 
     What is missing, or has another shape than its layer, shows only when the network is built (`create_model`).
     """
@@ -45,8 +46,12 @@ def check_sound(checkpoint: Checkpoint, path: Path) -> None:
             f"{path} contradicts itself: it is for {checkpoint.model}, "
             f"and it has {'a' if checkpoint.has_masks else 'no'} mask head"
         )
-    if not checkpoint.labels:
-        raise WeightsError(f"{path} has no class to find")
+    try:
+        ModelConfig.for_model(
+            checkpoint.model, **{**checkpoint.settings, "num_classes": len(checkpoint.labels)}
+        )
+    except ConfigError as error:
+        raise WeightsError(f"no network can be built from {path}: {error}") from error
 
 
 def _usable(name: str, tensor: Tensor) -> bool:
