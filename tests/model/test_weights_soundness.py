@@ -111,6 +111,7 @@ def test_a_header_of_no_network(model: str, settings: dict[str, object], complai
         check_sound(replace(small_checkpoint(), model=model, settings=settings), PATH)
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize(
     "tensor",
     [
