@@ -129,7 +129,7 @@ class ModelConfig(BaseModel):
         return self
 
     @classmethod
-    def for_model(cls, name: str, **settings: Any) -> ModelConfig:
+    def for_model(cls, name: str, /, **settings: Any) -> ModelConfig:
         """The configuration of the zoo's model `name`, with these settings changed.
 
         Raises ConfigError for an unknown model, an unknown setting or a value out of its range.

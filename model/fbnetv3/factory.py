@@ -56,23 +56,25 @@ def create_model(
 def load_state(model: RCNN, checkpoint: Checkpoint) -> None:
     """Copy the checkpoint's tensors into the model.
 
-    Left out: a mask head that one of the two lacks, predictors for another number of classes, running
-    statistics that the model's norm does not have. Anything else that is missing or does not fit is a
-    WeightsError.
+    Left out: a mask head that one of the two lacks, predictors where the weights are for another number of
+    classes, running statistics that the model's norm does not have. Anything else that is missing or does not
+    fit is a WeightsError.
     """
     own = model.state_dict()
     state = checkpoint.state if model.has_masks else checkpoint.without_masks().state
-    left_out = {key for key in state if _not_needed(key, state[key], own)}
+    other_classes = len(checkpoint.labels) != model.config.num_classes
+    left_out = {key for key in state if _not_needed(key, state[key], own, other_classes)}
     state = {key: tensor for key, tensor in state.items() if key not in left_out}
-    unfit = [key for key, tensor in state.items() if key not in own or own[key].shape != tensor.shape]
+    unfit = sorted(key for key, tensor in state.items() if key not in own or not _fits(tensor, own[key]))
     kept = {key for key in own.keys() - state.keys() if not key.endswith("num_batches_tracked")}
     if not checkpoint.has_masks:
         left_out |= {key for key in kept if key.startswith(MASK_HEAD)}
     missing = sorted(kept - left_out)
     if unfit or missing:
+        findings = [_missing(missing), *(_misfit(key, state[key], own.get(key)) for key in unfit[:1])]
+        more = f" and {len(unfit) - 1} more do not fit" if len(unfit) > 1 else ""
         raise WeightsError(
-            f"these weights ({checkpoint.model}) do not fit {model.name}: "
-            f"{len(unfit)} tensors do not fit, {len(missing)} are missing, for example {min(unfit + missing)}"
+            f"these weights ({checkpoint.model}) do not fit {model.name}: {'; '.join(filter(None, findings))}{more}"
         )
     fresh = sorted(left_out & own.keys())
     if fresh:
@@ -82,7 +84,25 @@ def load_state(model: RCNN, checkpoint: Checkpoint) -> None:
     model.load_state_dict(state, strict=False)
 
 
-def _not_needed(key: str, tensor: Tensor, own: dict[str, Tensor]) -> bool:
+def _fits(tensor: Tensor, own: Tensor) -> bool:
+    return tensor.shape == own.shape and (tensor.is_floating_point() or not own.is_floating_point())
+
+
+def _missing(names: list[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - 1} more are" if len(names) > 1 else " is"
+    return f"{names[0]}{more} missing"
+
+
+def _misfit(name: str, tensor: Tensor, own: Tensor | None) -> str:
+    if own is None:
+        return f"{name} is unknown"
+    has, wanted = (f"{tuple(one.shape)} of {one.dtype}".replace("torch.", "") for one in (tensor, own))
+    return f"{name} is {has}, not {wanted}"
+
+
+def _not_needed(key: str, tensor: Tensor, own: dict[str, Tensor], other_classes: bool) -> bool:
     if key.startswith(PREDICTORS) and key in own:
-        return own[key].shape != tensor.shape
+        return other_classes and own[key].shape != tensor.shape
     return key not in own and key.endswith(("running_mean", "running_var", "num_batches_tracked"))

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import Result
+from small_networks import FASTER_C4, small_network
 from typer.testing import CliRunner
 
 from fbnetv3.weights import Checkpoint, load_checkpoint, write_checkpoint
 from fbnetv3.weights.zoo import ZOO
 from prelabel.cli.weights import app
-
-CLASSES = 3
 
 
 @pytest.fixture(autouse=True)
@@ -28,11 +27,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def pth(tmp_path: Path) -> Path:
     path = tmp_path / "mine.pth"
-    state = {
-        "backbone.body.trunk0.fbnetv2_0_0.conv.weight": torch.zeros(16, 3, 3, 3),
-        "roi_heads.box_predictor.cls_score.weight": torch.zeros(CLASSES + 1, 160),
-    }
-    torch.save({"model": state}, path)
+    torch.save({"model": small_network(FASTER_C4).state_dict()}, path)
     return path
 
 
@@ -72,7 +67,7 @@ def test_import_then_show(pth: Path, tmp_path: Path):
     assert shown.exit_code == 0
     assert "3: bolt, nut [M4], gear" in shown.output
     assert load_checkpoint("mine").digest in shown.output
-    assert f"{16 * 27 + 4 * 160:,}" in shown.output
+    assert f"{sum(tensor.numel() for tensor in small_network(FASTER_C4).parameters()):,}" in shown.output
     assert "imported from: mine.pth" in shown.output
 
 

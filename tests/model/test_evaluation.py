@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from scene_data import OneExample, scenes
 
 from fbnetv3.instances import BoxMask, Instances
-from fbnetv3.learning.coco import CocoError, to_coco
-from fbnetv3.learning.evaluation import Evaluation, evaluate
+from fbnetv3.learning.coco import CocoError, encode_mask, to_coco
+from fbnetv3.learning.evaluation import Evaluation, average_precision, evaluate
 from fbnetv3.learning.examples import Example, SceneExamples
 
 
@@ -144,6 +144,31 @@ class TestEvaluate:
         before = json.dumps(data)
         judge(all_knowing(), data)
         assert json.dumps(data) == before
+
+    @pytest.mark.parametrize("kind", ["bbox", "segm"])
+    def test_polygons_runs_and_results_are_not_written_into(self, kind: Literal["bbox", "segm"]) -> None:
+        runs = {"size": [100, 100], "counts": [5050, 20, 4930]}
+        square = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20]}
+        polygon = {"segmentation": [[10, 10, 30, 10, 30, 30, 10, 30]]}
+        labels = [
+            {"id": i, "area": 400, "iscrowd": 0, **square, **shape}
+            for i, shape in enumerate([polygon, {"segmentation": runs}], 1)
+        ]
+        truth = {
+            "images": [{"id": 1, "width": 100, "height": 100}],
+            "categories": [{"id": 1, "name": "bolt"}],
+            "annotations": labels,
+        }
+        results = [
+            {
+                **square,
+                "score": 0.9,
+                "segmentation": encode_mask(BoxMask(10, 10, np.ones((20, 20), bool)), (100, 100)),
+            }
+        ]
+        before = json.dumps([truth, results])
+        average_precision(truth, results, kind)
+        assert json.dumps([truth, results]) == before
 
     def test_a_detector_without_masks_gets_no_mask_score(self) -> None:
         oracle = all_knowing(masks=None)

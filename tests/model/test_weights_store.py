@@ -12,9 +12,11 @@ import pytest
 import torch
 from file_server import ServedFile, serving
 from reference import SHARED, needs_shared
-from weights_samples import MASKS, small_checkpoint, small_state
+from small_networks import C4, FASTER_C4, small_network
+from weights_samples import MASKS, small_checkpoint
 
 from fbnetv3.factory import list_models
+from fbnetv3.trial import try_out
 from fbnetv3.weights import WeightsError, default_folder, load_checkpoint, write_checkpoint
 from fbnetv3.weights.folders import find_weights, stored_names
 from fbnetv3.weights.labels import COCO_LABELS
@@ -39,13 +41,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def pth(tmp_path: Path) -> Path:
     """A d2go checkpoint of three classes."""
     path = tmp_path / "mine.pth"
-    torch.save({"model": small_state()}, path)
+    torch.save({"model": small_network(FASTER_C4).state_dict()}, path)
     return path
 
 
 @pytest.fixture
 def published(pth: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedFile]:
-    """The zoo's `coco`, served from this machine: the small checkpoint under the name d2go.pt."""
+    """The zoo's `coco`, served from this machine: that checkpoint under the name d2go.pt."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving(pth.read_bytes()) as served:
         entry = replace(
@@ -144,7 +146,7 @@ def test_provisioned_file_is_checked(pth: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def test_pull_stores_the_converted_file(published: ServedFile, store: Path, pth: Path):
-    path = pull("coco")
+    path = pull("coco", try_out)
     assert path == store / "coco.safetensors"
     assert list(store.iterdir()) == [path]
     checkpoint = load_checkpoint("coco")
@@ -156,9 +158,9 @@ def test_pull_stores_the_converted_file(published: ServedFile, store: Path, pth:
 def test_pull_goes_on_after_an_interruption(published: ServedFile):
     published.cuts = [len(published.content) // 2]
     with pytest.raises(WeightsError, match="cannot be fetched"):
-        pull("coco", attempts=1)
+        pull("coco", try_out, attempts=1)
     assert find_weights("coco") is None
-    pull("coco")
+    pull("coco", try_out)
     assert find_weights("coco")
 
 
@@ -168,7 +170,7 @@ def test_pull_leaves_nothing_of_a_file_that_is_no_checkpoint(
     published.content = b"<html>sign in to the wireless network</html>"
     monkeypatch.setitem(ZOO, "coco", replace(ZOO["coco"], size=None, sha256=None))
     with pytest.raises(WeightsError, match="no PyTorch checkpoint"):
-        pull("coco")
+        pull("coco", try_out)
     assert not list(store.iterdir())
 
 
@@ -177,18 +179,19 @@ def test_pull_prefers_the_provisioned_file(
 ):
     pth.rename(tmp_path / "d2go.pt")
     monkeypatch.setenv("PRELABEL_WEIGHTS_DIR", str(tmp_path))
-    assert pull("coco").is_file()
+    assert pull("coco", try_out).is_file()
     assert published.requests == []
 
 
 def test_pull_adds_our_mask_head(published: ServedFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    head = replace(small_checkpoint(masks=True), labels=("class 0", "class 1", "class 2"))
-    head = replace(head, state={name: t for name, t in head.state.items() if name.startswith(MASKS)})
+    network = small_network(C4).state_dict()
+    head = small_checkpoint(("class 0", "class 1", "class 2"), masks=True)
+    head = replace(head, state={name: t for name, t in network.items() if name.startswith(MASKS)})
     write_checkpoint(head, tmp_path / "head.safetensors")
     monkeypatch.setitem(ZOO, "coco", replace(ZOO["coco"], mask_head=str(tmp_path / "head.safetensors")))
-    checkpoint = read_safetensors(pull("coco"))
+    checkpoint = read_safetensors(pull("coco", try_out))
     assert checkpoint.model == "mask_rcnn_fbnetv3a_dsmask_C4"
-    assert checkpoint.state.keys() == small_state(masks=True).keys()
+    assert checkpoint.state.keys() == network.keys()
     assert checkpoint.provenance["mask head source"] == "a test"
 
 
@@ -196,7 +199,7 @@ def test_pull_knows_published_names_only():
     with pytest.raises(
         WeightsError, match="no weights called 'cocoa' are published; known are coco, mask_rcnn"
     ):
-        pull("cocoa")
+        pull("cocoa", try_out)
 
 
 @needs_shared
@@ -208,12 +211,12 @@ def test_published_coco_weights_are_what_the_zoo_says(monkeypatch: pytest.Monkey
     checkpoint = load_checkpoint("coco")
     assert checkpoint.labels == COCO_LABELS
     assert checkpoint.without_masks().digest == COCO_DIGEST
-    assert load_checkpoint(pull("coco")).digest == checkpoint.digest
+    assert load_checkpoint(pull("coco", try_out)).digest == checkpoint.digest
 
 
 def test_import_keeps_weights_under_a_name(pth: Path, store: Path):
-    assert import_file(pth) == store / "mine.safetensors"
-    assert import_file(pth, "bolts", ["bolt", "nut", "gear"]) == store / "bolts.safetensors"
+    assert import_file(pth, try_out) == store / "mine.safetensors"
+    assert import_file(pth, try_out, "bolts", ["bolt", "nut", "gear"]) == store / "bolts.safetensors"
     assert stored_names() == ["bolts", "mine"]
     assert load_checkpoint("mine").labels == ("class 0", "class 1", "class 2")
     assert load_checkpoint("bolts").labels == ("bolt", "nut", "gear")
@@ -221,20 +224,20 @@ def test_import_keeps_weights_under_a_name(pth: Path, store: Path):
 
 
 def test_import_overwrites_only_when_told(pth: Path):
-    import_file(pth)
+    import_file(pth, try_out)
     with pytest.raises(WeightsError, match="there are weights called 'mine' already"):
-        import_file(pth)
-    import_file(pth, labels=["a", "b", "c"], overwrite=True)
+        import_file(pth, try_out)
+    import_file(pth, try_out, labels=["a", "b", "c"], overwrite=True)
     assert load_checkpoint("mine").labels == ("a", "b", "c")
 
 
 @pytest.mark.parametrize("name", ["coco", "starter", "faster_rcnn_fbnetv3a_C4"])
 def test_published_names_stay_theirs(pth: Path, name: str):
     with pytest.raises(WeightsError, match="is taken by published weights"):
-        import_file(pth, name, overwrite=True)
+        import_file(pth, try_out, name, overwrite=True)
 
 
 @pytest.mark.parametrize("name", ["../up", "a b", ".hidden", "a/b", "mine.pth"])
 def test_names_that_are_no_plain_words_are_refused(pth: Path, name: str):
     with pytest.raises(WeightsError, match="cannot be a name"):
-        import_file(pth, name)
+        import_file(pth, try_out, name)

@@ -46,6 +46,7 @@ def predict(
 ) -> None:
     """Find the objects in image files. An image that cannot be read is named and left out; exit code 1 then."""
     from fbnetv3 import Detector, WeightsError
+    from fbnetv3.config import ConfigError
     from prelabel.labelstudio.errors import LabelConfigError
 
     try:
@@ -61,7 +62,7 @@ def predict(
             if draw is not None:
                 _draw(draw / f"{number + 1:04}-{path.stem}.png", path, found)
         _write(results, out)
-    except (LabelConfigError, WeightsError) as error:
+    except (ConfigError, LabelConfigError, WeightsError) as error:
         fail(str(error))
     except OSError as error:
         fail(f"cannot write {error.filename}: {error.strerror}")

@@ -67,6 +67,7 @@ def pull(
     force: Annotated[bool, typer.Option("--force", help="Fetch what is here already once more.")] = False,
 ) -> None:
     """Fetch published weights, verify them, and store them in prelabel's own format."""
+    from fbnetv3.trial import try_out
     from fbnetv3.weights import load_checkpoint, store
     from fbnetv3.weights.folders import find_weights
 
@@ -75,7 +76,7 @@ def pull(
         return
     with _readable_errors():
         with _download_bar(name) as show:
-            path = store.pull(name, progress=show)
+            path = store.pull(name, try_out, progress=show)
         checkpoint = load_checkpoint(path)
     console.print(f"Stored {path} ({_summary(checkpoint)}).", soft_wrap=True)
     if not store.ZOO[name].sha256:
@@ -96,21 +97,28 @@ def import_weights(
     labels: Annotated[
         str | None, typer.Option(help="Class names in the network's order: a,b,c or @FILE with one per line.")
     ] = None,
+    ema: Annotated[
+        bool, typer.Option("--ema", help="Take the averaged weights of a training, d2go's ema_state.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace weights of the same name.")] = False,
 ) -> None:
-    """Store the weights in a file under a name."""
+    """Store the weights in a file under a name, once the network was built from them and has run."""
+    from fbnetv3.trial import try_out
     from fbnetv3.weights import load_checkpoint
+    from fbnetv3.weights.d2go import AVERAGED
     from fbnetv3.weights.store import import_file
 
     with _readable_errors():
         names = None if labels is None else _parse_labels(labels)
-        path = import_file(file, name, names, overwrite=force)
+        path = import_file(file, try_out, name, names, overwrite=force, ema=ema)
         checkpoint = load_checkpoint(path)
     console.print(f"Stored {path} ({_summary(checkpoint)}).", soft_wrap=True)
     shown = ", ".join(checkpoint.labels[:_LABELS_SHOWN])
     console.print(
         f"Labels: {shown}{', ...' if len(checkpoint.labels) > _LABELS_SHOWN else ''}", soft_wrap=True
     )
+    if note := checkpoint.provenance.get(AVERAGED):
+        console.print(f"Averaged weights: {note}", soft_wrap=True)
 
 
 @app.command()

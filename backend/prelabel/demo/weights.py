@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from fbnetv3.trial import try_out
 from fbnetv3.weights import WeightsError, default_folder
 from fbnetv3.weights.folders import STARTER, SUFFIX, find_weights, is_path, provisioned
 from fbnetv3.weights.store import pull
@@ -46,7 +47,7 @@ def _fetch_coco(models: Path, console: Console) -> bool:
     entry = ZOO[COCO]
     console.print(f"Fetching the COCO weights, {(entry.size or 0) / 1e6:.1f} MB, from {entry.url}")
     try:
-        path = pull(COCO, models, attempts=1)
+        path = pull(COCO, try_out, models, attempts=1)
     except WeightsError as error:
         console.print(f"[yellow]They cannot be had now:[/yellow] {escape(str(error))}.")
         console.print(

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 MASK_HEAD = "roi_heads.mask_head."
 CLASS_SCORES = "roi_heads.box_predictor.cls_score.weight"
-_RUNNING_STATISTICS = (".running_mean", ".running_var")
+BOX_OFFSETS = "roi_heads.box_predictor.bbox_pred.weight"
+MASK_LOGITS = f"{MASK_HEAD}predictor.mask_fcn_logits.weight"
+# How batch norms' number of training steps is called.
+COUNTER = ".num_batches_tracked"
+RUNNING_STATISTICS = (".running_mean", ".running_var")
 
 
 class WeightsError(ValueError):
@@ -59,7 +63,7 @@ class Checkpoint:
         return sum(
             tensor.numel()
             for name, tensor in self.state.items()
-            if tensor.is_floating_point() and not name.endswith(_RUNNING_STATISTICS)
+            if tensor.is_floating_point() and not name.endswith(RUNNING_STATISTICS)
         )
 
     def with_labels(self, labels: Sequence[str]) -> Checkpoint:

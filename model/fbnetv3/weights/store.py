@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from fbnetv3.weights.checkpoint import Checkpoint, WeightsError
-from fbnetv3.weights.d2go import read_d2go
+from fbnetv3.weights.d2go import NO_AVERAGE, read_d2go
 from fbnetv3.weights.digest import file_sha256
 from fbnetv3.weights.download import ATTEMPTS, Progress, download
 from fbnetv3.weights.folders import (
@@ -22,8 +22,12 @@ from fbnetv3.weights.folders import (
     weights_file,
 )
 from fbnetv3.weights.safetensors_file import read_safetensors, write_checkpoint
+from fbnetv3.weights.soundness import check_sound
 from fbnetv3.weights.torchscript import is_torchscript, read_torchscript
 from fbnetv3.weights.zoo import ZOO, ZooEntry, zoo_entry
+
+# Called with weights that are to be stored; refuses them with a WeightsError. See fbnetv3.trial.
+Accept = Callable[[Checkpoint], None]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -40,37 +44,45 @@ def load_checkpoint(name_or_path: str | Path, folders: Sequence[Path] = ()) -> C
     return read_checkpoint(path) if is_path(name_or_path) else _read_named(str(name_or_path), path)
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, ema: bool = False) -> Checkpoint:
     """Read a file of any known format: ours, d2go's (.pth, .ckpt) or the int8 TorchScript export.
 
-    Raises WeightsError for a file that cannot be opened or is none of these.
+    `ema`: the averaged weights that trainers keep beside the last ones, in d2go's files. Raises WeightsError for
+    a file that cannot be opened, is none of these, or holds what no network can have (check_sound).
     """
     try:
-        path.open("rb").close()
+        with path.open("rb") as file:
+            empty = not file.read(1)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
-    if path.suffix == SUFFIX:
-        return read_safetensors(path)
-    return read_torchscript(path) if is_torchscript(path) else read_d2go(path)
+    if empty:
+        raise WeightsError(f"{path} is empty: fetch or copy it again")
+    checkpoint = _read_format(path, ema)
+    check_sound(checkpoint, path)
+    return checkpoint
 
 
 def pull(
-    name: str, folder: Path | None = None, progress: Progress | None = None, attempts: int = ATTEMPTS
+    name: str,
+    accept: Accept,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    attempts: int = ATTEMPTS,
 ) -> Path:
     """Get the zoo's weights `name` and store them, converted, in `folder` (default: `default_folder()`).
 
     They are taken from `PRELABEL_WEIGHTS_DIR` if they are there, otherwise downloaded. Returns the file.
-    Raises WeightsError when they cannot be had or are not the published ones.
+    Raises WeightsError when they cannot be had, are not the published ones, or `accept` refuses them.
     """
     entry = zoo_entry(name)
     target = (folder or default_folder()) / f"{name}{SUFFIX}"
     if ready := provisioned(name):
-        write_checkpoint(_read_named(name, ready), target)
+        _store(_read_named(name, ready), ready, accept, target)
         return target
     fetched = target.with_name(f"{name}.download")
     download(entry.url, fetched, size=entry.size, sha256=entry.sha256, progress=progress, attempts=attempts)
     try:
-        write_checkpoint(_read_published(entry, fetched), target)
+        _store(_read_published(entry, fetched), fetched, accept, target)
     finally:
         fetched.unlink(missing_ok=True)
     return target
@@ -78,27 +90,47 @@ def pull(
 
 def import_file(
     path: Path,
+    accept: Accept,
     name: str | None = None,
     labels: Sequence[str] | None = None,
     folder: Path | None = None,
     overwrite: bool = False,
+    ema: bool = False,
 ) -> Path:
     """Store the weights in `path` under `name` (default: the file's name without suffix); returns the file.
 
-    `labels` replace those that the file has or that are assumed for it. Raises WeightsError for a file that
-    cannot be read, a name that cannot be used or is taken, and labels that do not fit.
+    `labels` replace those that the file has or that are assumed for it. `ema`: see read_checkpoint. Raises
+    WeightsError for a file that cannot be read, a name that cannot be used or is taken, labels that do not fit,
+    and weights that `accept` refuses.
     """
     name = name or path.stem
     _check_name(name)
     target = (folder or default_folder()) / f"{name}{SUFFIX}"
     if target.exists() and not overwrite:
         raise WeightsError(f"there are weights called {name!r} already: choose another name, or --force")
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, ema)
     if labels is not None:
         checkpoint = checkpoint.with_labels(labels)
     provenance = checkpoint.provenance | {"imported from": path.name, "imported sha256": file_sha256(path)}
-    write_checkpoint(replace(checkpoint, provenance=provenance), target)
+    _store(replace(checkpoint, provenance=provenance), path, accept, target)
     return target
+
+
+def _store(checkpoint: Checkpoint, source: Path, accept: Accept, target: Path) -> None:
+    try:
+        accept(checkpoint)
+    except WeightsError as error:
+        raise WeightsError(f"{source} is not stored: {error}") from error
+    write_checkpoint(checkpoint, target)
+
+
+def _read_format(path: Path, ema: bool) -> Checkpoint:
+    read = read_safetensors if path.suffix == SUFFIX else read_torchscript if is_torchscript(path) else None
+    if read is None:
+        return read_d2go(path, ema)
+    if ema:
+        raise WeightsError(NO_AVERAGE.format(path=path))
+    return read(path)
 
 
 def _read_named(name: str, path: Path) -> Checkpoint:
