@@ -17,6 +17,7 @@ from urllib3.util import Retry
 
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.labelstudio.http_session import PlainSession
+from prelabel.labelstudio.image_urls import shown_path
 from prelabel.labelstudio.tokens import credentials
 
 CONNECT_TIMEOUT_S = 5.0
@@ -122,9 +123,9 @@ class Connection:
             ) from None
 
     def refusal(self, response: requests.Response) -> str:
-        """One sentence on why an answer of `send` is not 2xx, without its query string."""
+        """One sentence on why an answer of `send` is not 2xx, without what is secret in its query."""
         status, method = response.status_code, response.request.method
-        path = urlsplit(response.url).path
+        path = shown_path(response.url)
         if status == 401:
             hint = self._credentials.rejected_hint
             return f"Label Studio at {self.url} refuses the {self.token_kind}: {hint}."
