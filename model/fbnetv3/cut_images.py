@@ -18,7 +18,7 @@ objects that are there would be learnt as "nothing is here"."""
 ROW_BY_ROW = ("BMP", "PNG", "PPM", "TGA", "TIFF")
 """Formats of which Pillow keeps the rows that it could decode."""
 
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError)
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, SystemError)
 """What Pillow's decoders raise on damaged files, depending on the format and the place of the damage."""
 
 
