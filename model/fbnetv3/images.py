@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import io
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fbnetv3.brightness import to_byte
+from fbnetv3.cut_images import DAMAGE, MOST_MISSING, read_cut
+
+logger = logging.getLogger(__name__)
 
 ImageSource = str | Path | bytes | Image.Image | np.ndarray
 
@@ -15,37 +22,36 @@ MAX_PIXELS = 100_000_000
 #: Pillow's limit would go before the caller's; ours is checked before anything is decoded, too.
 Image.MAX_IMAGE_PIXELS = None
 
-#: What Pillow's decoders raise on damaged files, depending on the format and the place of the damage.
-DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, RuntimeError)
+DECODER_ERRORS = DAMAGE
 
 
 class ImageError(ValueError):
     """A source is no image that can be read; the message says in one sentence why."""
 
 
-def read_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_image(
+    source: ImageSource, max_pixels: int = MAX_PIXELS, warn: Callable[[str], object] | None = None
+) -> np.ndarray:
     """A file, the bytes of one, a PIL image or an array -> (H, W, 3) uint8, red, green, blue, upright.
 
-    EXIF orientation is applied; grey becomes RGB; 16-bit values are divided by 257, as browsers show them;
-    transparency is laid over white. An array is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8, uint16 or bool.
+    EXIF orientation is applied; grey becomes RGB; 16-bit values are divided by 257, as browsers show them; 32-bit
+    values are scaled (fbnetv3.brightness); transparency is laid over white. An array is (H, W), (H, W, 1), (H, W, 3) or
+    (H, W, 4), uint8, uint16 or bool.
 
-    Raises ImageError for what is no image, is truncated, is empty or has more than `max_pixels` pixels.
+    A file that lacks its last bytes is read where at most a tenth of the picture is missing; `warn` gets a sentence
+    about it (default: the log).
+
+    Raises ImageError for what is no image, lacks more, is empty or has more than `max_pixels` pixels.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
     if isinstance(source, Image.Image):
         return _from_pil(source, max_pixels)
-    data = _read_bytes(source) if isinstance(source, str | Path) else source
-    if not data:
-        raise ImageError("the image file is empty")
-    try:
-        image = Image.open(io.BytesIO(data))
-    except UnidentifiedImageError:
-        raise ImageError("the file is not an image in a known format") from None
-    except DECODER_ERRORS as error:
-        raise _damaged(error) from None
-    with image:
-        return _from_pil(image, max_pixels)
+    if isinstance(source, bytes):
+        return _from_file(source, max_pixels, warn or logger.warning)
+    return _from_file(
+        _read_bytes(source), max_pixels, warn or (lambda text: logger.warning("%s: %s", source, text))
+    )
 
 
 def network_size(height: int, width: int, min_size: int, max_size: int) -> tuple[int, int]:
@@ -78,6 +84,41 @@ def _read_bytes(path: str | Path) -> bytes:
         raise ImageError(f"{str(path)!r} cannot be the name of a file") from None
 
 
+def _from_file(data: bytes, max_pixels: int, warn: Callable[[str], object]) -> np.ndarray:
+    if not data:
+        raise ImageError("the image file is empty")
+    try:
+        image = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise ImageError("the file is not an image in a known format") from None
+    except DECODER_ERRORS as error:
+        raise _damaged(error) from None
+    with image:
+        _check_size(image.width, image.height, max_pixels)
+        try:
+            image.load()
+        except DECODER_ERRORS as error:
+            return _from_pil(_what_is_left(data, image.format, error, warn), max_pixels)
+        return _from_pil(image, max_pixels)
+
+
+def _what_is_left(
+    data: bytes, file_format: str | None, error: Exception, warn: Callable[[str], object]
+) -> Image.Image:
+    cut = read_cut(data, file_format)
+    if cut is None:
+        raise _damaged(error) from None
+    if not cut.usable:
+        raise ImageError(
+            f"the image is damaged or cut short: {cut.missing:.0%} of it is missing, more than the allowed "
+            f"{MOST_MISSING:.0%}"
+        ) from None
+    warn(
+        f"the image file is cut short, about {cut.missing:.1%} of the picture is missing: copy the file again"
+    )
+    return cut.image
+
+
 def _from_pil(image: Image.Image, max_pixels: int) -> np.ndarray:
     _check_size(image.width, image.height, max_pixels)
     try:
@@ -93,8 +134,10 @@ def _damaged(error: Exception) -> ImageError:
 
 
 def _flatten(image: Image.Image) -> np.ndarray:
+    if image.mode in ("I", "F"):
+        return _from_array(to_byte(np.asarray(image)), image.width * image.height)
     if image.mode.startswith("I"):
-        return _from_array(np.asarray(image).clip(0, 65535).astype(np.uint16), image.width * image.height)
+        return _from_array(np.asarray(image), image.width * image.height)
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

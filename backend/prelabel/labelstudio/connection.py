@@ -19,6 +19,7 @@ from urllib3.util import Retry
 
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.labelstudio.http_session import PlainSession
+from prelabel.labelstudio.image_urls import shown_path
 from prelabel.labelstudio.proxies import SETTING, refusal_of_proxy, takes_authorization, token_header
 from prelabel.labelstudio.tokens import PERSONAL_ACCESS_TOKEN, credentials
 
@@ -156,9 +157,9 @@ class Connection:
         return access
 
     def refusal(self, response: requests.Response) -> str:
-        """One sentence on why an answer of `send` is not 2xx, without its query string."""
+        """One sentence on why an answer of `send` is not 2xx, without what is secret in its query."""
         status, method = response.status_code, response.request.method
-        path = urlsplit(response.url).path
+        path = shown_path(response.url)
         if sentence := refusal_of_proxy(response, self.url, has_headers=bool(self._headers)):
             return sentence
         if status == 401:

@@ -16,21 +16,61 @@ STORAGE_SCHEMES = ("s3", "gs", "azure-blob")
 """URIs of cloud storage: only Label Studio has the credentials, it makes a link that is valid for minutes."""
 
 LOCAL_FILES_PATH = "/data/local-files/"
+PRESIGN_PATH = re.compile(r"/(presign|resolve)/?$")
+
+LONGEST_PLACE = 300
+"""Characters of a place in a message."""
 
 DATA_URI = re.compile(r"data:image/[\w.+-]+(;[\w=.+-]+)*;base64,", re.IGNORECASE)
 
 
 def place(url: str) -> str:
-    """Host and path of a URL for a message: no user, no password, no query (signatures live there)."""
+    """Where an image lies, for a message: host, path and the file that a query names; no user, no password, nothing
+    else of the query (signatures live there).
+    """
     if url[:5].lower() == "data:":
         return "a data: URI"
     try:
         parts = urlsplit(url)
+        if parts.scheme in STORAGE_SCHEMES:
+            return _printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
         host = parts.hostname or ""
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return "the URL of the image"
-    return f"{host}{port}{parts.path}"[:200]
+    return _printable(f"{host}{port}{shown_path(url)}")
+
+
+def shown_path(url: str) -> str:
+    """The path of a valid URL, with the file that its query names: ?d= of local files, the storage URI of a presign
+    link, decoded."""
+    parts = urlsplit(url)
+    name, uri = _local_name(parts), _presigned_uri(parts)
+    if name:
+        return _printable(f"{parts.path}?d={place(name) if '://' in name else name.partition('?')[0]}")
+    return _printable(f"{parts.path} of {place(uri)}" if uri else parts.path)
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:LONGEST_PLACE]
+
+
+def _local_name(parts: SplitResult) -> str | None:
+    """What ?d= names, where the path is that of local files, whatever stands before it."""
+    if not (parts.path.rstrip("/") + "/").endswith(LOCAL_FILES_PATH):
+        return None
+    return parse_qs(parts.query).get("d", [""])[0] or None
+
+
+def _presigned_uri(parts: SplitResult) -> str | None:
+    """The storage URI behind ?fileuri= of a presign or resolve link."""
+    if not PRESIGN_PATH.search(parts.path):
+        return None
+    try:
+        uri = base64.urlsafe_b64decode(parse_qs(parts.query)["fileuri"][0]).decode()
+    except (KeyError, ValueError):
+        return None
+    return uri if uri.partition("://")[0] in STORAGE_SCHEMES else None
 
 
 def split(url: str) -> SplitResult:
@@ -79,7 +119,17 @@ def local_file(url: str) -> str | None:
     parts = split(url)
     if parts.netloc or parts.path.rstrip("/") + "/" != LOCAL_FILES_PATH:
         return None
-    return parse_qs(parts.query).get("d", [""])[0] or None
+    return _local_name(parts)
+
+
+def missing_local_file(url: str) -> str | None:
+    """One sentence for a local-files URL, absolute or not, whose file Label Studio does not have; None for others."""
+    if not _local_name(split(url)):
+        return None
+    return (
+        f"Label Studio has no file {shown_path(url)} (404): put it there below LOCAL_FILES_DOCUMENT_ROOT, in a folder "
+        "that is connected to the project as local storage, or correct the task."
+    )
 
 
 def decode_data_uri(url: str, max_bytes: int) -> bytes:

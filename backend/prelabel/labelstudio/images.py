@@ -30,6 +30,7 @@ from prelabel.labelstudio.image_urls import (
     decode_data_uri,
     join,
     local_file,
+    missing_local_file,
     origin,
     place,
     presign_path,
@@ -92,7 +93,7 @@ class ImageFetcher:
     def fetch(self, url: object, task_id: int | None = None) -> bytes:
         """The bytes behind the image value of a task; `task_id` is needed for s3://, gs:// and azure-blob://.
 
-        Raises FetchError: one sentence with host and path, never with a query string.
+        Raises FetchError: a sentence with host, path and the file's name, never with a signature.
         """
         if not url:
             raise FetchError("The task has no image.")
@@ -107,8 +108,13 @@ class ImageFetcher:
         try:
             cache_key = f"{self._client.url if self._client else ''} {url}"
             return self._download(self._absolute(url, task_id), cache_key)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, LabelStudioError) as error:
-            raise FetchError(_reason(error, url)) from None
+        except (
+            FetchError,
+            LabelStudioError,
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+        ) as error:
+            raise FetchError(f"{_reason(error, url)}{self._looked_in(url)}") from None
 
     def _read_local(self, url: str) -> bytes | None:
         """The file of a local-files URL where it lies in one of the folders that may be read; else None."""
@@ -123,6 +129,13 @@ class ImageFetcher:
             except (OSError, ValueError, RuntimeError) as error:
                 logger.debug("Left %s to Label Studio: %s", place(url), error)
         return None
+
+    def _looked_in(self, url: str) -> str:
+        """A sentence on the folders where a local file was looked for in vain; empty for other URLs."""
+        roots = self._limits.local_roots if local_file(url) else ()
+        return (
+            f" It is not in {', '.join(map(str, roots))} (PRELABEL_LOCAL_FILES_ROOT) either." if roots else ""
+        )
 
     def _absolute(self, url: str, task_id: int | None) -> str:
         """The http(s) URL to ask first."""
@@ -199,6 +212,8 @@ class ImageFetcher:
     ) -> bytes:
         """The body of the last answer, which goes into the cache."""
         if response.status_code != 200:
+            if with_token and response.status_code == 404 and (missing := missing_local_file(response.url)):
+                raise FetchError(missing)
             if with_token:
                 raise FetchError(self._label_studio().refusal(response))
             raise FetchError(f"{place(response.url)} answered {response.status_code}.")
@@ -236,7 +251,7 @@ def _guarded_session(limits: FetchLimits) -> requests.Session:
 
 def _reason(error: Exception, url: str) -> str:
     """Why a request failed; the texts of requests and urllib3 quote whole URLs, so they are not used."""
-    if isinstance(error, LabelStudioError):
+    if isinstance(error, FetchError | LabelStudioError):
         return str(error)
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return f"{place(url)} did not answer in time."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -17,6 +18,8 @@ from prelabel.labelstudio.image_values import image_value, shown_key
 from prelabel.labelstudio.images import ImageFetcher
 from prelabel.labelstudio.label_spec import LabelSpec
 from prelabel.projects.outcomes import Failure
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,11 @@ def content_digest(content: bytes) -> str:
 def decode_image(request: ImageRequest, content: bytes, max_pixels: int) -> np.ndarray | Failure:
     """Upright RGB pixels (H, W, 3) uint8 of an image file."""
     try:
-        return read_image(content, max_pixels=max_pixels)
+        return read_image(
+            content,
+            max_pixels,
+            warn=lambda text: logger.warning("Task %s, %s: %s", request.task_id, request.name, text),
+        )
     except ImageError as error:
         return Failure("decode", f"{request.name}: {error}")
     except MemoryError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
+from PIL.TiffImagePlugin import TiffImageFile
 
 from fbnetv3.images import DECODER_ERRORS, MAX_PIXELS, ImageError
 
@@ -33,7 +34,7 @@ def read_size(path: Path) -> StoredSize:
     try:
         with Image.open(path) as image:
             _check_pixels(*image.size)  # before EXIF is looked for: in a PNG it may stand behind the pixels
-            return StoredSize(image.size, _orientation(image))
+            return StoredSize(_stored(image), _orientation(image))
     except UnidentifiedImageError:
         raise ImageError("the file is not an image in a known format") from None
     except FileNotFoundError as error:
@@ -42,6 +43,13 @@ def read_size(path: Path) -> StoredSize:
         raise
     except DECODER_ERRORS as error:
         raise ImageError(f"the image is damaged or cut short ({error})") from None
+
+
+def _stored(image: Image.Image) -> tuple[int, int]:
+    """(width, height) in the file: recent versions of Pillow turn those of a TIFF on opening."""
+    if isinstance(image, TiffImageFile):
+        return image.tag_v2[Base.ImageWidth], image.tag_v2[Base.ImageLength]
+    return image.size
 
 
 def _check_pixels(width: int, height: int) -> None:
