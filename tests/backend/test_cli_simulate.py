@@ -130,4 +130,5 @@ def test_an_image_that_is_missing(trainer: FakeTrainer, tmp_path: Path):
     annotations = write_scenes(tmp_path, ["train", "val"])
     (tmp_path / "1.png").unlink()
     result = simulate(annotations, "--rounds", "1", "--out", tmp_path / "out")
-    assert result.exit_code == 1 and "error: 1.png" in result.stderr
+    assert result.exit_code == 1 and "too few images" in result.stderr
+    assert "and 1 image; with --strict" in result.stderr and "1.png: cannot read it: tried" in result.stderr

@@ -13,6 +13,8 @@ from simulated_data import write_scenes
 from version_samples import real_checkpoint, store_version
 
 from fbnetv3.finetuning import FineTuningSettings
+from fbnetv3.learning.coco import CocoExamples
+from fbnetv3.learning.coco_files import read_data_set
 from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.weights import load_checkpoint
 from prelabel.projects.review.findings import ReviewError
@@ -35,7 +37,11 @@ def annotations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def scenes(annotations: Path) -> Subjects:
-    return coco_subjects(annotations, annotations.parent)
+    return read(annotations)
+
+
+def read(annotations: Path) -> Subjects:
+    return coco_subjects(read_data_set(annotations, annotations.parent), annotations.name)
 
 
 @pytest.fixture
@@ -101,9 +107,8 @@ def test_quickly_means_the_hold_out_alone(
 def test_the_same_file_is_held_out_under_every_task(annotations: Path) -> None:
     data = json.loads(annotations.read_text())
     data["images"][0]["file_name"] = data["images"][1]["file_name"]
-    file = annotations.with_name("same.json")
-    file.write_text(json.dumps(data))
-    assert coco_subjects(file, annotations.parent).held_out == [0, 1, 4]
+    examples = CocoExamples(data, annotations.parent, with_empty=True)
+    assert Subjects("project 7", "project 7", examples).held_out == [0, 1, 4]
 
 
 def test_labels_that_the_base_weights_do_not_know_are_judged_by_who_learns_them(
@@ -115,7 +120,7 @@ def test_labels_that_the_base_weights_do_not_know_are_judged_by_who_learns_them(
         category["name"] = "quince" if category["id"] == min(used) else category["name"]
     file = annotations.with_name("quince.json")
     file.write_text(json.dumps(data))
-    strange = coco_subjects(file, annotations.parent)
+    strange = read(file)
     assert judge(strange).by == ["heads that were trained on the others (3 folds) judged 5 images"]
     [note] = judge(strange, quick=True).notes
     assert "does not know quince: objects of these were not judged" in note
@@ -133,7 +138,7 @@ def test_a_dropped_label_is_found_in_a_coco_file(annotations: Path, tmp_path: Pa
     data["annotations"].remove(largest)
     file = annotations.with_name("dropped.json")
     file.write_text(json.dumps(data))
-    subjects = coco_subjects(file, annotations.parent)
+    subjects = read(file)
     judged = judge_coco(Judges(BRIEF, tmp_path, quick=True), subjects, load_checkpoint(STARTER))
     found = [one for one in find_in(subjects, judged, 0.5) if one.kind == "overlooked"]
     index = [image["id"] for image in data["images"]].index(largest["image_id"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from choice_data import THINGS, WEATHER, chosen_snapshot, weather
 
 from fbnetv3.learning.coco import CocoError
+from fbnetv3.learning.coco_files import CocoDataSet
 from fbnetv3.learning.image_labels import HeadSpec, truth_of
 from fbnetv3.learning.snapshot import (
     Snapshot,
@@ -114,9 +114,7 @@ def test_wrong_choices_are_refused_in_one_sentence(
         (data if key == "image_heads" else data["images"][0])[key] = value
     for image in data["images"]:
         image["split"] = "train"
-    file = tmp_path / "coco.json"
-    file.write_text(json.dumps(data))
     with pytest.raises(SnapshotError, match=says):
         write_snapshot(data, snapshot.images, tmp_path / "two.json")
     with pytest.raises(CocoError, match=says):
-        snapshot_of_coco(file, snapshot.images)
+        snapshot_of_coco(CocoDataSet("coco.json", data, snapshot.images))

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from fbnetv3.learning.coco import CocoError
+from fbnetv3.learning.coco_files import read_data_set
 from fbnetv3.learning.snapshot import (
     HOLDOUT_SHARE,
     Snapshot,
@@ -166,7 +167,7 @@ class TestCocoFiles:
     def read(self, folder: Path, *splits: str | None) -> Snapshot:
         file = folder.parent / "annotations.json"
         file.write_text(json.dumps(content(*splits)))
-        return snapshot_of_coco(file, folder)
+        return snapshot_of_coco(read_data_set(file, folder))
 
     def test_splits(self, images: Path) -> None:
         snapshot = self.read(images, "train", "val", "test")
@@ -174,6 +175,8 @@ class TestCocoFiles:
         assert len(snapshot.digest) == 12 and snapshot.labels == ("nut", "bolt")
 
     def test_without_splits_the_ids_decide(self, images: Path) -> None:
+        for number in range(4, 13):
+            Image.new("RGB", (20, 10)).save(images / f"{number}.png")
         snapshot = self.read(images, *[None] * 12)
         assert [image["id"] for image in snapshot.holdout.data["images"]] == [5, 10]
 

@@ -12,6 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from fbnetv3.engines.opening import EngineName
+from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
 from prelabel.cli.errors import fail
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    coco: Annotated[Path, typer.Option("--coco", help="Annotation file in COCO's format.")],
-    images: Annotated[Path, typer.Option("--images", help="Folder that its file names start from.")],
+    coco: Annotated[Path, typer.Option("--coco", help=ANNOTATIONS)],
+    images: Annotated[Path | None, typer.Option("--images", help=IMAGES)] = None,
     weights: Annotated[str, typer.Option(help="Zoo name or weights file.")] = "starter",
     split: Annotated[str | None, typer.Option(help="Only images whose `split` is this.")] = None,
     min_size: Annotated[int | None, typer.Option(help="Shorter side of the network's input, pixels.")] = None,
@@ -28,22 +29,24 @@ def evaluate(
     proposals: Annotated[int | None, typer.Option(help="Regions per image that are looked at.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
     engine: Annotated[EngineName, typer.Option(help="What runs the network.")] = "auto",
+    strict: Strict = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
 ) -> None:
     """Measure average precision by COCO's rules, and the time per image."""
     from fbnetv3 import ConfigError, Detector, ImageError, WeightsError
-    from fbnetv3.learning.coco import CocoError, read_coco
+    from fbnetv3.learning.coco import CocoError
     from fbnetv3.learning.evaluation import evaluate as measure
 
     given = {"min_size": min_size, "max_size": max_size, "post_nms_proposals_test": proposals}
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
-        truth = read_coco(coco, split)
-        detector = Detector.load(weights, engine=engine, device=device, **settings)
-        files = [images / record["file_name"] for record in truth["images"]]
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            bar = progress.add_task(f"{detector.version} on {coco.parent.name}", total=len(files))
-            result = measure(detector, truth, files, lambda: progress.advance(bar))
+        with labelled_images(coco, images, strict, split) as found:
+            found.check_objects()
+            detector = Detector.load(weights, engine=engine, device=device, **settings)
+            files = [found.images / record["file_name"] for record in found.data["images"]]
+            with Progress(console=Console(stderr=True), transient=True) as progress:
+                bar = progress.add_task(f"{detector.version} on {coco.parent.name}", total=len(files))
+                result = measure(detector, found.data, files, lambda: progress.advance(bar))
     except (CocoError, ConfigError, ImageError, WeightsError) as error:
         fail(str(error))
     _show(result, detector.version)
@@ -55,7 +58,8 @@ def evaluate(
 
 
 def _show(result: Evaluation, version: str) -> None:
-    table = Table(title=f"{version}: {result.images} images, {result.ms_per_image} ms per image")
+    counts = f"{result.images} images, {result.objects} labels"
+    table = Table(title=f"{version}: {counts}, {result.ms_per_image} ms per image")
     for heading in ("", "AP", "AP50", "AP75", "APs", "APm", "APl"):
         table.add_column(heading, justify="right")
     for name, score in (("box", result.box), ("mask", result.mask)):

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
 from prelabel.cli.errors import fail
 
 if TYPE_CHECKING:
@@ -33,11 +34,10 @@ def review(
     ] = None,
     coco: Annotated[
         Path | None,
-        typer.Option("--coco", help="An annotation file in COCO's format, in place of a project."),
+        typer.Option("--coco", help=f"In place of a project. {ANNOTATIONS}"),
     ] = None,
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Folder that its file names start from.")
-    ] = None,
+    images: Annotated[Path | None, typer.Option("--images", help=IMAGES)] = None,
+    strict: Strict = False,
     weights: Annotated[
         str, typer.Option(help="With --coco: weights that were not trained on these images.")
     ] = "starter",
@@ -66,7 +66,7 @@ def review(
     ] = None,
 ) -> None:
     """Find labels that look wrong to models that have not trained on them. Nothing that a person made is changed."""
-    if (project is None) == (coco is None) or (coco is None) != (images is None):
+    if (project is None) == (coco is None) or (coco is None and images is not None):
         fail("give either --project, or --coco and --images")
     decisions = {**dict.fromkeys(accept or [], "accepted"), **dict.fromkeys(dismiss or [], "dismissed")}
     with _one_sentence():
@@ -75,8 +75,8 @@ def review(
         options = ReviewOptions(quick, predictions, least)
         if project is not None:
             _review_project(project, options, decisions, out, top, write_back)
-        elif coco is not None and images is not None:
-            _review_coco(coco, images, weights, options, decisions, out, top)
+        elif coco is not None:
+            _review_coco(coco, images, strict, weights, options, decisions, out, top)
 
 
 def _review_project(
@@ -111,7 +111,8 @@ def _review_project(
 
 def _review_coco(
     coco: Path,
-    images: Path,
+    images: Path | None,
+    strict: bool,
     weights: str,
     options: ReviewOptions,
     decisions: dict[str, str],
@@ -130,19 +131,17 @@ def _review_coco(
             fail("--accept and --dismiss need --out, the folder of the review that found it")
         _decide(FolderMemory(out), decisions)
         return
-    with tempfile.TemporaryDirectory(prefix="prelabel-review-") as work, _progress() as on_step:
-        memory = FolderMemory(out or Path(work))
-        found = review_coco(
-            coco,
-            images,
-            load_checkpoint(weights),
-            memory,
-            Path(work) / "folds",
-            FineTuningSettings(),
-            options,
-            on_step,
-        )
-    _report(found, out, top, lambda finding: None)
+    with (
+        tempfile.TemporaryDirectory(prefix="prelabel-review-") as work,
+        labelled_images(coco, images, strict) as labelled,
+    ):
+        memory, start = FolderMemory(out or Path(work)), load_checkpoint(weights)
+        folds = Path(work) / "folds"
+        with _progress() as on_step:
+            found = review_coco(
+                labelled, coco.name, start, memory, folds, FineTuningSettings(), options, on_step
+            )
+        _report(found, out, top, lambda finding: None)
 
 
 def _decide(memory: Memory, decisions: dict[str, str]) -> list[ReviewFinding]:

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
 from prelabel.cli.compared_orders import compare
 from prelabel.cli.errors import fail
 from prelabel.cli.simulations import circumstances, figure, shown, tell_where, write_json
@@ -35,8 +36,9 @@ COLUMNS = (
 
 
 def simulate(
-    coco: Annotated[Path, typer.Option("--coco", help="Annotation file in COCO's format.")],
-    images: Annotated[Path, typer.Option("--images", help="Folder that its file names start from.")],
+    coco: Annotated[Path, typer.Option("--coco", help=ANNOTATIONS)],
+    images: Annotated[Path | None, typer.Option("--images", help=IMAGES)] = None,
+    strict: Strict = False,
     rounds: Annotated[str, typer.Option(help="Labelled images at which a training starts.")] = "10,20,40,80",
     order: Annotated[
         list[str], typer.Option(help="Which images come next: random, file, a strategy; may be repeated.")
@@ -64,8 +66,9 @@ def simulate(
     from fbnetv3 import ConfigError, WeightsError
     from fbnetv3.active_learning import RANDOM_SHARE
     from fbnetv3.finetuning import FineTuningSettings, fine_tune
+    from fbnetv3.finetuning.start import spelled_as
     from fbnetv3.learning.coco import CocoError
-    from fbnetv3.simulation import Comparison, Replay, SimulationError, SimulationSettings, read_replay_data
+    from fbnetv3.simulation import Comparison, Replay, SimulationError, SimulationSettings, replay_data
     from fbnetv3.weights import load_checkpoint
 
     training = FineTuningSettings(
@@ -80,13 +83,14 @@ def simulate(
     share = RANDOM_SHARE if random_share is None else random_share
     try:
         settings = SimulationSettings(_numbers(rounds), seeds, order[0], share, gate, training=training)
-        data = read_replay_data(coco, images)
-        start = load_checkpoint(weights)
-        replay = Replay(data if masks else data.without_masks(), start, settings, out, fine_tune)
-        if len(order) == 1 and order[0] in UNCOMPARED:
-            _run(replay, names)
-        else:
-            compare(Comparison(replay, order), names)
+        with labelled_images(coco, images, strict) as found:
+            data = replay_data(found)
+            start = spelled_as(data.labels, load_checkpoint(weights))
+            replay = Replay(data if masks else data.without_masks(), start, settings, out, fine_tune)
+            if len(order) == 1 and order[0] in UNCOMPARED:
+                _run(replay, names)
+            else:
+                compare(Comparison(replay, order), names)
     except (CocoError, ConfigError, SimulationError, WeightsError) as error:
         fail(str(error))
     except OSError as error:

@@ -15,6 +15,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fbnetv3.config import Norm
+from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
 from prelabel.cli.errors import fail
 
 if TYPE_CHECKING:
@@ -35,12 +36,9 @@ def train(
     project: Annotated[
         int | None, typer.Option(min=1, help="Ask the worker for a training of this project.")
     ] = None,
-    coco: Annotated[
-        Path | None, typer.Option("--coco", help="Train here, on an annotation file in COCO's format.")
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Folder that its file names start from.")
-    ] = None,
+    coco: Annotated[Path | None, typer.Option("--coco", help=f"Train here, on this. {ANNOTATIONS}")] = None,
+    images: Annotated[Path | None, typer.Option("--images", help=IMAGES)] = None,
+    strict: Strict = False,
     weights: Annotated[str, typer.Option(help="Zoo name or weights file to start from.")] = "starter",
     out: Annotated[
         Path, typer.Option(help="Folder for weights and records; a training goes on in it.")
@@ -81,7 +79,7 @@ def train(
     if project is not None and coco is None:
         _request(project)
         return
-    if project is not None or coco is None or images is None:
+    if project is not None or coco is None:
         fail("give either --project, or --coco and --images")
     from fbnetv3.finetuning import FineTuningSettings
 
@@ -101,7 +99,7 @@ def train(
         devices=devices,
         threads=threads,
     )
-    _train_here(coco, images, weights, out, _sources(map_ or []), settings)
+    _train_here(coco, images, strict, weights, out, _sources(map_ or []), settings)
 
 
 def _request(project: int) -> None:
@@ -145,7 +143,8 @@ def _sources(pairs: list[str]) -> dict[str, list[str]]:
 
 def _train_here(
     coco: Path,
-    images: Path,
+    images: Path | None,
+    strict: bool,
     weights: str,
     out: Path,
     sources: dict[str, list[str]],
@@ -161,11 +160,12 @@ def _train_here(
     console = Console(stderr=True, quiet=not is_first)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        snapshot = snapshot_of_coco(coco, images)
-        with _shown(console, out) as on_progress:
-            report = train_and_judge(
-                load_checkpoint(weights), snapshot, out, settings, sources=sources, on_progress=on_progress
-            )
+        with labelled_images(coco, images, strict, quiet=not is_first) as found:
+            snapshot, start = snapshot_of_coco(found), load_checkpoint(weights)
+            with _shown(console, out) as on_progress:
+                report = train_and_judge(
+                    start, snapshot, out, settings, sources=sources, on_progress=on_progress
+                )
     except (CocoError, ConfigError, ImageError, SnapshotError, TrainingError, WeightsError) as error:
         fail(str(error))
     except OSError as error:

@@ -11,7 +11,7 @@ from fbnetv3.config import ConfigError
 from fbnetv3.detector import Detector
 from fbnetv3.finetuning.run import OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.settings import FineTuningSettings
-from fbnetv3.finetuning.start import Sources, sources_by_name
+from fbnetv3.finetuning.start import Sources, sources_by_name, spelled_as
 from fbnetv3.judging import Judgement, Verdict, decide, judge
 from fbnetv3.learning.snapshot import Snapshot
 from fbnetv3.weights import Checkpoint, write_checkpoint
@@ -66,9 +66,10 @@ def train_and_judge(
         sources={**by_name, **sources},
         on_progress=on_progress,
     )
-    knows_any = not set(labels).isdisjoint(start.labels)
+    named = spelled_as(labels, start)
+    knows_any = not set(labels).isdisjoint(named.labels)
     candidate = _judge(tuned.checkpoint, snapshot, settings)
-    serving = _judge(start, snapshot, settings) if knows_any else None
+    serving = _judge(named, snapshot, settings) if knows_any else None
     report = Report(candidate, serving, decide(candidate, serving), tuned.steps, tuned.train_seconds)
     write_checkpoint(tuned.checkpoint, folder / WEIGHTS)
     (folder / JUDGEMENT).write_text(json.dumps(report.as_dict(), indent=1) + "\n", encoding="utf-8")

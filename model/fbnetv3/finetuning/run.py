@@ -75,7 +75,7 @@ def fine_tune(
     `folder` gets plan.json, metrics.jsonl, TensorBoard's event files and the state from which the same call goes on
     after an interruption. `sources`: label -> labels of `start` that it begins as; None: those of the same name.
     Under torchrun each process calls this with the same arguments and gets the same result. Raises TrainingError
-    where there is nothing to train on, or training diverges; ConfigError for impossible settings.
+    where there is no image or no object to train on, or training diverges; ConfigError for impossible settings.
     """
     if not len(train):
         raise TrainingError("there are no images to train on: label more, or hold out less")
@@ -102,6 +102,10 @@ class _Job:
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
         outlines = Outlines.of(self.train)
+        if not any(map(len, outlines.boxes)):
+            raise TrainingError(
+                f"there is no labelled object in the {len(self.train)} images to train on: label some, or hold out less"
+            )
         plan = make_plan(self.start, outlines, self.settings, process.count, self.sources)
         if process.is_first:
             self._announce(plan)

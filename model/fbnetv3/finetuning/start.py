@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fbnetv3.factory import create_model
+from fbnetv3.learning.label_names import in_spelling_of
 from fbnetv3.network.rcnn import RCNN
 from fbnetv3.weights import Checkpoint
 
@@ -24,13 +25,14 @@ Sources = Mapping[str, Sequence[str]]
 
 
 def sources_by_name(labels: Sequence[str], start_labels: Sequence[str]) -> dict[str, list[str]]:
-    """Label -> the labels of the start weights that have its name, but for upper and lower case."""
-    folded = {label.casefold(): label for label in reversed(start_labels)}
-    exact = set(start_labels)
-    return {
-        label: [label] if label in exact else [folded[label.casefold()]] if label.casefold() in folded else []
-        for label in labels
-    }
+    """Label -> the label of the start weights that has its name, but for its case and spaces around it."""
+    theirs = dict(zip(in_spelling_of(labels, start_labels), start_labels, strict=True))
+    return {label: [theirs[label]] if label in theirs else [] for label in labels}
+
+
+def spelled_as(labels: Sequence[str], start: Checkpoint) -> Checkpoint:
+    """The weights with their labels in the spelling of these, as everything after them compares names exactly."""
+    return replace(start, labels=in_spelling_of(labels, start.labels))
 
 
 def start_network(start: Checkpoint, labels: Sequence[str], sources: Sources, **settings: Any) -> RCNN:

@@ -20,7 +20,8 @@ Waiting for certainty would cost: while labels are few, a round of them doubles 
 Where nothing serves yet, the comparison is with drawing everything, and either more regions must be right than wrong
 or AP50 of boxes be 0.6: then the right ones score above the wrong ones, and a higher threshold is all that is needed.
 Else people would mostly delete, which time alone would allow: an outline costs as much as many deletions. Without any
-hold-out image only a first version is promoted. A candidate that is equal is rejected.
+hold-out image only a first version is promoted. A candidate that is equal is rejected, and one that finds no labelled
+object always: silence is fewer deletions, and nobody wants it.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ def _objection(candidate: Judgement, serving: Judgement | None, gains: np.ndarra
     few = len(gains) < ENOUGH_IMAGES
     if gains.sum() <= 0:
         return "Not better"
+    if not any(one.found for one in candidate.outcomes):
+        return f"It finds none of the {candidate.objects} labelled objects"
     if serving is None and _mostly_wrong(candidate):
         return "More of its regions are wrong than right"
     if serving is not None and _lost(candidate, serving) > (0 if few else TOLERANCE):

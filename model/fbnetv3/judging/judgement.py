@@ -14,7 +14,7 @@ from fbnetv3.instances import Instances
 from fbnetv3.judging.calibration import ScoredRegion
 from fbnetv3.judging.outcomes import ImageOutcome, image_outcome, scored_regions
 from fbnetv3.learning.coco import add_example, empty_coco
-from fbnetv3.learning.evaluation import average_precision, to_results
+from fbnetv3.learning.evaluation import average_precision, to_results, with_crowds
 from fbnetv3.learning.examples import Examples
 
 #: Regions that score less are not shown: the default of `PRELABEL_SCORE_THRESHOLD`.
@@ -90,7 +90,7 @@ def judge(
         on_image()
     with_masks = has_masks and any("segmentation" in one for one in truth["annotations"])
     box = _precision(truth, results, "bbox")
-    mask = _precision(_with_crowds(truth), results, "segm") if with_masks else (None, None)
+    mask = _precision(with_crowds(truth), results, "segm") if with_masks else (None, None)
     return _summary(box, mask, tuple(outcomes), tuple(regions))
 
 
@@ -107,18 +107,6 @@ def _precision(
     """(AP50, AP); 0 where there is no object to find."""
     precision = average_precision(truth, results, kind)
     return max(precision.AP50, 0.0), max(precision.AP, 0.0)
-
-
-def _with_crowds(truth: dict[str, Any]) -> dict[str, Any]:
-    """The same objects; those without a mask are crowds, which COCO's evaluation counts neither way."""
-    annotations = []
-    for one in truth["annotations"]:
-        if "segmentation" not in one:
-            x, y, width, height = one["bbox"]
-            outline = [x, y, x + width, y, x + width, y + height, x, y + height]
-            one = {**one, "segmentation": [outline], "iscrowd": 1}
-        annotations.append(one)
-    return {**truth, "annotations": annotations}
 
 
 def _summary(

@@ -14,9 +14,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from fbnetv3.detector import Detector
-from fbnetv3.images import ImageSource
+from fbnetv3.images import ImageError, ImageSource
 from fbnetv3.instances import Instances
-from fbnetv3.learning.coco import CocoError, encode_mask
+from fbnetv3.learning.coco import CocoError, encode_mask, has_mask
+from fbnetv3.learning.label_names import in_spelling_of
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,14 @@ class AveragePrecision:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well a detector does on a data set; `mask` is None where one of the two has no masks."""
+    """How well a detector does on so many images with so many labelled objects; `mask` is None where one of the two
+    has no masks.
+    """
 
     box: AveragePrecision
     mask: AveragePrecision | None
     images: int
+    objects: int
     ms_per_image: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,28 +60,57 @@ def evaluate(
 ) -> Evaluation:
     """Detect in `images`, which belong to `truth["images"]` one to one, and compare with the COCO data `truth`.
 
-    The detector's labels are matched to the categories by name. `on_image` is called after each image; the time
-    per image counts decoding and detection. Raises CocoError when no label is a category.
+    The detector's labels are matched to the categories by name, whatever its case. Mask AP takes objects whose mask is
+    not known for crowds with the shape of their box. `on_image` is called after each image; the time per image counts
+    decoding and detection. Raises CocoError when no label is a category, there is no object to find, or an image cannot
+    be read.
     """
-    category_of = {category["name"]: category["id"] for category in truth["categories"]}
-    if not category_of.keys() & set(detector.labels):
-        raise CocoError(f"none of the weights' labels ({', '.join(detector.labels[:5])}, ...) is a category")
-    with_masks = detector.has_masks and all(a.get("segmentation") for a in truth["annotations"])
+    category_of = _categories_by_label(truth["categories"], detector.labels)
+    objects = sum(not label.get("iscrowd") for label in truth["annotations"])
+    if not objects:
+        raise CocoError("the data has no labelled object to find: crowd regions do not count")
+    with_masks = detector.has_masks and any(map(has_mask, truth["annotations"]))
     results: list[dict[str, Any]] = []
     seconds = 0.0
     for record, image in zip(truth["images"], images, strict=True):
         started = time.perf_counter()
-        [found] = detector.predict([image])
+        try:
+            [found] = detector.predict([image])
+        except ImageError as error:
+            raise CocoError(f"{record.get('file_name', record['id'])}: {error}") from None
         seconds += time.perf_counter() - started
         results.extend(to_results(found, record["id"], category_of, with_masks))
         on_image()
     count = len(truth["images"])
     return Evaluation(
         box=average_precision(truth, results, "bbox"),
-        mask=average_precision(truth, results, "segm") if with_masks else None,
+        mask=average_precision(with_crowds(truth), results, "segm") if with_masks else None,
         images=count,
+        objects=objects,
         ms_per_image=round(1000 * seconds / max(count, 1), 1),
     )
+
+
+def _categories_by_label(categories: Sequence[dict[str, Any]], labels: Sequence[str]) -> dict[str, int]:
+    """A detector's label -> the id of the category of that name."""
+    ids = {category["name"]: category["id"] for category in categories}
+    spelled = zip(labels, in_spelling_of(tuple(ids), labels), strict=True)
+    found = {label: ids[name] for label, name in spelled if name in ids}
+    if not found:
+        raise CocoError(f"none of the weights' labels ({', '.join(labels[:5])}, ...) is a category")
+    return found
+
+
+def with_crowds(truth: dict[str, Any]) -> dict[str, Any]:
+    """The same objects; those without a mask are crowds, which COCO's evaluation of masks counts neither way."""
+    annotations = []
+    for one in truth["annotations"]:
+        if not one.get("segmentation"):
+            x, y, width, height = one["bbox"]
+            outline = [x, y, x + width, y, x + width, y + height, x, y + height]
+            one = {**one, "segmentation": [outline], "iscrowd": 1}
+        annotations.append(one)
+    return {**truth, "annotations": annotations}
 
 
 def to_results(

@@ -18,6 +18,7 @@ from typing import Any
 
 from fbnetv3.files import write_whole
 from fbnetv3.learning.coco import CocoError, CocoExamples, check_coco, has_mask, of_split, read_coco
+from fbnetv3.learning.coco_files import CocoDataSet
 from fbnetv3.learning.image_labels import (
     LABELS,
     HeadSpec,
@@ -171,13 +172,17 @@ def read_snapshot(file: Path) -> Snapshot:
     return snapshot
 
 
-def snapshot_of_coco(annotations: Path, images: Path) -> Snapshot:
-    """A COCO file as a snapshot, which is not written anywhere.
+def snapshot_of_coco(found: CocoDataSet) -> Snapshot:
+    """COCO files as a snapshot, which is not written anywhere.
 
     The split `train` is trained on, `val` and `test` are held out; a file without splits is divided by a hash of
-    the images' ids. Raises CocoError for what is not COCO's or has other splits.
+    the images' ids. Raises CocoError for other splits and where no object is labelled.
     """
-    data = read_coco(annotations)
+    try:
+        check_image_labels(found.data)
+    except CocoError as error:
+        raise CocoError(f"{found.name} {error}") from None
+    data = found.learnable()
     splits = {image.get("split") for image in data["images"]}
     if splits == {None}:
         divided = [
@@ -187,12 +192,8 @@ def snapshot_of_coco(annotations: Path, images: Path) -> Snapshot:
         divided = [{**image, "split": SPLITS[image["split"]]} for image in data["images"]]
     else:
         strange = ", ".join(sorted(repr(split) for split in splits - SPLITS.keys()))
-        raise CocoError(f"{annotations} has images whose split is {strange} instead of train, val or test")
-    try:
-        check_image_labels(data)
-    except CocoError as error:
-        raise CocoError(f"{annotations} {error}") from None
-    return Snapshot(annotations, images, {**data, "images": divided})
+        raise CocoError(f"{found.name} has images whose split is {strange} instead of train, val or test")
+    return Snapshot(Path(found.name), found.images, {**data, "images": divided})
 
 
 def _check(data: Any, file: Path) -> None:

@@ -3,7 +3,7 @@
 from fbnetv3.simulation.comparison import Comparison
 from fbnetv3.simulation.orders import ORDERS
 from fbnetv3.simulation.replay import Replay
-from fbnetv3.simulation.replay_data import ReplayData, read_replay_data
+from fbnetv3.simulation.replay_data import ReplayData, read_replay_data, replay_data
 from fbnetv3.simulation.round_results import RoundResult, StartResult, report
 from fbnetv3.simulation.settings import SimulationSettings
 from fbnetv3.simulation.storage import SimulationError
@@ -18,5 +18,6 @@ __all__ = [
     "SimulationSettings",
     "StartResult",
     "read_replay_data",
+    "replay_data",
     "report",
 ]

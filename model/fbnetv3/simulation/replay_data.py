@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fbnetv3.learning.coco import CocoError, CocoExamples, of_split, read_coco
+from fbnetv3.learning.coco import CocoError, CocoExamples, of_split
+from fbnetv3.learning.coco_files import CocoDataSet, read_data_set
 
 ImageId = int | str
 
@@ -59,12 +60,17 @@ class ReplayData:
 
 
 def read_replay_data(annotations: Path, images: Path) -> ReplayData:
+    """What `replay_data` makes of COCO files. Raises CocoError."""
+    return replay_data(read_data_set(annotations, images))
+
+
+def replay_data(found: CocoDataSet) -> ReplayData:
     """The images whose `split` is `train`, and those of `val`, else of `test`.
 
     Where either part is missing, a fifth of all images, drawn with a fixed seed, is set aside for the figures.
-    Raises CocoError for a file that is not COCO's or has fewer than two images.
+    Raises CocoError for fewer than two images, and where no object is labelled.
     """
-    data = read_coco(annotations)
+    data, images = found.learnable(), found.images
     pool = _ids(of_split(data, "train"))
     for split in ("val", "test"):
         figures = _ids(of_split(data, split))
@@ -73,7 +79,7 @@ def read_replay_data(annotations: Path, images: Path) -> ReplayData:
     everything = _ids(data)
     if len(everything) < 2:
         raise CocoError(
-            f"{annotations} has too few images: some to label and others for the figures are needed"
+            f"{found.name} has too few images: some to label and others for the figures are needed"
         )
     count = max(round(FIGURES_SHARE * len(everything)), 1)
     aside = set(np.random.default_rng(0).permutation(len(everything))[:count].tolist())

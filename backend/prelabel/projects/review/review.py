@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from fbnetv3.finetuning import FineTuningSettings
+from fbnetv3.finetuning.start import spelled_as
 from fbnetv3.images import read_image
 from fbnetv3.instances import Instances
+from fbnetv3.learning.coco_files import CocoDataSet
 from fbnetv3.review import Finding, find_errors
 from fbnetv3.review.sizes import UsualSizes
 from fbnetv3.weights import Checkpoint
@@ -134,8 +136,8 @@ def review_project(
 
 
 def review_coco(
-    annotations: Path,
-    images: Path,
+    found: CocoDataSet,
+    title: str,
     start: Checkpoint,
     memory: Memory,
     folder: Path,
@@ -143,14 +145,15 @@ def review_coco(
     options: ReviewOptions = ReviewOptions(),
     on_step: OnStep = lambda stage, done, total: None,
 ) -> Review:
-    """Review the labels of a COCO file by heads on the trunk of `start`; cross-fitting works in `folder`.
+    """Review the labels of COCO files by heads on the trunk of `start`; cross-fitting works in `folder`.
 
     Raises ReviewError, CocoError, WeightsError, ConfigError, TrainingError and ImageError.
     """
-    subjects = coco_subjects(annotations, images)
+    subjects = coco_subjects(found, title)
+    start = spelled_as(subjects.examples.labels, start)
     judged = judge_coco(Judges(settings, folder, options.quick, on_step), subjects, start)
-    found = find_in(subjects, judged, options.least)
-    return _concluded(subjects, judged, found, memory, _Pictures(subjects, judged))
+    findings = find_in(subjects, judged, options.least)
+    return _concluded(subjects, judged, findings, memory, _Pictures(subjects, judged))
 
 
 def find_in(subjects: Subjects, judged: Judged, least: float) -> list[ReviewFinding]:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from fbnetv3.instances import BoxMask, Instances
-from fbnetv3.learning.coco import CocoExamples, read_coco
+from fbnetv3.learning.coco import CocoExamples
+from fbnetv3.learning.coco_files import CocoDataSet
 from fbnetv3.learning.examples import Example
 from fbnetv3.learning.snapshot import HOLDOUT, SnapshotError
 from prelabel.labelstudio.choice_controls import ChoiceControls
@@ -126,9 +127,10 @@ def project_subjects(
     return Subjects(title, title, examples, tuple(found.left_out))
 
 
-def coco_subjects(annotations: Path, images: Path) -> Subjects:
-    """The labels of a COCO file. Raises CocoError."""
-    return Subjects(annotations.name, "coco", CocoExamples(read_coco(annotations), images, with_empty=True))
+def coco_subjects(found: CocoDataSet, title: str) -> Subjects:
+    """The labels of COCO files, without images of crowd regions alone. Raises CocoError where there is no object."""
+    examples = CocoExamples(found.learnable(), found.images, with_empty=True)
+    return Subjects(title, "coco", examples)
 
 
 def as_instances(example: Example, labels: tuple[str, ...]) -> Instances:
