@@ -69,7 +69,9 @@ def _numbers(options: argparse.Namespace, part: Part) -> Sequence[int]:
 def _summary(tallies: Sequence[Tally]) -> Sheet:
     sheet = Sheet("What was tried", ("part", "tried", "held", "broke", "what came of it", "seconds"))
     for tally in tallies:
-        sheet.add(tally.name, tally.tried, tally.tried - tally.faults, tally.faults, tally.words(), tally.seconds)
+        sheet.add(
+            tally.name, tally.tried, tally.tried - tally.faults, tally.faults, tally.words(), tally.seconds
+        )
     return sheet
 
 

@@ -46,7 +46,9 @@ class Annotations:
         """A few regions of all kinds, odd."""
         chosen = dice.sample(self._result, dice.randint(1, len(self._result)))
         changed = odd(dice, chosen, most=4)
-        regions = [region for region in changed if isinstance(region, dict)] if isinstance(changed, list) else []
+        regions = (
+            [region for region in changed if isinstance(region, dict)] if isinstance(changed, list) else []
+        )
         return Trial("regions", {"result.json": as_file(regions)}, lambda: self._attempt(regions))
 
     def _attempt(self, regions: list[dict[str, Any]]) -> str:
@@ -103,10 +105,15 @@ def _result() -> list[dict[str, Any]]:
 
 def _pair(id_: str, name: str, kind: str, value: dict[str, Any]) -> list[tuple[Any, ...]]:
     """A shape and its label, which have one id."""
-    return [(name, kind, value, f"pair{id_}"), ("labels", "labels", {**value, "labels": ["book"]}, f"pair{id_}")]
+    return [
+        (name, kind, value, f"pair{id_}"),
+        ("labels", "labels", {**value, "labels": ["book"]}, f"pair{id_}"),
+    ]
 
 
-def _region(number: str, name: str, kind: str, value: dict[str, Any], id_: str | None = None) -> dict[str, Any]:
+def _region(
+    number: str, name: str, kind: str, value: dict[str, Any], id_: str | None = None
+) -> dict[str, Any]:
     place = {"original_width": SIZE[1], "original_height": SIZE[0], "image_rotation": 0}
     region = {"id": id_ or number, "from_name": name, "to_name": "image", "type": kind, "value": value}
     return json.loads(json.dumps({**region, **place, "score": 0.9, "origin": "manual"}))  # type: ignore[no-any-return]

@@ -1,9 +1,14 @@
-"""Odd COCO files: reading, a snapshot and an evaluation give a result or one sentence."""
+"""Odd COCO files, and damaged zips of them: reading, a snapshot and an evaluation give a result or one sentence.
+
+A file of which one label is odd is used all the same.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +18,12 @@ from PIL import Image
 
 from fbnetv3.images import ImageError
 from fbnetv3.instances import BoxMask, Instances
-from fbnetv3.learning.coco import CocoError, CocoExamples, encode_mask, read_coco
+from fbnetv3.learning.coco import CocoError, CocoExamples, encode_mask
+from fbnetv3.learning.coco_files import CocoDataSet, read_data_set, unpacked
 from fbnetv3.learning.evaluation import evaluate
 from fbnetv3.learning.examples import SceneExamples
 from fbnetv3.learning.snapshot import SnapshotError, snapshot_of_coco
-from measuring.faults.mutation import odd, written
+from measuring.faults.mutation import as_file, damaged, odd, written
 from measuring.faults.trials import Broke, Trial
 
 #: Training draws from the first million.
@@ -26,6 +32,8 @@ IMAGES = 4
 SIZE = (128, 160)
 SPLITS = ("train", "train", "val", "test")
 KNOWN = ("apple", "banana")
+#: Shares: of the trials, of the others that are zips, of the zips that are damaged too.
+ODD_LABELS, ZIPS, DAMAGED_ZIPS = 0.3, 0.25, 0.5
 
 
 class CocoFiles:
@@ -36,33 +44,61 @@ class CocoFiles:
         self._data = _write(folder)
 
     def trial(self, dice: random.Random) -> Trial:
-        """One odd file, with the images beside it."""
+        """An odd file with the images beside it or in one zip with them, or one with a single odd label."""
+        if dice.random() < ODD_LABELS:
+            labels = list(self._data["annotations"])
+            place = dice.randrange(len(labels))
+            labels[place] = odd(dice, labels[place])
+            content = as_file({**self._data, "annotations": labels})
+            return self._trial("one odd label", "annotations.json", content, (CocoError,))
         content = written(dice, odd(dice, self._data))
-        file = self._folder / "annotations.json"
+        if dice.random() > ZIPS:
+            return self._trial("an odd file", "annotations.json", content)
+        content = _zipped(content, self._folder)
+        content = damaged(dice, content) if dice.random() < DAMAGED_ZIPS else content
+        return self._trial("an odd zip", "export.zip", content)
+
+    def _trial(self, group: str, name: str, content: bytes, fatal: tuple[type[Exception], ...] = ()) -> Trial:
+        """`fatal`: sentences that there is no reason for."""
 
         def attempt() -> str:
-            file.write_bytes(content)
+            (self._folder / name).write_bytes(content)
             try:
-                return _use(file, self._folder)
+                return _read(self._folder / name, self._folder / "images")
             except (CocoError, SnapshotError, ImageError) as error:
-                if not str(error) or "\n" in str(error):
-                    raise Broke(f"not one sentence: {str(error)!r}") from None
+                if isinstance(error, fatal) or not str(error) or "\n" in str(error):
+                    raise Broke(f"{type(error).__name__}: {error}") from None
                 return "refused"
 
-        return Trial("COCO", {"annotations.json": content}, attempt)
+        return Trial(group, {name: content}, attempt)
 
 
-def _use(file: Path, images: Path) -> str:
+def _read(file: Path, images: Path) -> str:
+    with unpacked(file, None if file.suffix == ".zip" else images) as files:
+        return _use(read_data_set(files.annotations, files.images, name=files.name))
+
+
+def _zipped(annotations: bytes, folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("result.json", annotations)
+        for image in sorted((folder / "images").iterdir()):
+            archive.write(image, f"images/{image.name}")
+    return buffer.getvalue()
+
+
+def _use(found: CocoDataSet) -> str:
     """As `train` and `evaluate` do; an error of theirs comes out."""
-    snapshot = snapshot_of_coco(file, images)
+    snapshot = snapshot_of_coco(found)
     for examples in (snapshot.train, snapshot.holdout):
         _look(examples)
-    assert snapshot.digest
-    truth = read_coco(file)
-    found = evaluate(_Stub(), truth, [images / record["file_name"] for record in truth["images"]])  # type: ignore[arg-type]
-    if not -1 <= found.box.AP <= 1:
-        raise Broke(f"AP is {found.box.AP}")
-    return "read"
+    if not snapshot.digest:
+        raise Broke("no digest")
+    files = [found.images / record["file_name"] for record in found.data["images"]]
+    result = evaluate(_Stub(), found.data, files)  # type: ignore[arg-type]
+    if not -1 <= result.box.AP <= 1:
+        raise Broke(f"AP is {result.box.AP}")
+    return "some left out" if found.left_out else "repaired" if found.repaired else "read"
 
 
 def _look(examples: CocoExamples) -> None:
@@ -96,14 +132,23 @@ def _write(folder: Path) -> dict[str, Any]:
     """Images, and labels of them in each of COCO's forms."""
     scenes = SceneExamples(FIRST_SCENE, IMAGES, SIZE)
     names = [{"id": number + 1, "name": name} for number, name in enumerate(scenes.labels)]
-    data: dict[str, Any] = {"info": {"description": "a try"}, "images": [], "annotations": [], "categories": names}
+    images = folder / "images"
+    images.mkdir(exist_ok=True)
+    data: dict[str, Any] = {
+        "info": {"description": "a try"},
+        "images": [],
+        "annotations": [],
+        "categories": names,
+    }
     for number in range(IMAGES):
         example = scenes[number]
         height, width = example.image.shape[:2]
-        Image.fromarray(example.image).save(folder / f"{number}.png")
+        Image.fromarray(example.image).save(images / f"{number}.png")
         record = {"id": number + 1, "file_name": f"{number}.png", "height": height, "width": width}
         data["images"].append(record | {"split": SPLITS[number]})
-        for box, class_, mask in zip(example.boxes.tolist(), example.classes.tolist(), example.masks or (), strict=True):
+        for box, class_, mask in zip(
+            example.boxes.tolist(), example.classes.tolist(), example.masks or (), strict=True
+        ):
             label = len(data["annotations"]) + 1
             x0, y0, x1, y1 = box
             data["annotations"].append(

@@ -77,7 +77,9 @@ def _attempt(content: bytes) -> str:
 
 def _files() -> Iterator[tuple[str, bytes]]:
     """A drawn scene in every kind of file."""
-    scenes = [Image.fromarray(generate_scene(FIRST_SCENE + number, SIZE).image[::2, ::2]) for number in range(2)]
+    scenes = [
+        Image.fromarray(generate_scene(FIRST_SCENE + number, SIZE).image[::2, ::2]) for number in range(2)
+    ]
     for name, (format_, mode, options) in KINDS.items():
         first, second = (_converted(scene, mode) for scene in scenes)
         options = {**options, **({"exif": _exif()} if "exif" in options else {})}

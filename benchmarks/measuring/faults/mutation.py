@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,13 +18,67 @@ LONGEST_CHUNK = 256
 ODD_VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 0.5, -0.0, 1e-9, 1e9, -1e300, 2**31, 2**63, 10**40),
     *(float("nan"), float("inf"), float("-inf")),
-    *("", " ", "0", "1", "-3.5", "1e3", "NaN", "null", "true", "\u0661\u0662", "\u00e9\u4e2d\U0001f34e", "a\x00b"),
+    *(
+        "",
+        " ",
+        "0",
+        "1",
+        "-3.5",
+        "1e3",
+        "NaN",
+        "null",
+        "true",
+        "\u0661\u0662",
+        "\u00e9\u4e2d\U0001f34e",
+        "a\x00b",
+    ),
     *("../../etc/passwd", "x" * 5000, "<b>&amp;</b>", "%00%2e%2e", "$image", "{{x}}"),
     *([], {}, [[]], [None], [1, 2, 3, 4], [float("nan")] * 4, [[0, 0]] * 6, {"id": 1}, {"a": {"b": []}}),
 )
 #: Chance to stop at a node on the way down into a value: objects and lists are damaged as well as what is in them, the
 #: whole now and then.
-STOP, STOP_AT_ONCE = 0.3, 0.03
+STOP, STOP_AT_ONCE = 0.15, 0.03
+ATTRIBUTE, TAG = re.compile(r' [A-Za-z_]+="([^"]*)"'), re.compile(r"<([A-Za-z]+)[^<>]*>")
+ODD_WORDS = (
+    *(
+        "",
+        " ",
+        "0",
+        "-1",
+        "1.5",
+        "NaN",
+        "inf",
+        "1e309",
+        "true",
+        "maybe",
+        "$",
+        "$image",
+        "$images[0]",
+        "$a.b.c",
+        "$0",
+    ),
+    *(
+        "{{i}}",
+        "$pages[{{i}}]",
+        "http://127.0.0.1/$image",
+        "&lt;b&gt;",
+        "\u00e9\u4e2d",
+        "x" * 2000,
+        "apple,banana,,",
+        "View",
+    ),
+    *(
+        "Image",
+        "Labels",
+        "Label",
+        "Repeater",
+        "BrushLabels",
+        "EllipseLabels",
+        "VideoRectangle",
+        "HyperText",
+        "Style",
+    ),
+)
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32", "latin-1", "cp1252", "shift-jis")
 
 
@@ -60,9 +115,27 @@ def odd_text(dice: random.Random, text: str) -> str:
     for _ in range(dice.randint(1, 3)):
         start = dice.randrange(len(text) + 1)
         end = min(start + dice.choice((0, 1, 1, 2, 8, 40)), len(text))
-        words = ("", text[start:end] * 2, dice.choice("<>&\"'/=$[]{}. \t\n\x01\ufeff\u00e9"), _slice(dice, text))
+        words = (
+            "",
+            text[start:end] * 2,
+            dice.choice("<>&\"'/=$[]{}. \t\n\x01\ufeff\u00e9"),
+            _slice(dice, text),
+        )
         text = text[:start] + dice.choice(words) + text[end:]
     return text
+
+
+def odd_xml(dice: random.Random, xml: str) -> str:
+    """XML with a few tags or attributes changed, or not XML any more."""
+    for _ in range(dice.randint(1, 3)):
+        parts = list(dice.choice((ATTRIBUTE, ATTRIBUTE, TAG)).finditer(xml))
+        if not parts:
+            return odd_text(dice, xml)
+        part = dice.choice(parts)
+        word = dice.choice((part[1], dice.choice(ODD_WORDS), dice.choice(parts)[1]))
+        new = part[0].replace(part[1], word) if dice.random() < 0.8 else dice.choice(("", part[0] * 2))
+        xml = xml[: part.start()] + new + xml[part.end() :]
+    return odd_text(dice, xml) if dice.random() < 0.1 else xml
 
 
 def _slice(dice: random.Random, text: str) -> str:
@@ -158,4 +231,15 @@ def _rename(dice: random.Random, holder: Any, key: Any) -> None:
 
 
 Edit = Callable[[random.Random, Any, Any], None]
-EDITS: tuple[Edit, ...] = (_replace, _replace, _replace, _drop, _drop, _as_text, _wrap, _nudge, _repeat, _rename)
+EDITS: tuple[Edit, ...] = (
+    _replace,
+    _replace,
+    _replace,
+    _drop,
+    _drop,
+    _as_text,
+    _wrap,
+    _nudge,
+    _repeat,
+    _rename,
+)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from measuring.faults import trials
+from measuring.faults import http_requests, trials
 from measuring.faults.annotations import Annotations
+from measuring.faults.checkpoints import Checkpoints
 from measuring.faults.coco_files import CocoFiles
+from measuring.faults.configs import Configs
 from measuring.faults.images import Images
 from measuring.faults.trials import Outcome, Subject
 
@@ -33,5 +35,8 @@ def _of(subject: type[Subject], small: int, full: int) -> Part:
 PARTS = {
     "images": _of(Images, 2000, 60_000),
     "coco": _of(CocoFiles, 300, 10_000),
+    "configs": _of(Configs, 150, 5000),
     "annotations": _of(Annotations, 2000, 20_000),
+    "checkpoints": _of(Checkpoints, 40, 1000),
+    "requests": Part(http_requests.attempt, 700, 14_000),
 }

@@ -137,7 +137,9 @@ def _wait_for_start(results: Connection, log: Path) -> None:
     raise SystemExit(f"the trials do not start: {log.read_text(errors='replace')[-2000:]}")
 
 
-def _work(subject: type[Subject], folder: Path, seed: int, numbers: Sequence[int], results: Connection) -> None:
+def _work(
+    subject: type[Subject], folder: Path, seed: int, numbers: Sequence[int], results: Connection
+) -> None:
     """The process: what C libraries print goes into a log."""
     with (folder / LOG).open("ab") as log:
         os.dup2(log.fileno(), 1)
@@ -165,4 +167,3 @@ def _attempt(number: int, trial: Trial) -> Outcome:
 
 def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
