@@ -76,7 +76,7 @@ class LabelStudioStandIn:
             self.tasks[task_id]["annotations"] = [{"parent_prediction": None}] if labelled else []
         return ids
 
-    def add_prediction(self, task: int, model_version: str | None) -> int:
+    def add_prediction(self, task: int, model_version: str | None, score: float = 0.5) -> int:
         """An empty prediction of this version; its id."""
         number = next(self._ids)
         self.predictions[number] = {
@@ -84,7 +84,7 @@ class LabelStudioStandIn:
             "task": task,
             "model_version": model_version,
             "result": [],
-            "score": 0.5,
+            "score": score,
             "cluster": None,
         }
         return number
@@ -159,8 +159,7 @@ class LabelStudioStandIn:
 
     def _in_tab(self, rows: list[Json]) -> list[Json]:
         """As a tab shows them that has unlabelled tasks only, the lowest score first."""
-        waiting = [row | {"predictions_score": self._score(row["id"])} for row in rows]
-        waiting = [row for row in waiting if not row["total_annotations"]]
+        waiting = [row for row in rows if not row["total_annotations"]]
         return sorted(waiting, key=lambda row: (row["predictions_score"] is None, row["predictions_score"]))
 
     def _score(self, task: int) -> float | None:
@@ -177,6 +176,7 @@ class LabelStudioStandIn:
             "data": task["data"],
             "total_annotations": len(task["annotations"]),
             "predictions_model_versions": ",".join(versions)[:500],
+            "predictions_score": self._score(task["id"]),
         }
 
     def _export(self, _: Json, __: int) -> Reply:

@@ -10,7 +10,7 @@ from serving import ColourDetector
 from typer.testing import CliRunner, Result
 
 from prelabel.cli import app
-from prelabel.labelstudio.client import LabelStudioError
+from prelabel.labelstudio.client import LabelStudioClient, LabelStudioError
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
 from prelabel.projects import loading, survey
 from prelabel.projects.annotate import AnnotateError, Summary, annotate_project
@@ -121,6 +121,75 @@ def test_a_run_that_was_killed_before_it_cleaned_up_is_made_good(studio, images,
     summary = annotate(stale_only=True)
     assert studio.versions(images[0]) == [CURRENT]
     assert (summary.pushed, summary.removed, summary.done, summary.total) == (0, 1, 1, 1)
+
+
+@pytest.mark.parametrize("stale_only", [True, False])
+@pytest.mark.parametrize("shown", [CURRENT, FOREIGN, ""])
+def test_a_failed_prediction_of_this_version_is_replaced(studio, images, annotate, shown, stale_only):
+    annotate()
+    studio.project["model_version"] = shown
+    studio.predictions = {id_: row for id_, row in studio.predictions.items() if row["task"] != images[3]}
+    failed = studio.add_prediction(images[3], CURRENT, score=0.0)
+    summary = annotate(stale_only=stale_only)
+    assert (summary.pushed, summary.removed, summary.current) == (1, 1, 9)
+    [row] = [row for row in studio.predictions.values() if row["task"] == images[3]]
+    assert row["id"] != failed and row["result"] and row["score"] > 0
+    assert annotate(stale_only=stale_only).total == 0
+
+
+def test_a_failed_prediction_stays_while_its_image_cannot_be_had(studio, annotate, host):
+    [task] = studio.add_tasks(f"http://{host}/missing.png")
+    failed = studio.add_prediction(task, CURRENT, score=0.0)
+    for _ in range(2):
+        summary = annotate(stale_only=True)
+        assert (summary.failed, summary.current, summary.removed) == (1, 0, 0)
+    assert list(studio.predictions) == [failed]
+
+
+def test_empty_predictions_on_purpose_are_not_asked_for_again(studio, images, annotate):
+    for task in images:
+        studio.add_prediction(task, CURRENT, score=0.3)
+    first = studio.predictions[studio.add_prediction(images[0], CURRENT, score=0.0)]
+    first["cluster"] = 1_000_001
+    summary = annotate()
+    assert (summary.total, summary.current) == (0, 10)
+
+
+def test_empty_predictions_of_a_version_without_the_labels_are_not_asked_for_again(studio, images, predictor):
+    studio.project["label_config"] = (
+        studio.project["label_config"].replace("Disc", "Cat").replace("Box", "Dog")
+    )
+    for wanted in (10, 0):
+        summary = annotate_project(studio.client(), predictor, PROJECT, OWN, even_empty=True)
+        assert summary.pushed == wanted
+    assert all(row["score"] == 0 and row["cluster"] is None for row in studio.predictions.values())
+
+
+def test_a_failed_prediction_beside_a_good_one_goes_with_the_stale_ones(studio, images, annotate):
+    annotate()
+    studio.add_prediction(images[0], CURRENT, score=0.0)
+    studio.add_prediction(images[0], STALE)
+    assert annotate().removed == 2
+    assert studio.versions(images[0]) == [CURRENT]
+
+
+def test_a_replacement_that_label_studio_drops_is_noticed(studio, images, annotate):
+    failed = studio.add_prediction(images[0], CURRENT, score=0.0)
+    studio.dropped = {images[0]}
+    summary = annotate()
+    assert [problem.task_id for problem in summary.problems] == [images[0]]
+    assert failed in studio.predictions
+
+
+def test_looking_for_failed_predictions_takes_no_request_where_scores_are_above_zero(
+    studio, images, annotate, monkeypatch
+):
+    annotate()
+    studio.project["model_version"] = CURRENT
+    asked = []
+    monkeypatch.setattr(LabelStudioClient, "task_predictions", lambda self, task: asked.append(task) or [])
+    assert annotate().current == 10
+    assert asked == []
 
 
 def test_a_prediction_that_an_annotation_was_made_from_stays(studio, images, annotate):

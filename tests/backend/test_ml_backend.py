@@ -85,12 +85,55 @@ def test_recorded_predict_requests(client: FlaskClient, host: str, name: str) ->
     assert {result["model_version"] for result in results} == {"colour-1"}
 
 
-def test_images_that_cannot_be_had_leave_one_empty_result_each(client: FlaskClient, host: str) -> None:
+def test_a_request_without_one_readable_image_stores_nothing(client: FlaskClient, host: str) -> None:
     body = captured("predict_batch_s3")
     answer = client.post("/predict", json=body)
-    empty = {"result": [], "score": 0.0, "model_version": "colour-1"}
-    assert answer.json == {"results": [empty] * len(body["tasks"])}
+    assert answer.status_code == 503
+    assert answer.json is not None and list(answer.json) == ["error"]
+    assert answer.json["error"].startswith("No image could be looked at: image: ")
+    assert answer.status.startswith("503 No image could be looked at: image: ")
     assert metric(client, 'prelabel_task_failures_total{reason="fetch"}') == len(body["tasks"])
+    assert metric(client, "prelabel_tasks_total") == len(body["tasks"])
+
+
+@pytest.mark.parametrize("name", ["missing.png", "broken-img3.png", "blue.png"])
+def test_a_task_whose_image_fails_has_no_result_that_label_studio_could_store(
+    client: FlaskClient, host: str, name: str
+) -> None:
+    answer: Any = client.post("/predict", json=predict_request(host, "img1", name, "img2")).json
+    first, failed, last = answer["results"]
+    assert [image_number(first), image_number(last)] == [1, 2]
+    assert list(failed) == ["error"]
+    assert failed["error"].startswith(("image: ", "the network failed"))
+    assert client.post("/predict", json=predict_request(host, name)).status_code == 503
+
+
+def test_an_image_without_objects_has_a_result_to_store(client: FlaskClient, host: str) -> None:
+    config = CONFIG.replace('name="rect"', 'name="rect" model_score_threshold="0.9"')
+    config = config.replace('name="brush"', 'name="brush" model_score_threshold="0.9"')
+    request = predict_request(host, "img1") | {"label_config": config}
+    [prediction] = client.post("/predict", json=request).json["results"]
+    assert (prediction["result"], prediction["score"]) == ([], pytest.approx(0.1))
+
+
+def test_nothing_to_look_at_is_an_empty_prediction(client: FlaskClient, host: str) -> None:
+    request = predict_request(host, "missing.png") | {"label_config": CONFIG.replace("Disc", "Cat")}
+    request["label_config"] = request["label_config"].replace("Box", "Dog")
+    answer = client.post("/predict", json=request)
+    assert answer.json == {"results": [{"result": [], "score": 0.0, "model_version": "colour-1"}]}
+
+
+def test_a_task_with_one_of_two_images_keeps_its_regions_and_comes_first(
+    client: FlaskClient, host: str
+) -> None:
+    config = """<View><Image name="a" value="$a"/><Image name="b" value="$b"/>
+      <RectangleLabels name="on-a" toName="a"><Label value="Disc"/></RectangleLabels>
+      <RectangleLabels name="on-b" toName="b"><Label value="Disc"/></RectangleLabels></View>"""
+    data = {"a": f"http://{host}/missing.png", "b": f"http://{host}/img4.png"}
+    body = {"tasks": [{"id": 1, "data": data}], "label_config": config, "project": "7.1"}
+    [prediction] = client.post("/predict", json=body).json["results"]
+    assert [region["from_name"] for region in prediction["result"]] == ["on-b"]
+    assert prediction["score"] == 0.0
 
 
 @pytest.mark.parametrize(

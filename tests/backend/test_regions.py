@@ -216,6 +216,10 @@ def test_task_score_is_that_of_its_most_doubtful_image():
     assert task_score([]) == 0.0
 
 
+def test_only_a_task_that_was_not_looked_at_has_the_score_zero():
+    assert task_score([0.9, 0.0]) == to_prediction([], task_score([0.0]), "v")["score"] == 0.0001
+
+
 def test_everything_made_here_is_valid_for_the_sdk():
     found = instances_of(
         [[-5, -5, 500, 500], [0, 0, 1, 1], [50.3, 20.7, 90.1, 80.9]], classes=[0, 1, 0], masks=[ellipse()] * 3

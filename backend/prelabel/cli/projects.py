@@ -77,7 +77,11 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
 def annotate(
     project: ProjectId,
     stale_only: Annotated[
-        bool, typer.Option("--stale-only", help="Only tasks with predictions of prelabel's other versions.")
+        bool,
+        typer.Option(
+            "--stale-only",
+            help="Only tasks with predictions of prelabel's other versions, or failed ones.",
+        ),
     ] = False,
     labelled: Annotated[bool, typer.Option("--all", help="Labelled tasks, too.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, max=500, help="Tasks that are pushed together.")] = 8,

@@ -31,6 +31,9 @@ PERCENT_DIGITS = 4
 
 SCORE_DIGITS = 4
 
+LOWEST_SCORE = 10**-SCORE_DIGITS
+"""Of a task that was looked at: 0 says that an image of it could not be."""
+
 ID_LENGTH = 10
 """Characters of a region's id, as many as Label Studio's own."""
 
@@ -98,8 +101,8 @@ def image_score(
 
 
 def task_score(image_scores: Sequence[float]) -> float:
-    """Confidence in a task: that in its most doubtful image; 0.0 (ask first) when no image was looked at."""
-    return min(image_scores, default=0.0)
+    """Confidence in a task: that in its most doubtful image, and never quite 0; 0.0 when no image was looked at."""
+    return max(min(image_scores), LOWEST_SCORE) if image_scores else 0.0
 
 
 def to_prediction(regions: Sequence[Region], score: float, model_version: str) -> Prediction:

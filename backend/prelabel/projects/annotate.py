@@ -5,13 +5,14 @@ own_versions):
 
     predictions of the task          plain     stale_only
     the current version              no        no
+    of it, but failed (see failed)   yes       yes
     own, of other versions only      yes       yes
     none, or other people's only     yes       no
 
 With `least_sure_first` a task without a prediction of prelabel's comes first, then the one whose score is
 lowest; else they come by their ids. Labelled tasks are left alone unless `include_labelled`. A task that has the
-current version afterwards loses its own stale predictions (see stale.py), also where an earlier run was killed
-before it came to that.
+current version afterwards loses its own stale and failed predictions (see stale.py), also where an earlier run was
+killed before it came to that.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from itertools import islice
 from typing import Any
 
 from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.projects.failed import FailedPredictions
 from prelabel.projects.own_versions import OwnVersions
-from prelabel.projects.predictor import OnFeatures, Predictor, TaskOutcome
+from prelabel.projects.predictor import OnFeatures, Predictor
 from prelabel.projects.stale import remove_stale
 from prelabel.projects.storing import store_predictions
 from prelabel.projects.survey import SurveyedTask, survey
@@ -94,9 +96,12 @@ def annotate_project(
     others nothing. Raises AnnotateError and LabelConfigError before anything is written; LabelStudioError
     where Label Studio stops answering: what was pushed stays, and another run goes on from there.
     """
-    label_config = client.project(project_id)["label_config"]
+    project = client.project(project_id)
+    label_config = project["label_config"]
     _check_usable(predictor, label_config, even_empty)
-    run = _Run(client, predictor, project_id, label_config, own, on_features)
+    looks = bool(predictor.image_keys(predictor.label_spec(label_config)))
+    failed = FailedPredictions(client, predictor.version, project["model_version"]) if looks else None
+    run = _Run(client, predictor, project_id, label_config, own, failed, on_features)
     tasks = survey(client, project_id, own.__contains__) if least_sure_first else survey(client, project_id)
     run.plan(tasks, stale_only, include_labelled)
     on_progress(run.summary)
@@ -115,6 +120,7 @@ class _Run:
         project_id: int,
         label_config: str,
         own: OwnVersions,
+        failed: FailedPredictions | None,
         on_features: OnFeatures | None,
     ) -> None:
         self._client = client
@@ -122,6 +128,7 @@ class _Run:
         self._project_id = project_id
         self._label_config = label_config
         self._own = own
+        self._failed = failed
         self._on_features = on_features
         self._to_predict: list[SurveyedTask] = []
         self._to_clean: list[SurveyedTask] = []
@@ -133,6 +140,8 @@ class _Run:
         for task in tasks:
             if task.is_labelled and not include_labelled:
                 summary.labelled += 1
+            elif self._failed and self._failed.are_all_of(task):
+                self._to_predict.append(task)
             elif summary.version in task.versions:
                 summary.current += 1
                 self._to_clean += [task] if self._has_stale(task) else []
@@ -160,6 +169,10 @@ class _Run:
     def _has_stale(self, task: SurveyedTask) -> bool:
         return any(version in self._own and version != self.summary.version for version in task.versions)
 
+    def _has_failed(self, task: SurveyedTask) -> bool:
+        """Of a task that is predicted although it has the current version."""
+        return self.summary.version in task.versions
+
     def _predict(self, batch: Sequence[SurveyedTask]) -> dict[int, dict[str, Any]]:
         """Task id -> prediction, for the tasks that have one; what was wrong with the others is noted."""
         tasks = [{"id": task.id, "data": task.data} for task in batch]
@@ -168,11 +181,9 @@ class _Run:
         )
         predictions = {}
         for task, outcome in zip(batch, outcomes, strict=True):
-            is_worth_storing = _is_worth_storing(outcome)
             if outcome.failures:
-                reason = "; ".join(failure.reason for failure in outcome.failures)
-                self.summary.problems.append(TaskProblem(task.id, reason, is_worth_storing))
-            if is_worth_storing:
+                self.summary.problems.append(TaskProblem(task.id, outcome.why, not outcome.is_blind))
+            if not outcome.is_blind:
                 predictions[task.id] = {"task": task.id, **outcome.prediction}
         return predictions
 
@@ -181,7 +192,7 @@ class _Run:
         self.summary.problems += [TaskProblem(task_id, reason) for task_id, reason in refused.items()]
         pushed = [task for task in batch if task.id in predictions and task.id not in refused]
         self.summary.pushed += len(pushed)
-        self._clean([task for task in pushed if self._has_stale(task)])
+        self._clean([task for task in pushed if self._has_stale(task) or self._has_failed(task)])
         self.summary.done += len(batch)
 
     def _clean(self, batch: Iterable[SurveyedTask]) -> None:
@@ -211,9 +222,3 @@ def _batches(tasks: Iterable[SurveyedTask], size: int) -> Iterator[list[Surveyed
     remaining = iter(tasks)
     while batch := list(islice(remaining, size)):
         yield batch
-
-
-def _is_worth_storing(outcome: TaskOutcome) -> bool:
-    """Not where it is empty for want of an image: an annotator would take that for "nothing to see here"."""
-    is_blind = any(failure.kind != "invalid" for failure in outcome.failures)
-    return bool(outcome.prediction["result"]) or not is_blind

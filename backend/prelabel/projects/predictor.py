@@ -85,9 +85,10 @@ class _Findings:
     scores: list[float] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
-    def fail(self, failure: Failure) -> None:
-        self.failures.append(failure)
-        self.scores.append(0.0)
+    @property
+    def score(self) -> float:
+        """Confidence in the task; 0.0, ask first, where an image could not be looked at."""
+        return 0.0 if self.failures else task_score(self.scores)
 
 
 class Predictor:
@@ -252,7 +253,7 @@ class Predictor:
 
     def _collect(self, found: _Findings, image: TaskImage, seen: _Seen | Failure, spec: LabelSpec) -> None:
         if isinstance(seen, Failure):
-            found.fail(seen)
+            found.failures.append(seen)
             return
         if seen.instances is not None:
             controls = spec.controls_for(image.request.image_key)
@@ -269,7 +270,7 @@ class Predictor:
             found.scores.append(choice_confidence(control, probabilities))
 
     def _conclude(self, found: _Findings, spec: LabelSpec) -> TaskOutcome:
-        prediction = to_prediction(found.regions, task_score(found.scores), self.version)
+        prediction = to_prediction(found.regions, found.score, self.version)
         prediction, problems = drop_invalid(spec.interface, prediction)
         invalid = (Failure("invalid", problem) for problem in problems)
         return TaskOutcome(prediction, (*found.failures, *invalid))

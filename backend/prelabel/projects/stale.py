@@ -1,5 +1,5 @@
-"""Taking back the stale predictions of a task: prelabel's own, of other versions, and only where nobody is
-hurt.
+"""Taking back the stale predictions of a task: prelabel's own, of other versions or failed, and only where nobody
+is hurt.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from typing import Any
 
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
+from prelabel.projects.failed import is_failed
 from prelabel.projects.own_versions import OwnVersions
 
 NOT_FOUND = 404
 
 
 def remove_stale(client: LabelStudioClient, task_id: int, current: str, own: OwnVersions) -> int:
-    """Delete the task's own predictions of other versions than `current`; how many went.
+    """Delete the task's own predictions of other versions than `current`, and failed ones where it has another one of
+    `current`; how many went.
 
     They stay while the task has a draft, of whomever: Label Studio refuses to store an annotation made from a
     prediction that is gone. A prediction that a stored annotation was made from stays for good: it says what
@@ -37,9 +39,12 @@ def remove_stale(client: LabelStudioClient, task_id: int, current: str, own: Own
 
 def _removable(task: dict[str, Any], current: str, own: OwnVersions) -> Iterator[int]:
     parents = {annotation["parent_prediction"] for annotation in task["annotations"]}
-    for prediction in task["predictions"]:
-        version = prediction["model_version"]
-        if version in own and version != current and prediction["id"] not in parents:
+    others = [one for one in task["predictions"] if one["model_version"] != current]
+    ours = [one for one in task["predictions"] if one["model_version"] == current]
+    failed = [one for one in ours if is_failed(one)]
+    stale = [one for one in others if one["model_version"] in own]
+    for prediction in stale + (failed if len(failed) < len(ours) else []):
+        if prediction["id"] not in parents:
             yield prediction["id"]
 
 

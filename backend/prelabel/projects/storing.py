@@ -7,6 +7,7 @@ from typing import Any
 
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
+from prelabel.projects.failed import is_failed
 
 BAD_REQUEST = 400
 """Label Studio's answer to a batch with a task that is gone; nothing of the batch is stored then."""
@@ -45,5 +46,9 @@ def _store_one_by_one(
 
 
 def _is_stored(client: LabelStudioClient, prediction: dict[str, Any]) -> bool:
+    """Also beside a failed one of the same version, which it is to replace."""
     rows = client.task_predictions(prediction["task"])
-    return any(row["model_version"] == prediction["model_version"] for row in rows)
+    return any(
+        row["model_version"] == prediction["model_version"] and is_failed(row) == is_failed(prediction)
+        for row in rows
+    )

@@ -15,6 +15,8 @@ PAGE_SIZE = 200
 NO_HIDDEN_COLUMNS = json.dumps({"hiddenColumns": {"explore": [], "labeling": []}})
 """Without this the Data Manager does not compute `predictions_model_versions`."""
 
+SCORE_COLUMN = "predictions_score"
+
 MAX_COLUMN_LENGTH = 500
 """Where the Data Manager cuts `predictions_model_versions`, in the middle of a version."""
 
@@ -24,6 +26,7 @@ class SurveyedTask:
     """A task as the survey saw it. `versions`: of its predictions, each once. `is_labelled`: somebody
     submitted an annotation (a skipped task is not labelled). `score`: of its newest scored prediction, None
     without one and where no scores were asked for. `number`: counts the tasks of the project, from 1 on.
+    `shown_score`: the mean of its predictions of the version that the project shows, None without one.
     """
 
     id: int
@@ -32,6 +35,7 @@ class SurveyedTask:
     is_labelled: bool
     score: float | None = None
     number: int = 0
+    shown_score: float | None = None
 
 
 def survey(
@@ -48,7 +52,8 @@ def survey(
         versions, is_labelled = _versions(client, row), row["total_annotations"] > 0
         has_score = not is_labelled and any(map(is_scored, versions))
         score = _score(client, row["id"], is_scored) if has_score else None
-        yield SurveyedTask(row["id"], row["data"], versions, is_labelled, score, row["inner_id"])
+        shown_score = row.get(SCORE_COLUMN)
+        yield SurveyedTask(row["id"], row["data"], versions, is_labelled, score, row["inner_id"], shown_score)
 
 
 def _score(client: LabelStudioClient, task_id: int, is_scored: Callable[[str | None], bool]) -> float | None:

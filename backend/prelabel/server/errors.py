@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.projects.outcomes import Abandoned
-from prelabel.server.not_ready import ModelNotReady
+from prelabel.server.not_ready import NotReady
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(RequestError, lambda error: _answer(400, str(error)))
     app.register_error_handler(LabelConfigError, lambda error: _answer(400, str(error)))
-    app.register_error_handler(ModelNotReady, _not_ready)
+    app.register_error_handler(NotReady, _not_ready)
     app.register_error_handler(Abandoned, _abandoned)
     app.register_error_handler(Exception, _unexpected)
 
@@ -66,7 +66,7 @@ def _http_sentence(error: HTTPException) -> str:
     return error.description or error.name
 
 
-def _not_ready(error: ModelNotReady) -> Response:
+def _not_ready(error: NotReady) -> Response:
     response = _answer(503, str(error))
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from prelabel.projects.outcomes import TaskOutcome
 from prelabel.server.metrics import Metrics
 from prelabel.server.model_holder import ModelHolder
+from prelabel.server.not_ready import NothingSeen
 from prelabel.server.wire import PredictRequest, SetupRequest, project_id_of
 from prelabel.store.database import Database
 from prelabel.store.label_counts import note_project
@@ -76,16 +78,23 @@ def _predict(predictor: Predictor, wanted: PredictRequest, metrics: Metrics) -> 
         wanted.tasks, wanted.label_config, wanted.project_id, abandoned=_connection_watch()
     )
     metrics.count_outcomes(outcomes)
-    predictions = [outcome.prediction for outcome in outcomes]
     logger.info(
         "project %s: %d tasks in %.1f s, %d regions, %d with failures",
         wanted.project_id,
         len(outcomes),
         time.monotonic() - started,
-        sum(len(prediction["result"]) for prediction in predictions),
+        sum(len(outcome.prediction["result"]) for outcome in outcomes),
         sum(bool(outcome.failures) for outcome in outcomes),
     )
-    return predictions
+    if outcomes and all(outcome.is_blind for outcome in outcomes):
+        raise NothingSeen(f"No image could be looked at: {outcomes[0].why}")
+    return [_answer(outcome) for outcome in outcomes]
+
+
+def _answer(outcome: TaskOutcome) -> dict[str, Any]:
+    """The prediction; one that nobody may store as an item without `result`, which Label Studio drops by itself: it
+    writes the item into its log, keeps the others, and asks for the task again."""
+    return {"error": outcome.why} if outcome.is_blind else outcome.prediction
 
 
 def _prompter() -> Prompter:

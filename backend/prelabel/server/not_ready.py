@@ -1,5 +1,13 @@
-"""What a request gets that needs a model before there is one."""
+"""Requests that cannot be answered now, though nothing is wrong with them: 503."""
 
 
-class ModelNotReady(Exception):
-    """There is no model to ask now; the message is one sentence for the caller."""
+class NotReady(Exception):
+    """There is no answer now; the message is one sentence for the caller."""
+
+
+class ModelNotReady(NotReady):
+    """There is no model to ask now."""
+
+
+class NothingSeen(NotReady):
+    """Not one image of the request could be looked at."""

@@ -14,12 +14,11 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
+from prelabel.store.errors import StoreError as StoreError
+from prelabel.store.schema import bring_up_to_date
+
 BUSY_TIMEOUT_MS = 5_000
 """How long a writer waits for another one: several times what any transaction of prelabel takes."""
-
-
-class StoreError(RuntimeError):
-    """The database cannot be opened or used; the message is one sentence without the password in the URL."""
 
 
 class Base(DeclarativeBase):
@@ -47,7 +46,7 @@ class Database:
 
     @classmethod
     def open(cls, url: str) -> Database:
-        """Connect, and create the tables (and SQLite's folder) that are missing. Raises StoreError."""
+        """Connect, and bring the schema up to date; SQLite's folder is made where it is missing. Raises StoreError."""
         try:
             database = cls(create_engine(url))
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
@@ -69,8 +68,8 @@ class Database:
         try:
             if self.engine.dialect.name == "sqlite":
                 self._prepare_sqlite()
-            Base.metadata.create_all(self.engine)
-        except (SQLAlchemyError, OSError) as error:
+            bring_up_to_date(self.engine, Base.metadata)
+        except (SQLAlchemyError, OSError, StoreError) as error:
             shown = self.engine.url.render_as_string(hide_password=True)
             raise StoreError(f"the database {shown} cannot be opened: {_first_line(error)}") from error
 

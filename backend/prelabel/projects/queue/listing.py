@@ -11,7 +11,8 @@ from typing import Any
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.views import find_tab, tab_notes
 from prelabel.projects.queue.places import group_of, is_drawn
-from prelabel.projects.queue.refresh import SAMPLING, SCORE_COLUMN, TAB
+from prelabel.projects.queue.refresh import SAMPLING, TAB
+from prelabel.projects.survey import SCORE_COLUMN
 
 MAX_PAGE = 100
 

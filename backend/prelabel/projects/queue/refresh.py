@@ -21,12 +21,10 @@ from prelabel.projects.predictor import Predictor
 from prelabel.projects.queue.looks import Looks
 from prelabel.projects.queue.ordering import Order, order_tasks, strategy_called
 from prelabel.projects.queue.places import Place
-from prelabel.projects.survey import survey
+from prelabel.projects.survey import SCORE_COLUMN, survey
 from prelabel.settings import Settings
 
 TAB = "prelabel: next"
-
-SCORE_COLUMN = "predictions_score"
 
 SAMPLING = "Uncertainty sampling"
 """What Label Studio calls a label stream that follows scores."""

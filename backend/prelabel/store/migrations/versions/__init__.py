@@ -1,0 +1,1 @@
+"""One module per revision; what a released one does is never changed."""
