@@ -9,7 +9,7 @@ from typing import Any
 
 from fbnetv3.learning.examples import SceneExamples
 from measuring.faults.mutation import as_file, odd
-from measuring.faults.trials import Broke, Trial
+from measuring.faults.trials import Broke, Subject, Trial
 from prelabel.labelstudio.brush_rle import mask_to_rle
 from prelabel.labelstudio.object_controls import ObjectControls
 from prelabel.labelstudio.region_instances import LabelledObject, count_ignored, to_objects
@@ -35,14 +35,14 @@ CONFIG = """<View>
 </View>"""
 
 
-class Annotations:
+class Annotations(Subject):
     """See the top of this file."""
 
     def __init__(self, folder: Path) -> None:
         self._controls = ObjectControls.from_config(CONFIG)
         self._result = _result()
 
-    def trial(self, dice: random.Random) -> Trial:
+    def trial(self, number: int, dice: random.Random) -> Trial:
         """A few regions of all kinds, odd."""
         chosen = dice.sample(self._result, dice.randint(1, len(self._result)))
         changed = odd(dice, chosen, most=4)

@@ -19,7 +19,7 @@ from fbnetv3.scenes import generate_scene
 from fbnetv3.weights import Checkpoint, WeightsError, load_checkpoint, write_checkpoint
 from fbnetv3.weights.store import import_file
 from measuring.faults.mutation import damaged
-from measuring.faults.trials import Broke, Trial
+from measuring.faults.trials import Broke, Subject, Trial
 
 #: Training draws from the first million.
 SCENE = 6_400_000
@@ -37,7 +37,7 @@ WRAPPED: tuple[Callable[[dict[str, Any]], Any], ...] = (
 )
 
 
-class Checkpoints:
+class Checkpoints(Subject):
     """See the top of this file."""
 
     def __init__(self, folder: Path) -> None:
@@ -46,7 +46,7 @@ class Checkpoints:
         self._starter = load_checkpoint("starter")
         self._image = generate_scene(SCENE, SIZE).image
 
-    def trial(self, dice: random.Random) -> Trial:
+    def trial(self, number: int, dice: random.Random) -> Trial:
         """A file of one of two formats, whose bytes or tensors are not what they should be."""
         name = dice.choice(("weights.safetensors", "weights.pth"))
         what = dice.choice(("bytes", "tensors"))

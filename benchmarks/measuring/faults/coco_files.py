@@ -24,7 +24,7 @@ from fbnetv3.learning.evaluation import evaluate
 from fbnetv3.learning.examples import SceneExamples
 from fbnetv3.learning.snapshot import SnapshotError, snapshot_of_coco
 from measuring.faults.mutation import as_file, damaged, odd, written
-from measuring.faults.trials import Broke, Trial
+from measuring.faults.trials import Broke, Subject, Trial
 
 #: Training draws from the first million.
 FIRST_SCENE = 6_100_000
@@ -36,14 +36,14 @@ KNOWN = ("apple", "banana")
 ODD_LABELS, ZIPS, DAMAGED_ZIPS = 0.3, 0.25, 0.5
 
 
-class CocoFiles:
+class CocoFiles(Subject):
     """See the top of this file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._data = _write(folder)
 
-    def trial(self, dice: random.Random) -> Trial:
+    def trial(self, number: int, dice: random.Random) -> Trial:
         """An odd file with the images beside it or in one zip with them, or one with a single odd label."""
         if dice.random() < ODD_LABELS:
             labels = list(self._data["annotations"])

@@ -16,7 +16,7 @@ from PIL import Image
 from fbnetv3.detector import Detector
 from fbnetv3.scenes import generate_scene
 from measuring.faults.mutation import as_file, odd, odd_xml
-from measuring.faults.trials import Broke, Trial
+from measuring.faults.trials import Broke, Subject, Trial
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
 from prelabel.labelstudio.object_controls import ObjectControls
@@ -53,11 +53,12 @@ CONFIGS = (
   <RectangleLabels name="rect_{{{{i}}}}" toName="page_{{{{i}}}}">{LABELS}</RectangleLabels></Repeater></View>""",
     f"""<View><Image name="image" valueList="$images"/><Header value="h"/>
   <BitmaskLabels name="mask" toName="image">{LABELS}</BitmaskLabels>
-  <View visibleWhen="region-selected"><Choices name="c" toName="image" perRegion="true">{CHOICES}</Choices></View></View>""",
+  <View visibleWhen="region-selected">
+  <Choices name="c" toName="image" perRegion="true">{CHOICES}</Choices></View></View>""",
 )
 
 
-class Configs:
+class Configs(Subject):
     """See the top of this file."""
 
     def __init__(self, folder: Path) -> None:
@@ -66,7 +67,7 @@ class Configs:
         self._predictor = Predictor(detector, fetcher, PredictorOptions(score_threshold=THRESHOLD))
         self._tasks = [_task(number) for number in range(TASKS)]
 
-    def trial(self, dice: random.Random) -> Trial:
+    def trial(self, number: int, dice: random.Random) -> Trial:
         """An odd config, odd tasks, or both."""
         config, tasks = dice.choice(CONFIGS), self._tasks
         what = dice.choice(("config", "config", "tasks", "both"))

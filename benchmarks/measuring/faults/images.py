@@ -14,7 +14,7 @@ from PIL import Image
 from fbnetv3.images import MAX_PIXELS, ImageError, read_image
 from fbnetv3.scenes import generate_scene
 from measuring.faults.mutation import damaged
-from measuring.faults.trials import Broke, Trial
+from measuring.faults.trials import Broke, Subject, Trial
 
 #: Training draws from the first million.
 FIRST_SCENE = 6_000_000
@@ -48,13 +48,13 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-class Images:
+class Images(Subject):
     """See the top of this file."""
 
     def __init__(self, folder: Path) -> None:
         self._files = dict(_files())
 
-    def trial(self, dice: random.Random) -> Trial:
+    def trial(self, number: int, dice: random.Random) -> Trial:
         """One damaged file."""
         kind = dice.choice(list(self._files))
         content = damaged(dice, self._files[kind], list(self._files.values()))

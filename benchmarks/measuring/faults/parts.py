@@ -13,6 +13,7 @@ from measuring.faults.checkpoints import Checkpoints
 from measuring.faults.coco_files import CocoFiles
 from measuring.faults.configs import Configs
 from measuring.faults.images import Images
+from measuring.faults.outages import AnnotateOutages, RunOutages
 from measuring.faults.trials import Outcome, Subject
 
 #: A folder to work in, the seed, the numbers of the trials.
@@ -39,4 +40,6 @@ PARTS = {
     "annotations": _of(Annotations, 2000, 20_000),
     "checkpoints": _of(Checkpoints, 40, 1000),
     "requests": Part(http_requests.attempt, 700, 14_000),
+    "annotate-outages": _of(AnnotateOutages, 40, 400),
+    "run-outages": _of(RunOutages, 10, 500),
 }

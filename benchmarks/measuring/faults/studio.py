@@ -109,9 +109,10 @@ class Studio(LabelledProject):
         self.forget()
 
     def forget(self) -> None:
-        """No predictions, and no version shown."""
+        """No predictions, no tabs, and no version shown."""
         self._ids = count(1)
         self.predictions: dict[int, Json] = {}
+        self.tabs: dict[int, Json] = {}
         self.shown = ""
         self.backend: Json = {
             "id": 1,
@@ -198,6 +199,17 @@ class Studio(LabelledProject):
         versions = [row["model_version"] for row in self.predictions.values()]
         return {version: versions.count(version) for version in versions}
 
+    def _columns(self, *_: Any) -> Json:
+        return {"columns": [{"id": "id", "target": "tasks", "visibility_defaults": {"explore": True}}]}
+
+    def _tabs(self, *_: Any) -> list[Json]:
+        return list(self.tabs.values())
+
+    def _change_tab(self, _: Any, body: Json, number: int = 0) -> Json:
+        number = number or next(self._ids)
+        self.tabs[number] = {**body, "id": number}
+        return self.tabs[number]
+
     def _backends(self, *_: Any) -> list[Json]:
         return [self.backend]
 
@@ -217,6 +229,10 @@ _ROUTES: dict[str, Callable[..., Any]] = {
     "GET /api/predictions": Studio._predictions,
     r"PATCH /api/predictions/(\d+)": Studio._change_prediction,
     r"DELETE /api/predictions/(\d+)": Studio._delete_prediction,
+    "GET /api/dm/columns": Studio._columns,
+    "GET /api/dm/views": Studio._tabs,
+    "POST /api/dm/views": Studio._change_tab,
+    r"PATCH /api/dm/views/(\d+)": Studio._change_tab,
     "GET /api/ml": Studio._backends,
     r"PATCH /api/ml/(\d+)": Studio._change_backend,
 }

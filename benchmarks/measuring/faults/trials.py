@@ -8,18 +8,16 @@ from __future__ import annotations
 import os
 import random
 import resource
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 #: Seconds for one trial, beside whatever else the machine does; most take milliseconds.
 TIME_LIMIT = 30.0
@@ -61,12 +59,14 @@ class Outcome:
 
 
 class Subject(Protocol):
-    """What is tried; made once per process, with a folder of its own."""
+    """What is tried; made once per process, with a folder of its own. `limit`: seconds for a trial."""
+
+    limit: ClassVar[float] = TIME_LIMIT
 
     def __init__(self, folder: Path) -> None: ...
 
-    def trial(self, dice: random.Random) -> Trial:
-        """The trial that these dice give."""
+    def trial(self, number: int, dice: random.Random) -> Trial:
+        """The trial of this number, with its dice."""
 
 
 def dice_of(seed: int, part: str, number: int) -> random.Random:
@@ -77,26 +77,24 @@ def dice_of(seed: int, part: str, number: int) -> random.Random:
 def attempt(subject: type[Subject], folder: Path, seed: int, numbers: Sequence[int]) -> Iterator[Outcome]:
     """Each of these trials, in order."""
     waiting = list(numbers)
-    again = cache(lambda: subject(folder))
     while waiting:
         with _process(subject, folder, seed, waiting) as (process, results):
             while waiting:
-                outcome = _next(process, results, waiting[0])
+                outcome = _next(process, results, waiting[0], subject.limit)
                 waiting.pop(0)
-                if outcome.fault is not None:
-                    trial = again().trial(dice_of(seed, subject.__name__, outcome.number))
-                    outcome = replace(outcome, group=trial.group, files=trial.files)
+                if outcome.fault is not None and not outcome.files:
+                    outcome = _with_input(outcome, subject, folder, seed)
                 yield outcome
                 if not process.is_alive():
                     break
 
 
-def _next(process: SpawnProcess, results: Connection, number: int) -> Outcome:
+def _next(process: SpawnProcess, results: Connection, number: int, limit: float) -> Outcome:
     """What the process says of this trial; the process is ended where it does not, or has grown too much."""
-    if not results.poll(TIME_LIMIT):
+    if not results.poll(limit):
         process.kill()
         process.join()
-        return Outcome(number, "", fault=f"took more than {TIME_LIMIT:.0f} s")
+        return Outcome(number, "", fault=f"took more than {limit:.0f} s")
     try:
         outcome, swollen = results.recv()
     except EOFError:
@@ -107,6 +105,14 @@ def _next(process: SpawnProcess, results: Connection, number: int) -> Outcome:
         process.join()
         return replace(outcome, fault=f"took {swollen >> 20} MB")
     return outcome
+
+
+def _with_input(outcome: Outcome, subject: type[Subject], folder: Path, seed: int) -> Outcome:
+    """The outcome of a process that cannot tell any more."""
+    again = folder / f"again{outcome.number}"
+    again.mkdir()
+    trial = subject(again).trial(outcome.number, dice_of(seed, subject.__name__, outcome.number))
+    return replace(outcome, group=trial.group, files=trial.files)
 
 
 @contextmanager
@@ -150,7 +156,7 @@ def _work(
     results.send(True)
     peak = _peak()
     for number in numbers:
-        outcome = _attempt(number, made.trial(dice_of(seed, subject.__name__, number)))
+        outcome = _attempt(number, made.trial(number, dice_of(seed, subject.__name__, number)))
         results.send((outcome, _peak() - peak))
         peak = _peak()
 
@@ -159,10 +165,10 @@ def _attempt(number: int, trial: Trial) -> Outcome:
     try:
         return Outcome(number, trial.group, trial.attempt())
     except Broke as broke:
-        return Outcome(number, trial.group, fault=str(broke))
+        return Outcome(number, trial.group, fault=str(broke), files=trial.files)
     except Exception as error:  # noqa: BLE001 (whatever it is, it should not have come out)
         lines = traceback.format_exception(error)
-        return Outcome(number, trial.group, fault="".join(lines[-FRAMES:]).strip())
+        return Outcome(number, trial.group, fault="".join(lines[-FRAMES:]).strip(), files=trial.files)
 
 
 def _peak() -> int:
