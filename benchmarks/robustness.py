@@ -31,6 +31,9 @@ from measuring.faults.parts import PARTS, Part
 from measuring.faults.tally import Tally
 from measuring.sheets import Sheet, write
 
+#: Between two words about a part that takes long.
+TELL_SECONDS = 60.0
+
 
 def main() -> None:
     """Command line."""
@@ -52,11 +55,14 @@ def main() -> None:
 
 def _carry_out(name: str, part: Part, numbers: Sequence[int], seed: int, out: Path) -> Tally:
     tally = Tally(name, out)
-    started = time.monotonic()
+    started = told = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         for outcome in part.attempt(Path(folder), seed, numbers):
             tally.add(outcome)
-    tally.seconds = time.monotonic() - started
+            tally.seconds = time.monotonic() - started
+            if time.monotonic() - told > TELL_SECONDS:
+                told = time.monotonic()
+                print(f"  {tally.line()}", flush=True)
     return tally
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from measuring.faults import http_requests, trials
+from measuring.faults import http_requests, kills, trials
 from measuring.faults.annotations import Annotations
 from measuring.faults.checkpoints import Checkpoints
 from measuring.faults.coco_files import CocoFiles
@@ -41,5 +41,6 @@ PARTS = {
     "checkpoints": _of(Checkpoints, 40, 1000),
     "requests": Part(http_requests.attempt, 700, 14_000),
     "annotate-outages": _of(AnnotateOutages, 40, 400),
-    "run-outages": _of(RunOutages, 10, 500),
+    "run-outages": _of(RunOutages, 10, 1200),
+    "kills": Part(kills.attempt, 2, 36),
 }
