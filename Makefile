@@ -21,7 +21,7 @@ LABEL_STUDIO_VENV := .venv-labelstudio/.label-studio-$(LABEL_STUDIO)
 
 demo: ## Start Label Studio and prelabel with images to look at; Ctrl-C stops both
 	@$(MAKE) -sj2 $(PRELABEL) $(LABEL_STUDIO_VENV)
-	@.venv/bin/prelabel demo --label-studio .venv-labelstudio/bin/label-studio --templates .build/templates
+	@.venv/bin/prelabel demo --label-studio .venv-labelstudio/bin/label-studio
 
 test: ## Run every test, those against a real Label Studio too
 	@$(MAKE) -sj2 $(PRELABEL_DEV) $(LABEL_STUDIO_VENV)

@@ -32,6 +32,8 @@ StrategyName = Literal[
 ]
 """Those of fbnetv3.active_learning, which is not loaded for them."""
 
+AnchorSize = Annotated[float, Field(gt=0)]
+
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -54,7 +56,7 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """The settings of one process. `load_settings` makes it and words errors for people."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
     label_studio_url: str = Field(
         "http://localhost:8080",
@@ -129,7 +131,7 @@ class Settings(BaseSettings):
     prelabel_database_url: str | None = Field(
         None,
         pattern=r"^[a-z][a-z0-9+]*://",
-        examples=["sqlite:////data/prelabel.sqlite3", "postgresql://user:password@host/prelabel"],
+        examples=["sqlite:////data/prelabel.sqlite3", "postgresql+psycopg://user:password@host/prelabel"],
         description="Any SQLAlchemy URL; an SQLite file under PRELABEL_HOME when not set.",
     )
     prelabel_max_image_pixels: int = Field(
@@ -329,7 +331,7 @@ class Settings(BaseSettings):
         le=4096,
         description="Longest side of that input in pixels; chosen with the shorter one when not set.",
     )
-    prelabel_anchor_sizes: Annotated[tuple[float, ...] | None, NoDecode] = Field(
+    prelabel_anchor_sizes: Annotated[tuple[AnchorSize, ...] | None, NoDecode] = Field(
         None,
         description="Comma-separated anchor sizes in network pixels, as many as the start weights have (5); chosen "
         "for the sizes of the labelled objects when not set.",
@@ -366,7 +368,9 @@ class Settings(BaseSettings):
     @field_validator("prelabel_anchor_sizes", mode="before")
     @classmethod
     def _split_sizes(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip()) or None
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -478,7 +482,7 @@ def _as_text(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(map(_as_text, value))
     return "" if value is None else str(value)
 
 

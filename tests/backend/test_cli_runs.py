@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Timer
@@ -58,7 +59,7 @@ def test_one_run(store: Database) -> None:
     text = said("show", str(run_id))
     assert "state          running: training 40/100, 5 min left" in text
     assert "labelled tasks 23" in text
-    assert str(Path("projects/7/runs") / str(run_id) / "run.log") in text
+    assert re.search(rf"/projects/7/runs/{run_id}-[0-9T.]+/run\.log$", text, re.MULTILINE)
     assert "There is no run 99" in said("show", "99", code=1)
 
 

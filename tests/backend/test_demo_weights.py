@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from fbnetv3.detector import version_of
 from fbnetv3.weights.zoo import ZOO
+from prelabel.demo import weights
 from prelabel.demo.service import free_port
-from prelabel.demo.weights import COCO, demo_weights
+from prelabel.demo.weights import COCO, demo_weights, readable_weights
 
 CLOSED_PORT = 28147
 
@@ -28,14 +30,14 @@ def closed_network(bare_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.fixture
-def choose() -> Choose:
+def choose(tmp_path: Path) -> Choose:
     """(the setting, own images?) -> (weights, what was said)."""
 
     def choose(setting: str, own_images: bool) -> tuple[str, str]:
         said = StringIO()
-        return demo_weights(
-            setting, own_images=own_images, console=Console(file=said, width=1000)
-        ), said.getvalue()
+        console = Console(file=said, width=1000)
+        models = tmp_path / "demo"
+        return demo_weights(setting, own_images=own_images, models=models, console=console), said.getvalue()
 
     return choose
 
@@ -48,15 +50,49 @@ def test_what_the_user_chose_is_taken_for_any_images(choose: Choose) -> None:
     assert choose("mine.safetensors", True) == ("mine.safetensors", "")
 
 
-def test_photos_are_labelled_by_coco_weights_that_are_here(choose: Choose, tmp_path: Path) -> None:
-    weights = tmp_path / "home" / "models" / "coco.safetensors"
-    weights.parent.mkdir(parents=True)
-    weights.touch()
+@pytest.mark.parametrize("folder", ["home/models", "demo"], ids=["the user's", "fetched by the demo"])
+def test_photos_are_labelled_by_coco_weights_that_are_here(
+    choose: Choose, tmp_path: Path, folder: str
+) -> None:
+    file = tmp_path / folder / "coco.safetensors"
+    file.parent.mkdir(parents=True)
+    file.touch()
     assert choose("auto", True) == ("coco", "")
 
 
 def test_without_a_network_photos_make_do_with_the_starter(choose: Choose) -> None:
-    weights, said = choose("auto", True)
-    assert weights == "starter"
+    chosen, said = choose("auto", True)
+    assert chosen == "starter"
     assert f"Fetching the COCO weights, 2.6 MB, from {ZOO[COCO].url}" in said
     assert "cannot be had" in said and "PRELABEL_WEIGHTS_DIR" in said
+
+
+def test_what_is_fetched_goes_into_the_demos_own_store(choose: Choose, tmp_path: Path, monkeypatch) -> None:
+    fetched: list[object] = []
+    monkeypatch.setattr(weights, "pull", lambda *given, **_: fetched.append(given))
+    assert choose("auto", True)[0] == "coco"
+    assert fetched == [("coco", tmp_path / "demo")]
+    assert not (tmp_path / "home").exists()
+
+
+def test_weights_of_the_users_store_are_named_by_their_file_and_keep_their_version(tmp_path: Path) -> None:
+    file = tmp_path / "home" / "models" / "mine.safetensors"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert readable_weights("mine") == str(file)
+    assert version_of(readable_weights("mine"), "d" * 64) == version_of("mine", "d" * 64)
+
+
+@pytest.mark.parametrize("name", ["starter", "coco", "unknown", "./mine.safetensors", "/x/mine.pth"])
+def test_other_weights_are_called_as_they_are(tmp_path: Path, name: str) -> None:
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    (tmp_path / "home" / "models" / "starter.safetensors").touch()
+    assert readable_weights(name) == name
+
+
+def test_provisioned_weights_are_found_by_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRELABEL_WEIGHTS_DIR", str(tmp_path))
+    (tmp_path / "coco.safetensors").touch()
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    (tmp_path / "home" / "models" / "coco.safetensors").touch()
+    assert readable_weights("coco") == "coco"

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
 import pytest
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 
 from prelabel.settings import (
+    Settings,
     SettingsError,
+    as_environment,
     load_settings,
     unknown_variables,
 )
@@ -94,3 +104,113 @@ def test_a_misspelt_variable_is_named_with_the_closest_one() -> None:
     assert unknown_variables(environ) == [
         "PRELABEL_WEIGTHS is not a setting of prelabel and is ignored; the closest one is PRELABEL_WEIGHTS"
     ]
+
+
+#: Values of fields whose text has a form that their type does not tell.
+FORMED = {
+    "label_studio_url": "https://labels.example:8443/studio",
+    "device": "cuda:1",
+    "prelabel_database_url": "postgresql+psycopg://user:p%2Css, 'w=ord@host/name?application_name=a b",
+    "prelabel_queue_url": SecretStr("rediss://:p,a ss@host:6379/0"),
+    "prelabel_allowed_hosts": ("images.example", "cdn.example:8443"),
+    "prelabel_anchor_sizes": (8.0, 16.5, 1e-05, 100.125, 512.0),
+}
+
+#: What must be set with it.
+TOGETHER = {
+    "basic_auth_user": ("basic_auth_pass",),
+    "basic_auth_pass": ("basic_auth_user",),
+}
+
+
+def another_value(name: str) -> Any:
+    """One that the field may have and does not have by itself."""
+    field = Settings.model_fields[name]
+    return FORMED[name] if name in FORMED else _of_type(field.annotation, field)
+
+
+def _of_type(kind: Any, field: FieldInfo) -> Any:
+    if get_origin(kind) in (Union, UnionType):
+        return _of_type(next(one for one in get_args(kind) if one is not type(None)), field)
+    if get_origin(kind) is Literal:
+        return next(choice for choice in get_args(kind) if choice != field.default)
+    if kind is bool:
+        return not field.default
+    if kind in (int, float):
+        return kind(_number(field)) if kind is int else _number(field) + 0.0625
+    values = {
+        str: "a 'quoted', text = ü",
+        SecretStr: SecretStr(" s3cret, with = and \"'ü"),
+        Path: Path("/a b/c, d=ü"),
+    }
+    return values[kind]
+
+
+def _number(field: FieldInfo) -> float:
+    bounds = [getattr(rule, name) for rule in field.metadata for name in ("ge", "gt") if hasattr(rule, name)]
+    least = max(bounds, default=0)
+    return next(number for number in (least, least + 1) if number != field.default)
+
+
+def read_back(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Settings:
+    for name, value in as_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_another_process_gets_every_setting_as_it_is(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    chosen = {one: another_value(one) for one in (name, *TOGETHER.get(name, ()))}
+    settings = load_settings(**chosen)
+    assert getattr(settings, name) == chosen[name] != getattr(load_settings(), name)
+    assert read_back(monkeypatch, settings).model_dump() == settings.model_dump()
+
+
+def test_another_process_gets_all_settings_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(**{name: another_value(name) for name in Settings.model_fields})
+    assert read_back(monkeypatch, settings).model_dump() == settings.model_dump()
+
+
+def test_settings_of_the_environment_pass_through_processes_unchanged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in as_environment(
+        load_settings(**{name: another_value(name) for name in Settings.model_fields})
+    ).items():
+        monkeypatch.setenv(name, value)
+    code = "from prelabel.settings import load_settings; print(sorted(load_settings().model_dump().items()))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == str(sorted(load_settings().model_dump().items()))
+
+
+def test_a_setting_that_is_taken_back_is_not_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(prelabel_anchor_sizes=None, prelabel_allowed_hosts=())
+    for name, value in (("PRELABEL_ANCHOR_SIZES", "8,16"), ("PRELABEL_ALLOWED_HOSTS", "images.example")):
+        monkeypatch.setenv(name, value)
+    again = read_back(monkeypatch, settings)
+    assert (again.prelabel_anchor_sizes, again.prelabel_allowed_hosts) == (None, ())
+
+
+@pytest.mark.parametrize("text", ["8, 16 ,32", "8,16,32,", " 8,16,,32"])
+def test_anchor_sizes_are_read_with_spaces_and_a_comma_too_many(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("PRELABEL_ANCHOR_SIZES", text)
+    assert load_settings().prelabel_anchor_sizes == (8.0, 16.0, 32.0)
+
+
+@pytest.mark.parametrize("text", ["8,large", "8,-1", "0", "nan", "inf", "[8, 16]"])
+def test_anchor_sizes_that_are_none_are_one_sentence(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("PRELABEL_ANCHOR_SIZES", text)
+    with pytest.raises(SettingsError, match=r"^PRELABEL_ANCHOR_SIZES is .* but must"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, field in Settings.model_fields.items() if "float" in str(field)]
+)
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
+def test_no_number_is_endless(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    monkeypatch.setenv(name.upper(), text)
+    with pytest.raises(SettingsError, match=f"^{name.upper()} is '.*' but must be "):
+        load_settings()

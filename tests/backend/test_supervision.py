@@ -14,7 +14,7 @@ from fake_training import STEPS, FakeSteps
 from training_stand_in import Training, is_alive, wait_until
 
 from prelabel.jobs import supervision
-from prelabel.jobs.folders import run_folder
+from prelabel.jobs.folders import LOG, run_folder
 from prelabel.jobs.supervision import Supervisor, cancel_run
 from prelabel.jobs.training_run import TrainingRun
 from prelabel.jobs.triggers import TriggerRules
@@ -65,6 +65,44 @@ def test_a_run_from_its_request_to_its_version(training: Training) -> None:
     folder = run_folder(training.settings, run)
     assert sorted(path.name for path in folder.iterdir()) == ["process.lock", "run.log", "verdict.json"]
     assert "p7-v1 is promoted" in (folder / "run.log").read_text()
+
+
+def test_a_run_of_another_database_is_not_gone_on_with(training: Training, tmp_path: Path) -> None:
+    first = request_run(training.database, 7, "Start Training")
+    training.supervisor.work_off()
+    left = run_folder(training.settings, training.run(first.id))
+    (left / "candidate").write_text("of the other database")
+    before = {file.name: file.read_bytes() for file in left.iterdir()}
+
+    fresh = f"sqlite:///{tmp_path}/fresh.sqlite3"
+    settings = load_settings(
+        prelabel_home=training.settings.prelabel_home,
+        prelabel_training_threads=1,
+        prelabel_database_url=fresh,
+    )
+    database = Database.open(fresh)
+    again = Training(settings, database)
+    run = request_run(database, 7, "Start Training")
+    assert run.id == first.id
+    again.supervisor.work_off()
+
+    assert again.run(run.id).state == "promoted"
+    assert [steps for steps in again.trace(run.id) if steps == "training"] == ["training"] * 2
+    assert {file.name: file.read_bytes() for file in left.iterdir()} == before
+    database.close()
+
+
+def test_a_run_that_an_older_prelabel_began_is_found_where_it_lies(training: Training) -> None:
+    run = request_run(training.database, 7, "Start Training")
+    own = run_folder(training.settings, run)
+    older = own.with_name(str(run.id))
+    older.mkdir(parents=True)
+    assert run_folder(training.settings, run) == own
+    (older / LOG).write_text("begun")
+    assert run_folder(training.settings, run) == older
+    before = run.requested_at.timestamp() - 1
+    os.utime(older / LOG, (before, before))
+    assert run_folder(training.settings, run) == own
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,7 +20,8 @@ from weights_samples import small_checkpoint
 from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.learning.image_labels import HeadSpec
 from fbnetv3.weights import WeightsError, load_checkpoint
-from prelabel.projects import versions
+from fbnetv3.weights.digest import file_sha256
+from prelabel.projects import version_files, versions
 from prelabel.projects.versions import (
     VersionError,
     VersionState,
@@ -33,6 +36,7 @@ from prelabel.projects.versions import (
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 from prelabel.store.versions import (
+    NewVersion,
     add_promotion,
     mark_published,
     mark_refreshed,
@@ -66,7 +70,7 @@ def test_a_version_is_stored_as_it_was_made(settings, database, folder):
     assert (checkpoint.digest, checkpoint.labels) == (version.digest, version.labels)
     assert checkpoint.digest == small_checkpoint().digest
     assert checkpoint.provenance["version"] == "p7-v1"
-    record = json.loads((folder / "p7-v1" / "version.json").read_text())
+    record = json.loads(version_weights(settings, version).with_name("version.json").read_text())
     assert (record["name"], record["judgement"], record["sha256"]) == ("p7-v1", JUDGEMENT, version.sha256)
 
 
@@ -86,19 +90,110 @@ def test_projects_count_for_themselves(settings, database, folder):
     assert names == ["p3-v1", "p31-v1", "p3-v2"]
 
 
-def test_what_ended_between_weights_and_row_is_replaced(settings, database, folder, monkeypatch):
-    def end(*_: object) -> None:
-        raise KeyboardInterrupt
-
+def test_what_ended_between_weights_and_row_stays_and_its_number_is_not_given_again(
+    settings, database, folder, monkeypatch
+):
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(versions, "add_version", end)
+        patched.setattr(versions, "add_version", Mock(side_effect=KeyboardInterrupt))
         store_version(settings, database, run_id=3, checkpoint=small_checkpoint(("left", "over")))
-    assert (folder / "p7-v1" / "weights.safetensors").is_file()
+    [left] = folder.glob("p7-v1-*")
     assert project_versions(database, PROJECT) == []
     (folder / ".making-p7-abc").mkdir()
     version = store_version(settings, database, run_id=3)
-    assert version.name == "p7-v1"
+    assert version.name == "p7-v2"
     assert version_checkpoint(settings, version).labels == ("bolt", "nut", "gear")
+    assert load_checkpoint(left / "weights.safetensors").labels == ("left", "over")
+
+
+@pytest.fixture
+def other_store(tmp_path: Path) -> Iterator[Database]:
+    """Another database on the same MODEL_DIR."""
+    other = Database.open(f"sqlite:///{tmp_path}/other.sqlite3")
+    yield other
+    other.close()
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    files = (file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    return {file.relative_to(folder): file.read_bytes() for file in files}
+
+
+def test_versions_of_two_databases_do_not_disturb_each_other(settings, database, other_store, folder):
+    ours = store_version(settings, database, run_id=1)
+    before = contents(folder)
+    theirs = store_version(settings, other_store, run_id=1, checkpoint=small_checkpoint(("a", "b", "c")))
+    assert (ours.name, theirs.name) == ("p7-v1", "p7-v2")
+    assert before.items() <= contents(folder).items()
+    assert version_checkpoint(settings, ours).labels == ("bolt", "nut", "gear")
+    assert version_checkpoint(settings, theirs).labels == ("a", "b", "c")
+
+
+def test_a_name_that_two_databases_have_given_is_two_versions(
+    settings, database, other_store, folder, monkeypatch
+):
+    monkeypatch.setattr(versions, "highest_number", lambda *_: 0)
+    ours = store_version(settings, database, run_id=1)
+    theirs = store_version(settings, other_store, run_id=1, checkpoint=small_checkpoint(("a", "b", "c")))
+    assert (ours.name, theirs.name) == ("p7-v1", "p7-v1")
+    assert version_checkpoint(settings, ours).labels == ("bolt", "nut", "gear")
+    assert version_checkpoint(settings, theirs).labels == ("a", "b", "c")
+
+
+def test_versions_that_two_databases_store_at_once_are_all_there(settings, database, other_store, folder):
+    def store(number: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        labels = (f"a{number}", "b", "c")
+        store = (database, other_store)[number % 2]
+        version = store_version(settings, store, run_id=number, checkpoint=small_checkpoint(labels))
+        return labels, version_checkpoint(settings, version).labels
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(given == found for given, found in pool.map(store, range(16)))
+    assert len(list(folder.glob("p7-v*"))) == 16
+
+
+@pytest.mark.parametrize("kind", ["the same files", "other files", "no files", "a file"])
+def test_a_folder_that_is_there_is_never_removed(settings, database, folder, monkeypatch, kind):
+    def write(making: Path, *given: object) -> NewVersion:
+        (making / "weights.safetensors").write_bytes(b"the same each time")
+        return replace(given[-1], sha256=file_sha256(making / "weights.safetensors"))
+
+    monkeypatch.setattr(versions, "highest_number", lambda *_: 0)
+    monkeypatch.setattr(version_files, "_write_files", write)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(versions, "add_version", Mock(side_effect=KeyboardInterrupt))
+        store_version(settings, database, run_id=1)
+    [made] = folder.glob("p7-v1-*")
+    if kind == "other files":
+        (made / "weights.safetensors").write_bytes(b"theirs")
+    elif kind == "no files":
+        (made / "weights.safetensors").rename(made / "theirs")
+    elif kind == "a file":
+        made.rename(folder / "moved")
+        made.write_bytes(b"theirs")
+    before = contents(folder)
+    if kind == "the same files":
+        assert store_version(settings, database, run_id=1).name == "p7-v1"
+    else:
+        with pytest.raises(WeightsError, match="holds other files than p7-v1: move it away and train again"):
+            store_version(settings, database, run_id=1)
+        assert project_versions(database, PROJECT) == []
+    assert contents(folder) == before
+
+
+def test_a_version_of_an_older_prelabel_is_found_where_it_lies(settings, database, folder):
+    version = store_version(settings, database, run_id=1, heads=[head()])
+    version_weights(settings, version).parent.rename(folder / "p7-v1")
+    assert version_checkpoint(settings, version).labels == ("bolt", "nut", "gear")
+    assert len(version_heads(settings, version)) == 1
+    assert store_version(settings, database, run_id=2).name == "p7-v2"
+
+
+def test_an_older_folder_of_another_database_is_not_ours(settings, database, folder):
+    (folder / "p7-v1").mkdir(parents=True)
+    (folder / "p7-v1" / "weights.safetensors").write_bytes(b"theirs")
+    version = store_version(settings, database, run_id=1)
+    assert version.name == "p7-v2"
+    assert (folder / "p7-v1" / "weights.safetensors").read_bytes() == b"theirs"
 
 
 def test_a_rejected_candidate_keeps_its_figures_and_no_weights(settings, database, folder):
@@ -181,11 +276,11 @@ def test_names_that_are_none(database, settings, name):
 
 
 def test_the_store_survives_the_process(database, settings):
-    store_version(settings, database, 1)
+    stored = store_version(settings, database, 1)
     again = Database.open(str(database.engine.url))
     assert [version.name for version in project_versions(again, PROJECT)] == ["p7-v1"]
     again.close()
-    assert load_checkpoint(settings.model_folder / "versions" / "p7-v1" / "weights.safetensors")
+    assert load_checkpoint(version_weights(settings, stored))
 
 
 def test_a_server_can_follow_versions_without_pytorch():
@@ -206,19 +301,20 @@ def test_a_version_has_the_heads_of_its_choices(settings, database, folder):
     assert (weather.spec, kind.spec.classes) == (head().spec, ("a", "b", "c"))
     np.testing.assert_array_equal(weather.weight, head().weight)
     assert version.plan["choices"]["heads"] == {"weather": ["sun", "rain"], "kind": ["a", "b", "c"]}
-    assert json.loads((folder / "p7-v1" / "version.json").read_text())["plan"] == version.plan
+    record = version_weights(settings, version).with_name("version.json")
+    assert json.loads(record.read_text())["plan"] == version.plan
 
 
 def test_a_version_without_choices_has_no_heads(settings, database, folder):
     version = store_version(settings, database, run_id=3)
     assert version_heads(settings, version) == ()
-    assert not (folder / "p7-v1" / "heads.safetensors").exists()
+    assert list(folder.rglob("heads.safetensors")) == []
     assert "choices" not in version.plan
 
 
 def test_heads_that_changed_or_went_are_not_served(settings, database, folder):
     version = store_version(settings, database, run_id=3, heads=[head()])
-    file = folder / "p7-v1" / "heads.safetensors"
+    [file] = folder.rglob("heads.safetensors")
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(WeightsError, match=r"p7-v1.*heads.*not those that were stored"):
         version_heads(settings, version)

@@ -47,7 +47,7 @@ def promoted_run(
     wait_until(lambda: runs_of(server, project_id), "a run that starts by itself")
     wait_until(lambda: runs_of(server, project_id)[-1]["state"] in ENDS, "its end", limit)
     run = runs_of(server, project_id)[-1]
-    log = project_folder(settings, project_id) / "runs" / str(run["id"]) / LOG
+    [log] = (project_folder(settings, project_id) / "runs").glob(f"{run['id']}-*/{LOG}")
     assert run["state"] == "promoted", f"{run['reason']}\n{log.read_text()}"
     return run
 

@@ -15,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from fbnetv3.scenes import generate_scene
+from fbnetv3.weights import load_checkpoint, write_checkpoint
 from prelabel.demo.images import EXIF_ORIENTATION, SCENES, write_photo
 from prelabel.demo.project import UNFINISHED, UPLOAD_FILES, DemoProject, open_project
 from prelabel.demo.run import Demo, DemoError, DemoOptions, running_demo
@@ -78,24 +79,52 @@ def test_a_second_demo_on_the_same_folder_is_refused(demo: Demo, label_studio_pr
         pass
 
 
-def test_ctrl_c_stops_both_and_the_next_start_finds_everything(
-    demo: Demo, label_studio_program: Path, templates: Path, tmp_path: Path
+def test_ctrl_c_stops_both_the_next_start_finds_everything_and_nothing_else_is_written(
+    label_studio_program: Path, templates: Path, tmp_path: Path
 ) -> None:
-    images = tmp_path / "my photos"
-    images.mkdir()
-    write_photo(Image.fromarray(generate_scene(1).image), images / "scene.jpg")
+    user, demo = tmp_path / "user", tmp_path / "demo"
+    models = user / ".prelabel" / "models"
+    for folder in (user / "photos", user / "tmp", models / "versions" / "p1-v1"):
+        folder.mkdir(parents=True)
+    write_photo(Image.fromarray(generate_scene(1).image), user / "photos" / "scene.jpg")
+    write_checkpoint(load_checkpoint("starter"), models / "mine.safetensors")
+    (models / "versions" / "p1-v1" / "weights.safetensors").write_bytes(b"a real project's")
+    before = _written(user)
+
     command = [str(Path(sys.executable).with_name("prelabel")), "demo"]
-    command += ["--label-studio", str(label_studio_program), "--images", str(images)]
-    command += ["--data", str(tmp_path / "demo"), "--templates", str(templates)]
-    pages = [_start_and_interrupt(command, tmp_path / f"{run}.log", demo.backend.weights) for run in (1, 2)]
+    command += ["--label-studio", str(label_studio_program), "--images", "photos"]
+    command += ["--data", str(demo), "--templates", str(templates)]
+    pages = [_start_and_interrupt(command, tmp_path / f"{run}.log", user) for run in (1, 2)]
+
     assert pages[0]["project"] == pages[1]["project"]
+    assert _written(user) == before
+    assert re.search(r"model mine-[0-9a-f]{12} is ready", (demo / "prelabel.log").read_text())
+    assert list((demo / "prelabel" / "models" / "onnx").glob("*/manifest.json"))
 
 
-def _start_and_interrupt(command: list[str], log: Path, weights: str) -> re.Match[str]:
-    """Start a demo, press Ctrl-C when it is up, and return the address that it printed."""
-    environment = {**os.environ, "PRELABEL_WEIGHTS": weights, "COLUMNS": "200"}
+def _written(folder: Path) -> dict[Path, int]:
+    """Everything below the folder, and when each file was last written."""
+    return {path: 0 if path.is_dir() else path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def _start_and_interrupt(command: list[str], log: Path, user: Path) -> re.Match[str]:
+    """Start a demo at home of this user, press Ctrl-C when it is up, and return the address that it printed."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("PRELABEL_", "MODEL_DIR", "XDG_"))
+    }
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    environment |= {
+        "HOME": str(user),
+        "TMPDIR": str(user / "tmp"),
+        "PRELABEL_WEIGHTS": "mine",
+        "COLUMNS": "200",
+    }
     with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=user
+        )
     page = _wait_for_page(process, log)
     process.send_signal(signal.SIGINT)
     assert process.wait(READY_SECONDS) == 0, log.read_text()

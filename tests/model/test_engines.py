@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -231,3 +234,11 @@ def test_it_finds_what_the_original_found(file: str, tmp_path: Path) -> None:
             masks = np.unpackbits(want["final_masks_packed"])[: np.prod(shape)].reshape(shape).astype(bool)
             ours = np.stack([mask.full(found.image_size) for mask in found.masks])
             assert (ours != masks).sum() <= 50
+
+
+def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    own = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "ORT_"))}
+    code = "import fbnetv3.engines.onnx_engine"
+    subprocess.run([sys.executable, "-B", "-c", code], env=kept | own, check=True)
+    assert list(tmp_path.rglob("*")) == []

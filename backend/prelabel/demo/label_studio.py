@@ -11,7 +11,7 @@ from prelabel.demo.account import EMAIL, PASSWORD, personal_access_token
 from prelabel.demo.service import LOOPBACK, START_LIMIT_SECONDS, Service, ServiceError
 from prelabel.demo.template import copy_data, has_database
 
-INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR")
+INHERITED = ("PATH", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR")
 """All that it gets of the environment, for it also reads names such as HOST, PORT and DATABASE_NAME."""
 
 ENVIRONMENT = {
@@ -98,4 +98,5 @@ def installed_version(program: Path) -> str:
 
 def _environment(data: Path) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return {**inherited, **ENVIRONMENT, "LABEL_STUDIO_BASE_DATA_DIR": str(data.absolute())}
+    folder = str(data.absolute())  # also as its home, where it would keep an id of the user
+    return {**inherited, **ENVIRONMENT, "LABEL_STUDIO_BASE_DATA_DIR": folder, "HOME": folder}

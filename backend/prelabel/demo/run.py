@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
-from prelabel.demo.backend import Backend
+from prelabel.demo.backend import Backend, models_folder
 from prelabel.demo.images import SCENES, folder_images, scene_photos
 from prelabel.demo.label_studio import LabelStudio
 from prelabel.demo.project import DemoProject, open_project
 from prelabel.demo.service import Service, bypass_proxies, free_port
 from prelabel.demo.steps import step
-from prelabel.demo.weights import demo_weights
+from prelabel.demo.weights import demo_weights, readable_weights
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.label_config import label_config
 from prelabel.projects.annotate import annotate_project
@@ -99,7 +99,8 @@ def running_demo(options: DemoOptions, console: Console) -> Iterator[Demo]:
         prelabel = programs.enter_context(backend.service())
         with step(console, f"Starting prelabel with the weights {weights!r}"):
             prelabel.start()
-            detector = load_detector(backend.settings)
+            with backend.environment_here():
+                detector = load_detector(backend.settings)
             prelabel.wait_until_ready(MODEL_LIMIT_SECONDS)
         project = _project(options, images, weights, detector)
         yield Demo(
@@ -128,12 +129,16 @@ def _label_studio(options: DemoOptions) -> LabelStudio:
 
 def _backend(options: DemoOptions, label_studio: LabelStudio, weights: str) -> Backend:
     return Backend(
-        home=options.data / "prelabel",
-        weights=weights,
+        home=_home(options),
+        weights=readable_weights(weights),
         label_studio_url=label_studio.url,
         access_token=label_studio.access_token(),
         port=free_port(options.prelabel_port),
     )
+
+
+def _home(options: DemoOptions) -> Path:
+    return options.data / "prelabel"
 
 
 def _images(options: DemoOptions, console: Console) -> list[Path]:
@@ -158,8 +163,12 @@ def _scenes(folder: Path, console: Console) -> list[Path]:
 
 
 def _weights(options: DemoOptions, console: Console) -> str:
-    chosen = load_settings().prelabel_weights
-    return demo_weights(chosen, own_images=options.images is not None, console=console)
+    return demo_weights(
+        load_settings().prelabel_weights,
+        own_images=options.images is not None,
+        models=models_folder(_home(options)),
+        console=console,
+    )
 
 
 def _project(options: DemoOptions, images: list[Path], weights: str, detector: Detector) -> DemoProject:

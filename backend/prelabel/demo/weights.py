@@ -1,12 +1,17 @@
-"""Which weights the demo shows: the starter on generated scenes, the COCO weights on photos."""
+"""Which weights the demo shows: the starter on generated scenes, the COCO weights on photos.
+
+Those in the user's store are read there; what has to be fetched goes into the demo's own.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
-from fbnetv3.weights import WeightsError
-from fbnetv3.weights.folders import STARTER, find_weights
+from fbnetv3.weights import WeightsError, default_folder
+from fbnetv3.weights.folders import STARTER, SUFFIX, find_weights, is_path, provisioned
 from fbnetv3.weights.store import pull
 from fbnetv3.weights.zoo import ZOO
 from prelabel.projects.loading import AUTO_WEIGHTS
@@ -14,8 +19,8 @@ from prelabel.projects.loading import AUTO_WEIGHTS
 COCO = "coco"
 
 
-def demo_weights(chosen: str, *, own_images: bool, console: Console) -> str:
-    """The weights to load, where `chosen` (the setting) leaves it open.
+def demo_weights(chosen: str, *, own_images: bool, models: Path, console: Console) -> str:
+    """The weights to load, where `chosen` (the setting) leaves it open. `models`: the demo's own store.
 
     The COCO weights are fetched when there are images of the user's own and the weights are not on this
     machine; that is said, tried once, and done without where there is no network.
@@ -24,14 +29,24 @@ def demo_weights(chosen: str, *, own_images: bool, console: Console) -> str:
         return chosen
     if not own_images:
         return STARTER
-    return COCO if find_weights(COCO) or _fetch_coco(console) else STARTER
+    is_here = find_weights(COCO, [default_folder(), models])
+    return COCO if is_here or _fetch_coco(models, console) else STARTER
 
 
-def _fetch_coco(console: Console) -> bool:
+def readable_weights(name: str) -> str:
+    """The same weights for a process that has the demo's store: those in the user's store are named by their file,
+    which has the same version.
+    """
+    file = default_folder().absolute() / f"{name}{SUFFIX}"
+    is_only_there = name != STARTER and not is_path(name) and not provisioned(name) and file.is_file()
+    return str(file) if is_only_there else name
+
+
+def _fetch_coco(models: Path, console: Console) -> bool:
     entry = ZOO[COCO]
     console.print(f"Fetching the COCO weights, {(entry.size or 0) / 1e6:.1f} MB, from {entry.url}")
     try:
-        path = pull(COCO, attempts=1)
+        path = pull(COCO, models, attempts=1)
     except WeightsError as error:
         console.print(f"[yellow]They cannot be had now:[/yellow] {escape(str(error))}.")
         console.print(

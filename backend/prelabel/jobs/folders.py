@@ -16,8 +16,20 @@ WORKER_LOCK = "worker.lock"
 
 
 def run_folder(settings: Settings, run: Run) -> Path:
-    """What a run writes."""
-    return project_folder(settings, run.project_id) / "runs" / str(run.id)
+    """What a run writes. Numbers of runs count from 1 in every database, so the name also has the moment of its
+    request: what another database's run left must not be gone on with. Older runs lie under their number alone.
+    """
+    runs = project_folder(settings, run.project_id) / "runs"
+    older = runs / str(run.id)
+    return older if _is_of(older, run) else runs / f"{run.id}-{run.requested_at:%Y%m%dT%H%M%S.%f}"
+
+
+def _is_of(older: Path, run: Run) -> bool:
+    """Whether the log there was written since the run was requested."""
+    try:
+        return (older / LOG).stat().st_mtime >= run.requested_at.timestamp()
+    except OSError:
+        return False
 
 
 def is_held(lock: Path) -> bool:

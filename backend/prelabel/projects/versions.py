@@ -1,34 +1,32 @@
-"""The model versions of projects: a row in the store, and the weights on disk.
+"""The model versions of projects: a row in the store, and files on disk (see `version_files`).
 
-    models/versions/p3-v7/weights.safetensors    what is served, with labels and network settings in its header
-    models/versions/p3-v7/heads.safetensors      where it answers choices: linear heads on these weights' features
-    models/versions/p3-v7/version.json           the row once more, for whoever finds the folder
-
-A folder appears whole, before its row: what has no row was left by a process that ended in between, serves
-nobody, and is replaced by the next version of the project. A candidate that the gate rejected keeps its row, with
-the figures and the reason, and no weights.
+The files appear whole, before the row: what has no row was left by a process that ended in between, or belongs to
+another database, and serves nobody here. A candidate that the gate rejected keeps its row, with the figures and the
+reason, and no weights.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from fbnetv3.classification.heads_file import read_heads, write_heads
+from fbnetv3.classification.heads_file import read_heads
 from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.detector import Detector
-from fbnetv3.files import write_whole
 from fbnetv3.judging.calibration import IDENTITY, Calibration
 from fbnetv3.weights import Checkpoint, WeightsError
-from fbnetv3.weights.digest import file_sha256
 from prelabel.projects.detectors import open_detector
+from prelabel.projects.version_files import (
+    CHOICES,
+    HEADS,
+    WEIGHTS,
+    highest_number,
+    store_files,
+    unchanged_file,
+)
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import (
@@ -59,17 +57,8 @@ __all__ = [
     "version_weights",
 ]
 
-WEIGHTS = "weights.safetensors"
-HEADS = "heads.safetensors"
-RECORD = "version.json"
-
-CHOICES = "choices"
-"""In a version's plan: {"heads": {control: its classes}, "sha256": of the file of the heads}; absent without heads."""
-
 CALIBRATION = "calibration"
 """In a version's plan: what makes confidences of its scores, see fbnetv3.judging.calibration; absent in older ones."""
-
-UNFINISHED = ".making-"
 
 
 class VersionError(ValueError):
@@ -91,7 +80,8 @@ def create_version(
     heads: Sequence[LinearHead] = (),
 ) -> Version:
     """Store a candidate as the project's next version, which serves nobody yet. The version of `run_id` where that
-    run has one already.
+    run has one already. Numbers of versions on disk are not given again, even where the database does not know them:
+    Label Studio may have predictions under that name.
 
     `judgement`, `plan`: JSON objects. `promoted`: the gate let it pass; else no weights are kept. `heads`: what answers
     choices from the features of these very weights. Raises WeightsError where files cannot be written; there is no
@@ -106,7 +96,7 @@ def create_version(
                 return known
             version = NewVersion(
                 project_id,
-                next_number(database, project_id),
+                max(next_number(database, project_id), highest_number(folder, project_id) + 1),
                 run_id,
                 checkpoint.digest,
                 None,
@@ -117,7 +107,7 @@ def create_version(
                 reason,
             )
             if promoted:
-                version = _store_files(folder, checkpoint, heads, version)
+                version = store_files(folder, checkpoint, heads, version)
             return add_version(database, version)
     except OSError as error:
         raise WeightsError(f"{folder} cannot be written: {error.strerror or error}") from error
@@ -139,15 +129,14 @@ def version_weights(settings: Settings, version: Version) -> Path:
     """
     if version.sha256 is None:
         raise VersionError(f"{version.name} has no weights, because the gate rejected it: {version.reason}")
-    return _unchanged(settings, version, WEIGHTS, version.sha256)
+    return unchanged_file(_folder(settings), version, WEIGHTS)
 
 
 def version_heads_file(settings: Settings, version: Version) -> Path | None:
     """The file of the heads that answer choices, its content as it was stored; None for a version without. Raises
     what `version_weights` raises.
     """
-    stored = version.plan.get(CHOICES)
-    return _unchanged(settings, version, HEADS, stored["sha256"]) if stored else None
+    return unchanged_file(_folder(settings), version, HEADS) if CHOICES in version.plan else None
 
 
 def version_heads(settings: Settings, version: Version) -> tuple[LinearHead, ...]:
@@ -182,52 +171,3 @@ def load_version(settings: Settings, version: Version) -> Detector:
 
 def _folder(settings: Settings) -> Path:
     return settings.model_folder / "versions"
-
-
-def _unchanged(settings: Settings, version: Version, name: str, sha256: str) -> Path:
-    path = _folder(settings) / version.name / name
-    try:
-        found = file_sha256(path)
-    except OSError as error:
-        raise WeightsError(
-            f"the weights of {version.name}, {path}, cannot be read: {error.strerror}"
-        ) from error
-    if found != sha256:
-        raise WeightsError(f"the weights of {version.name}, {path}, are not those that were stored")
-    return path
-
-
-def _store_files(
-    folder: Path, checkpoint: Checkpoint, heads: Sequence[LinearHead], version: NewVersion
-) -> NewVersion:
-    """Weights, heads and record in a folder that appears whole; the version with the SHA-256 of the files."""
-    unfinished = f"{UNFINISHED}p{version.project_id}-"
-    for left in folder.glob(f"{unfinished}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    making = Path(tempfile.mkdtemp(dir=folder, prefix=unfinished))
-    try:
-        stored = _write_files(making, checkpoint, heads, version)
-        making.chmod(0o755)  # mkdtemp's folder is for its maker alone
-        shutil.rmtree(folder / version.name, ignore_errors=True)
-        making.replace(folder / version.name)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-    return stored
-
-
-def _write_files(
-    folder: Path, checkpoint: Checkpoint, heads: Sequence[LinearHead], version: NewVersion
-) -> NewVersion:
-    from fbnetv3.weights import write_checkpoint  # needs PyTorch, which a server does without
-
-    provenance = checkpoint.provenance | {"version": version.name, "snapshot": version.snapshot_digest}
-    write_checkpoint(replace(checkpoint, provenance=provenance), folder / WEIGHTS)
-    stored = replace(version, sha256=file_sha256(folder / WEIGHTS))
-    if heads:
-        write_heads(heads, folder / HEADS)
-        classes = {head.spec.name: list(head.spec.classes) for head in heads}
-        choices = {"heads": classes, "sha256": file_sha256(folder / HEADS)}
-        stored = replace(stored, plan=stored.plan | {CHOICES: choices})
-    record = {"name": stored.name, **asdict(stored)}
-    write_whole(json.dumps(record, indent=1, ensure_ascii=False).encode(), folder / RECORD)
-    return stored
