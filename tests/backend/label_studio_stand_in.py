@@ -360,7 +360,9 @@ def _handler(state: LabelStudioStandIn) -> type[BaseHTTPRequestHandler]:
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
             status, value = state.answer(self.command, parts.path, query, body)
-            content = json.dumps(value).encode() if value != "" else b""
+            content = (
+                value if isinstance(value, bytes) else json.dumps(value).encode() if value != "" else b""
+            )
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

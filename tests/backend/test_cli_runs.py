@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Timer
 
@@ -51,6 +52,20 @@ def test_the_list(store: Database) -> None:
     assert "running: training 40/100, 5 min left" in lines[2]
     assert lines[3].rstrip().endswith("p7-v1    Better by far.")
     assert len(said("list", "--project", "8").splitlines()) == 2
+
+
+def test_a_failed_run_says_when_it_is_tried_again(store: Database) -> None:
+    now = datetime.now(UTC)
+    run_id = running(store)
+    soon = now.astimezone().replace(hour=23, minute=59)
+    finish(store, run_id, RunState.FAILED, "no disk", retry_at=soon)
+    assert "failed, tried again at 23:59" in said("list")
+    assert "failed, tried again at 23:59" in said("show", str(run_id))
+    assert f"Run {run_id} is not tried again by itself." in said("cancel", str(run_id))
+    assert "tried again" not in said("list")
+    run_id = running(store)
+    finish(store, run_id, RunState.FAILED, "no disk", retry_at=soon + timedelta(days=1))
+    assert f"failed, tried again on {soon + timedelta(days=1):%Y-%m-%d} at 23:59" in said("list")
 
 
 def test_one_run(store: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,17 +12,21 @@ from prelabel.store.database import Database
 from prelabel.store.events import record_event
 from prelabel.store.label_counts import known_projects, note_project
 from prelabel.store.runs import (
+    NewLabels,
+    Run,
     RunError,
     RunState,
     Stage,
     beat,
     claim,
+    failures_in_a_row,
     finish,
     get_run,
     has_open_run,
     last_read,
     last_trained,
     list_runs,
+    new_labels,
     note_labels,
     note_snapshot,
     note_start,
@@ -29,8 +34,8 @@ from prelabel.store.runs import (
     report,
     request_cancel,
     request_run,
+    retries_due,
     unfinished_runs,
-    unrequested_labels,
 )
 
 
@@ -183,13 +188,123 @@ def test_labels_are_counted_until_a_run_reads_them(database: Database) -> None:
     ]
     for payload in payloads:
         record_event(database, str(payload), payload)
-    assert unrequested_labels(database, 7) == 3
-    run = request_run(database, 7, "3 new labels")
-    assert unrequested_labels(database, 7) == 0
-    claim(database, run.id)
-    note_labels(database, run.id, 3)
-    finish(database, run.id, RunState.FAILED, "no disk")
-    assert unrequested_labels(database, 7) == 0
+    assert new_labels(database, 7) == NewLabels(3)
+    request_run(database, 7, "3 new labels")
+    assert new_labels(database, 7) == NewLabels()
+
+
+def label(database: Database, count: int, project_id: int = 7) -> None:
+    annotations = [{"id": n} for n in range(count)]
+    payload = event("ANNOTATIONS_CREATED", annotation=annotations) | {"project": {"id": project_id}}
+    record_event(database, f"{payload} {id(annotations)} {datetime.now(UTC)}", payload)
+
+
+def read(database: Database, project_id: int = 7) -> int:
+    run_id = started(database, project_id)
+    note_labels(database, run_id, 20)
+    return run_id
+
+
+@pytest.mark.parametrize("end", [RunState.FAILED, RunState.CANCELLED])
+def test_a_run_without_a_verdict_takes_no_labels_with_it(database: Database, end: RunState) -> None:
+    label(database, 20)
+    run_id = read(database)
+    label(database, 3)
+    assert new_labels(database, 7) == NewLabels(23, tried=20)
+    finish(database, run_id, end, "no disk")
+    assert new_labels(database, 7) == NewLabels(23, tried=20)
+
+
+@pytest.mark.parametrize("end", [RunState.PROMOTED, RunState.REJECTED])
+def test_a_verdict_takes_the_labels_that_it_had_read_and_no_later_ones(
+    database: Database, end: RunState
+) -> None:
+    label(database, 20)
+    label(database, 6, project_id=8)
+    finish(database, read(database), RunState.FAILED, "no disk")
+    label(database, 5)
+    run_id = read(database)
+    label(database, 3)
+    note_verdict(database, run_id, "better")
+    assert finish(database, run_id, end, "better")
+    assert not finish(database, run_id, end, "better")
+    assert new_labels(database, 7) == NewLabels(3)
+    assert new_labels(database, 8) == NewLabels(6)
+
+
+def test_a_run_that_found_nothing_new_settles_the_labels(database: Database) -> None:
+    label(database, 20)
+    finish(database, read(database), RunState.CANCELLED, "nothing new since run 1", is_settled=True)
+    assert new_labels(database, 7) == NewLabels()
+
+
+def test_labels_that_are_read_again_after_a_kill_are_counted_once(database: Database) -> None:
+    label(database, 20)
+    run_id = read(database)
+    label(database, 4)
+    note_labels(database, run_id, 24)
+    finish(database, run_id, RunState.PROMOTED, "better")
+    assert new_labels(database, 7) == NewLabels()
+
+
+def test_a_run_of_before_the_count_takes_no_labels(database: Database) -> None:
+    label(database, 5)
+    run_id = started(database)
+    finish(database, run_id, RunState.PROMOTED, "better")
+    assert new_labels(database, 7) == NewLabels(5)
+
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def failed(database: Database, minutes: int | None = 5) -> Run:
+    run_id = started(database)
+    retry_at = None if minutes is None else NOON + timedelta(minutes=minutes)
+    finish(database, run_id, RunState.FAILED, "no disk", retry_at=retry_at)
+    return get_run(database, run_id)
+
+
+def test_a_failed_run_is_due_once_its_time_has_come(database: Database) -> None:
+    run = failed(database)
+    assert retries_due(database, NOON) == []
+    assert [one.id for one in retries_due(database, NOON + timedelta(minutes=5))] == [run.id]
+
+
+def test_a_run_that_was_requested_since_is_the_retry(database: Database) -> None:
+    run = failed(database)
+    queued = request_run(database, 7, "Start Training")
+    assert get_run(database, run.id).retry_at is None
+    request_cancel(database, queued.id)
+    assert retries_due(database, NOON + timedelta(days=9)) == []
+
+
+def test_a_run_that_waited_already_is_the_retry(database: Database) -> None:
+    running = started(database)
+    queued = request_run(database, 7, "Start Training")
+    finish(database, running, RunState.FAILED, "no disk", retry_at=NOON)
+    assert retries_due(database, NOON) == []
+    assert claim(database, queued.id)
+    assert get_run(database, running).retry_at is None
+
+
+def test_failures_in_a_row_end_with_any_other_end(database: Database) -> None:
+    assert failures_in_a_row(database, 7) == 0
+    for count in (1, 2):
+        failed(database)
+        assert failures_in_a_row(database, 7) == count
+    assert failures_in_a_row(database, 8) == 0
+    finish(database, started(database), RunState.REJECTED, "worse")
+    assert failures_in_a_row(database, 7) == 0
+    failed(database, None)
+    assert failures_in_a_row(database, 7) == 1
+
+
+def test_cancelling_a_failed_run_has_it_not_tried_again(database: Database) -> None:
+    run = failed(database)
+    assert request_cancel(database, run.id).state == RunState.FAILED
+    assert retries_due(database, NOON + timedelta(days=1)) == []
+    with pytest.raises(RunError, match=f"Run {run.id} is failed and cannot be cancelled"):
+        request_cancel(database, run.id)
 
 
 def test_a_project_is_known_once_heard_of(database: Database) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,7 +20,17 @@ from sqlalchemy import Engine, create_engine, inspect, text
 
 from prelabel.store import migrations, schema
 from prelabel.store.database import Base, Database, StoreError
-from prelabel.store.runs import list_runs, queued_run, request_run
+from prelabel.store.runs import (
+    NewLabels,
+    RunState,
+    claim,
+    finish,
+    list_runs,
+    new_labels,
+    queued_run,
+    request_run,
+    retries_due,
+)
 from prelabel.store.versions import project_versions, serving_version
 
 BEFORE = Path(__file__).with_name("schema_before_migrations.sql").read_text(encoding="utf-8")
@@ -131,6 +142,18 @@ def test_a_database_without_migrations_keeps_what_is_in_it(url: str) -> None:
     database.close()
     opened(url)
     engine.dispose()
+
+
+def test_runs_of_before_retries_go_on_and_take_no_labels_with_them(url: str) -> None:
+    execute(url, BEFORE)
+    execute(url, "UPDATE label_counts SET accepted = 5 WHERE project_id = 3")
+    database = Database.open(url)
+    queued = queued_run(database, 3)
+    assert queued and (queued.counted, queued.retry_at) == (None, None)
+    assert claim(database, queued.id) and retries_due(database, datetime.now(UTC)) == []
+    assert finish(database, queued.id, RunState.PROMOTED, "its labels were read before the upgrade")
+    assert new_labels(database, 3) == NewLabels(5)
+    database.close()
 
 
 def test_a_table_that_an_older_prelabel_did_not_have_is_made(url: str) -> None:

@@ -13,7 +13,7 @@ from training_stand_in import wait_until
 from prelabel.jobs.queue import TrainingQueue
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
-from prelabel.store.runs import RunState, Stage, claim, finish, list_runs, report
+from prelabel.store.runs import RunState, Stage, claim, finish, list_runs, note_labels, report
 
 
 @pytest.fixture
@@ -51,6 +51,22 @@ def test_every_third_label_starts_a_training_once(serving: Serving, database: Da
         send(serving.client, created(number))
         send(serving.client, created(number, project=8) | {"action": "ANNOTATION_UPDATED"})
     assert [(run.project_id, run.requested_by) for run in list_runs(database)] == [(7, "3 new labels")]
+
+
+def test_labels_of_a_failed_run_count_on_and_another_three_start_one_at_once(
+    serving: Serving, database: Database
+) -> None:
+    for number in range(3):
+        send(serving.client, created(number))
+    (run,) = list_runs(database)
+    claim(database, run.id)
+    note_labels(database, run.id, 3)
+    send(serving.client, created(3))  # while it trains
+    finish(database, run.id, RunState.FAILED, "Label Studio cannot be reached.")
+    send(serving.client, created(4))
+    assert len(list_runs(database)) == 1
+    send(serving.client, created(5))
+    assert [run.requested_by for run in list_runs(database)] == ["6 new labels", "3 new labels"]
 
 
 def test_a_request_wakes_the_worker(serving: Serving, database: Database, tmp_path: Any) -> None:

@@ -84,7 +84,7 @@ def show(run_id: RunId) -> None:
 
 @app.command()
 def cancel(run_id: RunId) -> None:
-    """End a run that is queued or running; what it has learned is lost."""
+    """End a run that is queued or running, and what it has learned is lost; or have a failed one not tried again."""
     from prelabel.jobs.supervision import cancel_run
     from prelabel.store.runs import RunError, RunState
 
@@ -93,8 +93,11 @@ def cancel(run_id: RunId) -> None:
             run = cancel_run(settings, database, run_id)
         except RunError as error:
             fail(str(error))
-    ended = run.state == RunState.CANCELLED
-    console.print(f"Run {run_id} is cancelled." if ended else f"Run {run_id} is being ended by its worker.")
+    said = {
+        RunState.CANCELLED: f"Run {run_id} is cancelled.",
+        RunState.FAILED: f"Run {run_id} is not tried again by itself.",
+    }
+    console.print(said.get(RunState(run.state), f"Run {run_id} is being ended by its worker."))
 
 
 @app.command()
@@ -152,11 +155,19 @@ def _run(database: Database, run_id: int) -> Run:
 
 
 def _standing(run: Run) -> str:
+    if run.retry_at:
+        return f"{run.state}, tried again {_when(run.retry_at)}"
     if run.state != "running":
         return run.state
     steps = f" {run.step}/{run.steps}" if run.steps else ""
     left = f", {run.eta} left" if run.eta else ""
     return f"running: {run.stage}{steps}{left}"
+
+
+def _when(moment: datetime) -> str:
+    local = moment.astimezone()
+    is_today = local.date() == datetime.now().astimezone().date()
+    return f"at {local:%H:%M}" if is_today else f"on {local:%Y-%m-%d at %H:%M}"
 
 
 def _local(moment: datetime | None) -> str:

@@ -32,12 +32,12 @@ def open_project(
 
     `on_progress`: images imported so far, and all of them. Raises LabelStudioError.
     """
-    found = client.json("GET", "/api/projects", params={"page_size": MOST_PROJECTS})["results"]
+    found = client.projects(MOST_PROJECTS)
     by_description = {row["description"]: int(row["id"]) for row in found}
     if project.description in by_description:
         return by_description[project.description]
     if unfinished := by_description.get(project.description + UNFINISHED):
-        client.request("DELETE", f"/api/projects/{unfinished}/")
+        client.delete_project(unfinished)
     return _make_project(client, project, on_progress)
 
 

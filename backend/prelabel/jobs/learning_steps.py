@@ -35,7 +35,7 @@ from prelabel.projects.loading import (
     project_checkpoint,
 )
 from prelabel.projects.promotion import promote
-from prelabel.projects.snapshots import build_snapshot
+from prelabel.projects.snapshots import NothingToLearn, build_snapshot
 from prelabel.projects.versions import VersionError, create_version, named_version
 from prelabel.settings import Settings
 from prelabel.store.database import Database, StoreError
@@ -43,19 +43,12 @@ from prelabel.store.runs import Run
 
 logger = logging.getLogger(__name__)
 
-FORESEEN = (
-    TrainingError,
-    SnapshotError,
-    CocoError,
-    ImageError,
-    LabelStudioError,
-    LabelConfigError,
-    WeightsError,
-    ConfigError,
-    VersionError,
-    StoreError,
-)
-"""Errors whose messages are worded for people."""
+PASSING = (LabelStudioError, StoreError, SnapshotError, CocoError, ImageError, VersionError)
+"""Errors whose messages are worded for people, and that another run may not meet: Label Studio was away, images could
+not be had, a disk was full, a file was damaged (and is written anew), other weights were chosen meanwhile."""
+
+LASTING = (LabelConfigError, NothingToLearn, TrainingError, WeightsError, ConfigError)
+"""Likewise, but only new labels or a person can mend what is wrong with labels, labelling config, weights, settings."""
 
 
 class LearningSteps:
@@ -191,5 +184,7 @@ def _has_objects_to_learn(snapshot: Snapshot) -> bool:
 def _foreseen() -> Iterator[None]:
     try:
         yield
-    except FORESEEN as error:
+    except LASTING as error:
+        raise RunFailed(str(error), is_lasting=True) from error
+    except PASSING as error:
         raise RunFailed(str(error)) from error

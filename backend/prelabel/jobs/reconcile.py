@@ -13,14 +13,19 @@ from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.label_counts import known_projects
-from prelabel.store.runs import has_open_run, last_read
+from prelabel.store.runs import has_open_run, last_read, last_trained
 
 logger = logging.getLogger(__name__)
 
 
 def labelled_tasks(client: LabelStudioClient, project_id: int) -> int:
     """Tasks with accepted labels: one cheap request. Raises LabelStudioError."""
-    return labelled_tasks_of(client.project(project_id)) or 0
+    labelled = labelled_tasks_of(client.project(project_id))
+    if labelled is None:
+        raise LabelStudioError(
+            f"Label Studio does not say how many tasks of project {project_id} have labels."
+        )
+    return labelled
 
 
 class Reconciliation:
@@ -53,7 +58,7 @@ class Reconciliation:
         if has_open_run(self._database, project_id):
             return
         labelled = labelled_tasks(client, project_id)
-        earlier = last_read(self._database, project_id)
-        if reason := timer_reason(self._rules, labelled, earlier, datetime.now(UTC)):
+        verdict, read = last_trained(self._database, project_id), last_read(self._database, project_id)
+        if reason := timer_reason(self._rules, labelled, verdict, read, datetime.now(UTC)):
             run = request_training(self._database, self._queue, project_id, reason)
             logger.info("project %s: run %s requested: %s", project_id, run.id, reason)

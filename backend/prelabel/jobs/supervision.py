@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from prelabel.jobs.folders import LOG, PROCESS_LOCK, is_held, run_folder
 from prelabel.jobs.lifeline import kill_group, start_child, stop_child
+from prelabel.jobs.retries import fail_run
 from prelabel.settings import Settings, as_environment
 from prelabel.store.database import Database
 from prelabel.store.runs import (
@@ -84,9 +85,9 @@ class Supervisor:
 
     def _supervise(self, run: Run) -> None:
         if run.starts >= MAX_STARTS:
-            self._end(run, RunState.FAILED, f"started {MAX_STARTS} times without getting any further")
+            self._fail(run, f"started {MAX_STARTS} times without getting any further")
         elif run.cancel_requested and run.state == RunState.RUNNING:
-            self._end(run, RunState.CANCELLED, "cancelled")
+            self._cancel(run)
         elif not self._stopping.wait(PAUSE_SECONDS * run.starts):
             process = self._start(run)
             note_start(self._database, run.id, socket.gethostname(), process.pid)
@@ -119,15 +120,19 @@ class Supervisor:
         if now.state in ENDS:
             logger.info("project %s: run %s is %s: %s", run.project_id, run.id, now.state, now.reason)
         elif now.cancel_requested and now.state == RunState.RUNNING:
-            self._end(run, RunState.CANCELLED, "cancelled")
+            self._cancel(run)
         elif now.starts >= MAX_STARTS:
-            self._end(run, RunState.FAILED, f"{_how(code)} {MAX_STARTS} times without getting any further")
+            self._fail(run, f"{_how(code)} {MAX_STARTS} times without getting any further")
         elif not self._stopping.is_set():
             logger.warning("project %s: run %s %s and goes on", run.project_id, run.id, _how(code))
 
-    def _end(self, run: Run, state: RunState, reason: str) -> None:
-        if finish(self._database, run.id, state, reason):
-            logger.info("project %s: run %s is %s: %s", run.project_id, run.id, state, reason)
+    def _fail(self, run: Run, reason: str) -> None:
+        if fail_run(self._database, run, reason):
+            logger.info("project %s: run %s is failed: %s", run.project_id, run.id, reason)
+
+    def _cancel(self, run: Run) -> None:
+        if finish(self._database, run.id, RunState.CANCELLED, "cancelled"):
+            logger.info("project %s: run %s is cancelled", run.project_id, run.id)
 
 
 def is_abandoned(settings: Settings, run: Run) -> bool:
@@ -138,7 +143,10 @@ def is_abandoned(settings: Settings, run: Run) -> bool:
 
 
 def cancel_run(settings: Settings, database: Database, run_id: int) -> Run:
-    """End a run that waits or has no process, and have its worker end one that trains. Raises RunError."""
+    """End a run that waits or has no process, have its worker end one that trains, and a failed one not tried again.
+
+    Raises RunError.
+    """
     run = request_cancel(database, run_id)
     if run.state == RunState.RUNNING and is_abandoned(settings, run):
         finish(database, run_id, RunState.CANCELLED, "cancelled")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fbnetv3.files import write_whole
+from prelabel.jobs.retries import fail_run
 from prelabel.jobs.triggers import TriggerRules, too_few
 from prelabel.store.database import Database
 from prelabel.store.runs import (
@@ -35,7 +36,14 @@ REPORT_SECONDS = 1.0
 
 
 class RunFailed(RuntimeError):
-    """A run cannot be finished for a reason that was foreseen; the message is one sentence."""
+    """A run cannot be finished for a reason that was foreseen; the message is one sentence.
+
+    `is_lasting`: only new labels or a person can mend it, so that trying again by itself would fail again.
+    """
+
+    def __init__(self, reason: str, *, is_lasting: bool = False) -> None:
+        super().__init__(reason)
+        self.is_lasting = is_lasting
 
 
 class NothingNew(RuntimeError):
@@ -96,15 +104,17 @@ class TrainingRun:
         try:
             state, reason, version = self._carry_out()
         except NothingNew as nothing:
-            self._finish(RunState.CANCELLED, str(nothing))
+            self._log_end(RunState.CANCELLED, str(nothing))
+            finish(self._database, self._run.id, RunState.CANCELLED, str(nothing), is_settled=True)
         except RunFailed as failed:
-            self._finish(RunState.FAILED, str(failed))
+            self._fail(str(failed), failed.is_lasting)
         except Exception as error:
             logger.exception("run %s failed", self._run.id)
             command = f"`prelabel runs log {self._run.id}`"
-            self._finish(RunState.FAILED, f"unforeseen {type(error).__name__}: see {command}")
+            self._fail(f"unforeseen {type(error).__name__}: see {command}")
         else:
-            self._finish(state, reason, version)
+            self._log_end(state, reason)
+            finish(self._database, self._run.id, state, reason, version)
 
     def _carry_out(self) -> tuple[RunState, str, str | None]:
         digest = self._run.snapshot_digest or self._read_labels()
@@ -123,7 +133,7 @@ class TrainingRun:
         labelled = self._steps.labelled_tasks()
         note_labels(self._database, self._run.id, labelled)
         if objection := too_few(self._rules, labelled):
-            raise RunFailed(objection)
+            raise RunFailed(objection, is_lasting=True)
         digest = self._steps.read_labels(on_progress)
         earlier = last_trained(self._database, self._run.project_id)
         if earlier and earlier.snapshot_digest == digest:
@@ -156,6 +166,9 @@ class TrainingRun:
 
         return on_progress
 
-    def _finish(self, state: RunState, reason: str, version: str | None = None) -> None:
+    def _fail(self, reason: str, is_lasting: bool = False) -> None:
+        self._log_end(RunState.FAILED, reason)
+        fail_run(self._database, self._run, reason, is_lasting=is_lasting)
+
+    def _log_end(self, state: RunState, reason: str) -> None:
         logger.info("run %s is %s: %s", self._run.id, state, reason)
-        finish(self._database, self._run.id, state, reason, version)

@@ -9,7 +9,7 @@ from typing import Any
 from prelabel.settings import Settings
 from prelabel.store.events import action_of, project_of
 from prelabel.store.label_counts import accepted_labels
-from prelabel.store.runs import Run
+from prelabel.store.runs import NewLabels, Run
 
 START_TRAINING = "START_TRAINING"
 """Label Studio's event for the button, and for every N-th label where a project has
@@ -38,25 +38,33 @@ class TriggerRules:
         )
 
 
-def event_reason(rules: TriggerRules, payload: Any, counted: int) -> str | None:
-    """Why an event starts a training. `counted`: labels since the last snapshot, those of this event too."""
+def event_reason(rules: TriggerRules, payload: Any, labels: NewLabels) -> str | None:
+    """Why an event starts a training. `labels`: those since the last verdict, those of this event too."""
     if action_of(payload) == START_TRAINING:
         return "Start Training"
-    if project_of(payload) is None or not accepted_labels(payload) or not 0 < rules.every <= counted:
+    if project_of(payload) is None or not accepted_labels(payload) or not is_due(rules, labels):
         return None
     labelled = labelled_tasks_of(payload["project"])
-    return None if labelled is not None and labelled < rules.minimum else f"{counted} new labels"
+    return None if labelled is not None and labelled < rules.minimum else f"{labels.counted} new labels"
 
 
-def timer_reason(rules: TriggerRules, labelled: int, last_read: Run | None, now: datetime) -> str | None:
-    """Why the timer starts a training. `labelled`: tasks with labels, as Label Studio counts them now;
-    `last_read`: the last run that read the labels."""
+def is_due(rules: TriggerRules, labels: NewLabels) -> bool:
+    """Whether another `every` labels are full since labels were tried. After a run that came to no verdict it is not
+    the very next label that starts another one: a failure is tried again by itself, and may last."""
+    return rules.every > 0 and labels.counted // rules.every > labels.tried // rules.every
+
+
+def timer_reason(
+    rules: TriggerRules, labelled: int, verdict: Run | None, read: Run | None, now: datetime
+) -> str | None:
+    """Why the timer starts a training. `labelled`: tasks with labels, as Label Studio counts them now; `verdict`: the
+    last run that came to one; `read`: the last run that read the labels, however it ended."""
     if labelled < rules.minimum:
         return None
-    new = labelled - (last_read.accepted or 0 if last_read else 0)
-    if 0 < rules.every <= new:
-        return f"{new} new labels, found by asking"
-    if rules.interval and (last_read is None or now - last_read.requested_at >= rules.interval):
+    known, tried = (run.accepted or 0 if run else 0 for run in (verdict, read))
+    if is_due(rules, NewLabels(labelled - known, max(tried - known, 0))):
+        return f"{labelled - known} new labels, found by asking"
+    if rules.interval and (read is None or now - read.requested_at >= rules.interval):
         return "timer"
     return None
 

@@ -17,6 +17,7 @@ from prelabel.jobs.lifeline import end_with_parent
 from prelabel.jobs.queue import QueueError, TrainingQueue
 from prelabel.jobs.reconcile import Reconciliation
 from prelabel.jobs.refreshing import Refresher
+from prelabel.jobs.retries import request_due_retries
 from prelabel.jobs.supervision import Supervisor
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
@@ -68,6 +69,7 @@ def _work(settings: Settings) -> None:
 
     @queue.huey.periodic_task(crontab(), name="look_after_runs")
     def look_after_runs() -> None:
+        request_due_retries(database)
         supervisor.work_off()
 
     @queue.huey.periodic_task(crontab(), name="refresh_predictions")

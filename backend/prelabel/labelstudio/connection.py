@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -25,6 +25,9 @@ DETAIL_LENGTH = 300
 
 POOL_SIZE = 32
 """Connections kept open: as many threads as a server is likely to have."""
+
+LOGIN_PAGE = re.compile(r"log-?in|sign-?_?in|sso|auth", re.IGNORECASE)
+"""In the path that a request without a session is sent to."""
 
 RETRY = Retry(total=1, backoff_factor=0.3, allowed_methods={"GET"}, status_forcelist={502, 503, 504})
 """One more try where repeating is harmless: no connection at all, or a GET that a restart cut short."""
@@ -81,12 +84,20 @@ class Connection:
 
     def json(self, method: str, path: str, **options: Any) -> Any:
         """The JSON that `request` is answered with. Raises LabelStudioError, also where it is not JSON."""
-        response = self.request(method, path, **options)
+        return self._parsed(self.request(method, path, **options), f"{method} {path}")
+
+    def delete(self, path: str, **options: Any) -> None:
+        """`request` of a DELETE, whose answer is empty or JSON: a proxy's page is no deletion."""
+        response = self.request("DELETE", path, **options)
+        if response.content:
+            self._parsed(response, f"DELETE {path}")
+
+    def _parsed(self, response: requests.Response, call: str) -> Any:
         try:
             return response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise LabelStudioError(
-                f"{self.url} did not answer {method} {path} with JSON: is that the address of Label Studio?",
+                f"{self.url} did not answer {call} with JSON: is that the address of Label Studio?",
                 response.status_code,
             ) from None
 
@@ -105,6 +116,8 @@ class Connection:
             message = f"Label Studio at {self.url} did not answer {call} in time."
         except requests.exceptions.SSLError:
             message = f"The certificate of Label Studio at {self.url} is not trusted by this machine."
+        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
+            message = f"Label Studio at {self.url} broke off its answer to {call}."
         except requests.RequestException:
             message = f"Label Studio at {self.url} cannot be reached."
         raise LabelStudioError(message)
@@ -115,11 +128,12 @@ class Connection:
         if not response.ok or response.is_redirect:
             raise LabelStudioError(self.refusal(response), response.status_code)
         try:
-            return str(response.json()["access"])
-        except (ValueError, KeyError, TypeError):
-            raise LabelStudioError(
-                f"{self.url} answers, but not as Label Studio does: check the address."
-            ) from None
+            access = response.json()["access"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            access = None
+        if not isinstance(access, str) or not re.fullmatch(r"[!-~]+", access):
+            raise LabelStudioError(f"{self.url} answers, but not as Label Studio does: check the address.")
+        return access
 
     def refusal(self, response: requests.Response) -> str:
         """One sentence on why an answer of `send` is not 2xx, without its query string."""
@@ -129,8 +143,7 @@ class Connection:
             hint = self._credentials.rejected_hint
             return f"Label Studio at {self.url} refuses the {self.token_kind}: {hint}."
         if response.is_redirect:
-            target = urlsplit(response.headers["Location"])
-            return f"{self.url} redirects to {target.scheme}://{target.netloc}: set the URL to that."
+            return _redirection(self.url, f"{method} {path}", response)
         return f"Label Studio answered {method} {path} with {status}: {_detail(response)}."
 
 
@@ -139,12 +152,28 @@ def _keep_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
+def _redirection(url: str, call: str, response: requests.Response) -> str:
+    """One sentence on an answer that sends the caller elsewhere, without its query string."""
+    location = response.headers["Location"].partition("?")[0]
+    try:
+        target = urlsplit(urljoin(response.url, location))
+    except ValueError:
+        return f"{url} redirects {call} to {location!r}, which is no address."
+    origin = f"{target.scheme}://{target.netloc}"
+    if LOGIN_PAGE.search(target.path):
+        page = origin + target.path
+        return f"{url} sends {call} to the login page {page}: a proxy before it does not let the token in."
+    if response.url.startswith(f"{origin}/"):
+        return f"{url} redirects {call} to {target.path}: is that the address of Label Studio?"
+    return f"{url} redirects to {origin}: set the URL to that."
+
+
 def _detail(response: requests.Response) -> str:
     """Label Studio's own explanation of an error, on one line and without markup."""
     try:
         body = response.json()
         text = _validation_errors(body.get("validation_errors")) or str(body["detail"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         text = response.reason or "no explanation"
     text = " ".join(re.sub(r"<[^>]*>", "", text).split()).rstrip(".")
     return text if len(text) <= DETAIL_LENGTH else text[:DETAIL_LENGTH] + "..."

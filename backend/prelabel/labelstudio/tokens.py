@@ -123,7 +123,7 @@ def jwt_claims(token: str) -> dict[str, Any] | None:
         return None
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         return None
     return claims if isinstance(claims, dict) else None
 
@@ -136,5 +136,5 @@ def _expiry(claims: dict[str, Any], now: float) -> float:
     try:
         expires = float(claims["exp"])
         return now + expires - float(claims["iat"]) if "iat" in claims else expires
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return 0.0

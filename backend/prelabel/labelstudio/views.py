@@ -66,12 +66,12 @@ def put_tab(client: LabelStudioClient, project_id: int, tab: Tab) -> int:
 
 def tab_notes(view: Json) -> Json:
     """The notes that a tab was made with; none where somebody's browser lost them."""
-    notes = view["data"].get(NOTES)
+    notes = (view["data"] or {}).get(NOTES)
     return notes if isinstance(notes, dict) else {}
 
 
 def _of_title(views: Sequence[Json], title: str) -> Json | None:
-    return next((view for view in views if view["data"].get("title") == title), None)
+    return next((view for view in views if (view["data"] or {}).get("title") == title), None)
 
 
 def _own(tab: Tab) -> Json:
@@ -89,7 +89,7 @@ def _hidden(columns: Sequence[Json], mode: str, shown: Collection[str]) -> list[
     return [
         f"{column['target']}:{_path(column)}"
         for column in columns
-        if column["id"] not in shown and not column.get("visibility_defaults", {}).get(mode, True)
+        if column["id"] not in shown and not (column.get("visibility_defaults") or {}).get(mode, True)
     ]
 
 

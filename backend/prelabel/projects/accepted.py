@@ -35,8 +35,10 @@ def accepted_tasks(client: LabelStudioClient, project_id: int) -> list[AcceptedT
 
 
 def submitted(annotations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The annotations that a person stands for: not skipped, not cancelled (drafts are no annotations)."""
-    return [one for one in annotations if not one.get("was_cancelled")]
+    """The annotations that a person stands for: not skipped, not cancelled (drafts are no annotations), and with a
+    result. Label Studio also stores annotations without one, which say nothing; an empty result says "nothing is here".
+    """
+    return [one for one in annotations if not one.get("was_cancelled") and one.get("result") is not None]
 
 
 def annotation_that_counts(annotations: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -45,11 +47,11 @@ def annotation_that_counts(annotations: Sequence[Mapping[str, Any]]) -> Mapping[
 
 
 def _accepted(task: Mapping[str, Any]) -> AcceptedTask | None:
-    annotations = task.get("annotations") or []
+    annotations = task["annotations"]
     counts = annotation_that_counts(annotations)
     if counts is None:
         return None
-    regions = [region for region in counts.get("result") or [] if isinstance(region, Mapping)]
+    regions = [region for region in counts["result"] if isinstance(region, Mapping)]
     return AcceptedTask(
         task["id"], task["data"], counts["id"], regions, len(submitted(annotations)), _changed_at(counts)
     )

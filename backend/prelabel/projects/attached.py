@@ -120,6 +120,11 @@ def same_url(one: str, other: str) -> bool:
 
 
 def _normal(url: str) -> tuple[str, str, int | None, str]:
-    parts = urlsplit(url.strip())
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    """An address of somebody else's, which may be none, is itself."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        return url, "", None, ""
+    port = port or {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, parts.hostname or "", port, parts.path.rstrip("/")

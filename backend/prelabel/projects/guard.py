@@ -65,5 +65,5 @@ def _refusal(action: str, answer: requests.Response) -> Refusal | None:
 def _detail(answer: requests.Response) -> str:
     try:
         return str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""

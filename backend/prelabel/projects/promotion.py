@@ -226,6 +226,6 @@ def _show(
 
 
 def _conclude(client: LabelStudioClient, project_id: int, name: str, own: OwnVersions) -> None:
-    counts = client.json("GET", f"/api/projects/{project_id}/model-versions/")
+    counts = client.prediction_counts(project_id)
     if counts.get(name) and (note := show_version(client, project_id, name, own)):
         logger.warning("project %s: %s", project_id, note)

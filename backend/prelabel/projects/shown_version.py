@@ -29,7 +29,7 @@ def notes_after(
 
     Raises LabelStudioError.
     """
-    counts = client.json("GET", f"/api/projects/{project_id}/model-versions/")
+    counts = client.prediction_counts(project_id)
     shown = show_version(client, project_id, version, own) if counts.get(version) else None
     unknown = own.lookalikes(counts)
     if not unknown:

@@ -45,6 +45,10 @@ FETCH_THREADS = 4
 Json = dict[str, Any]
 
 
+class NothingToLearn(SnapshotError):
+    """The project has no labels to train on: other labels or another labelling config mend that, nothing else."""
+
+
 @dataclass(frozen=True)
 class ProjectSnapshot:
     """A snapshot, and how it came about.
@@ -150,18 +154,18 @@ def build_snapshot(
 
     What cannot be used is left out with a reason: images that cannot be had or have more than `max_pixels` pixels,
     regions that are no objects, choices that the config does not have. `on_progress` hears how many images are done,
-    and of how many. Raises SnapshotError where nothing is left to train on or the disk refuses, LabelStudioError and
-    LabelConfigError.
+    and of how many. Raises NothingToLearn, SnapshotError where no image can be had or the disk refuses,
+    LabelStudioError and LabelConfigError.
     """
     config = client.project(project_id)["label_config"]
     controls, choices = ObjectControls.from_config(config), ChoiceControls.from_config(config)
     if not controls.labels and not choices.active:
-        raise SnapshotError(
+        raise NothingToLearn(
             f"project {project_id} has no labels for boxes, polygons or brushes on an image, and no choices for one"
         )
     tasks = accepted_tasks(client, project_id)
     if not tasks:
-        raise SnapshotError(f"project {project_id} has no accepted labels")
+        raise NothingToLearn(f"project {project_id} has no accepted labels")
     contents = collect_labels(tasks, controls, choices, fetcher, folder / "images", max_pixels, on_progress)
     contents.drop_images_that_are_held_out()
     _check_enough(contents, project_id)
@@ -269,6 +273,6 @@ def _check_enough(contents: Contents, project_id: int) -> None:
             f"none of the labelled images of project {project_id} can be used: {contents.left_out[0]}"
         )
     if TRAIN not in splits:
-        raise SnapshotError(
+        raise NothingToLearn(
             f"all {len(contents.images)} labelled images of project {project_id} are held out for judging: label more"
         )

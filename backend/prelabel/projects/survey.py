@@ -53,7 +53,9 @@ def survey(
         has_score = not is_labelled and any(map(is_scored, versions))
         score = _score(client, row["id"], is_scored) if has_score else None
         shown_score = row.get(SCORE_COLUMN)
-        yield SurveyedTask(row["id"], row["data"], versions, is_labelled, score, row["inner_id"], shown_score)
+        yield SurveyedTask(
+            row["id"], row["data"], versions, is_labelled, score, row["inner_id"] or 0, shown_score
+        )
 
 
 def _score(client: LabelStudioClient, task_id: int, is_scored: Callable[[str | None], bool]) -> float | None:

@@ -61,7 +61,7 @@ def usefulness(client: LabelStudioClient, project_id: int, effort: Effort) -> Us
             continue
         prediction = _prediction(client, annotation, parent)
         version = (prediction["model_version"] or UNNAMED) if prediction else GONE
-        edits = count_edits(annotation["result"], prediction["result"] if prediction else [])
+        edits = count_edits(_regions(annotation), _regions(prediction or {}))
         counted[version] = counted.get(version, Edits()) + edits
     return Usefulness(counted, by_hand, effort)
 
@@ -86,11 +86,15 @@ def _prediction(
     if copied.get("id") == prediction_id and isinstance(copied.get("result"), list):
         return copied
     try:
-        return client.json("GET", f"/api/predictions/{prediction_id}/")
+        return client.prediction(prediction_id)
     except LabelStudioError as error:
         if error.status == NOT_FOUND:
             return None
         raise
+
+
+def _regions(of: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [region for region in of.get("result") or [] if isinstance(region, dict)]
 
 
 def _figures(edits: Edits, effort: Effort) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def keep_one_webhook(
     left_behind = [hook for hook in hooks if any(same_url(hook.url, url) for url in left)]
     changes = _mend(client, ours[0], headers) if ours else _add(client, project_id, backend_url, headers)
     for hook in (*ours[1:], *left_behind):
-        client.request("DELETE", f"/api/webhooks/{hook.id}/")
+        client.delete_webhook(hook.id)
         changes.append(f"removed a webhook too many, {hook.id} to {hook.url}")
     return changes
 
@@ -110,6 +110,5 @@ def _mend(client: LabelStudioClient, hook: Webhook, wanted: Mapping[str, str]) -
 def _add(
     client: LabelStudioClient, project_id: int, backend_url: str, headers: Mapping[str, str]
 ) -> list[str]:
-    fields = {"project": project_id, "url": webhook_url(backend_url), "headers": dict(headers)}
-    client.request("POST", "/api/webhooks/", json=fields)
+    client.add_webhook(project_id, webhook_url(backend_url), dict(headers))
     return ["added the missing webhook"]

@@ -23,7 +23,12 @@ def run_routes(database: Database) -> Blueprint:
 
 def as_json(run: Run) -> dict[str, Any]:
     """A run as clients see it; moments in ISO 8601, UTC."""
-    moments = {"requested_at": run.requested_at, "started_at": run.started_at, "finished_at": run.finished_at}
+    moments = {
+        "requested_at": run.requested_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "retry_at": run.retry_at,
+    }
     return {
         "id": run.id,
         "project": run.project_id,

@@ -19,7 +19,7 @@ from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.events import action_of, project_of, record_event
 from prelabel.store.label_counts import accepted_labels
-from prelabel.store.runs import request_run, unrequested_labels
+from prelabel.store.runs import NewLabels, new_labels, request_run
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +60,8 @@ class Trigger:
         project_id = project_of(payload)
         if project_id is None:
             return
-        counted = unrequested_labels(self._database, project_id) if accepted_labels(payload) else 0
-        reason = event_reason(self._rules, payload, counted)
+        labels = new_labels(self._database, project_id) if accepted_labels(payload) else NewLabels()
+        reason = event_reason(self._rules, payload, labels)
         if reason is None:
             return
         run = request_run(self._database, project_id, reason)

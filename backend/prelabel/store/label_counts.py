@@ -1,4 +1,4 @@
-"""Projects that were heard of, and how many labels each has gained since a run last read its labels."""
+"""Projects that were heard of, and how many labels each has gained that no run has come to a verdict on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prelabel.store.database import Base, Database
 
 
 class LabelCount(Base):
-    """One project. `accepted`: labels that people submitted since a run last read the labels."""
+    """One project. `accepted`: labels that people submitted and that no run with a verdict had read."""
 
     __tablename__ = "label_counts"
 
@@ -42,9 +42,9 @@ def count_labels(session: Session, project_id: int, accepted: int) -> None:
             _add(session, project_id, accepted)
 
 
-def forget_labels(session: Session, project_id: int) -> None:
-    """Count from 0 again; within a transaction of the caller."""
-    session.execute(update(LabelCount).where(LabelCount.project_id == project_id).values(accepted=0))
+def take_labels(session: Session, project_id: int, number: int) -> None:
+    """Take labels off a project's count; within a transaction of the caller."""
+    _add(session, project_id, -number)
 
 
 def note_project(database: Database, project_id: int) -> None:

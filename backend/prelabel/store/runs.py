@@ -6,16 +6,17 @@ the same moment in other threads, processes and hosts: it is unique, and NULL on
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, String, Text, exists, select, update
+from sqlalchemy import CursorResult, String, Text, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from prelabel.store.database import Base, Database, UtcDateTime
-from prelabel.store.label_counts import LabelCount, count_labels, forget_labels
+from prelabel.store.label_counts import LabelCount, count_labels, take_labels
 
 MAX_REASON_LENGTH = 1000
 RUNS_SHOWN = 100
@@ -43,6 +44,7 @@ class Stage(StrEnum):
 
 
 UNFINISHED = (RunState.RUNNING, RunState.JUDGED)
+VERDICTS = (RunState.PROMOTED, RunState.REJECTED)
 ENDS = (RunState.PROMOTED, RunState.REJECTED, RunState.FAILED, RunState.CANCELLED)
 STEPS_PER_STAGE = 10**8
 """More than any stage has steps: a later stage is always further than an earlier one."""
@@ -54,7 +56,9 @@ class RunError(ValueError):
 
 class Run(Base):
     """One training run. `requested_by`: what triggered it, in words. `accepted`: labelled tasks that Label
-    Studio counted when the labels were read. `starts`: processes started since it last came further than ever.
+    Studio counted when the labels were read. `counted`: the project's count of new labels then, 0 once a run has come
+    to a verdict on them. `starts`: processes started since it last came further than ever. `retry_at`: when the
+    project is trained again, because this run failed.
     """
 
     __tablename__ = "runs"
@@ -74,6 +78,7 @@ class Run(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     snapshot_digest: Mapped[str | None] = mapped_column(String(64))
     accepted: Mapped[int | None]
+    counted: Mapped[int | None]
     version: Mapped[str | None] = mapped_column(String(64))
     host: Mapped[str | None] = mapped_column(String(255))
     process_id: Mapped[int | None]
@@ -81,6 +86,7 @@ class Run(Base):
     furthest: Mapped[int] = mapped_column(default=-1)
     starts: Mapped[int] = mapped_column(default=0)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    retry_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     @property
     def eta(self) -> str | None:
@@ -88,6 +94,15 @@ class Run(Base):
         if self.state != RunState.RUNNING or self.seconds_left is None:
             return None
         return f"{self.seconds_left:.0f} s" if self.seconds_left < 90 else f"{self.seconds_left / 60:.0f} min"
+
+
+@dataclass(frozen=True)
+class NewLabels:
+    """Labels of a project that no run has come to a verdict on. `tried`: of those, what the last run had read that
+    failed, was cancelled or is under way."""
+
+    counted: int = 0
+    tried: int = 0
 
 
 def request_run(database: Database, project_id: int, reason: str) -> Run:
@@ -107,6 +122,7 @@ def request_run(database: Database, project_id: int, reason: str) -> Run:
                 session.add(run := Run(**row))
                 session.flush()
                 count_labels(session, project_id, 0)
+                _forget_retries(session, project_id)
             return run
         except IntegrityError:  # another request was quicker, and its run may have been claimed since
             continue
@@ -125,12 +141,14 @@ def has_open_run(database: Database, project_id: int) -> bool:
         return session.scalar(query) is not None
 
 
-def unrequested_labels(database: Database, project_id: int) -> int:
-    """Labels counted since a run last read them; 0 where a run waits that will read them. One query."""
+def new_labels(database: Database, project_id: int) -> NewLabels:
+    """Labels since the verdict; none where a run waits that will read them. One query."""
     queued = exists().where(Run.slot == _slot(project_id, RunState.QUEUED))
-    query = select(LabelCount.accepted).where(LabelCount.project_id == project_id, ~queued)
+    tried = select(func.max(Run.counted)).where(Run.project_id == project_id).scalar_subquery()
+    query = select(LabelCount.accepted, tried).where(LabelCount.project_id == project_id, ~queued)
     with database.session() as session:
-        return session.scalar(query) or 0
+        row = session.execute(query).one_or_none()
+    return NewLabels(row[0], row[1] or 0) if row else NewLabels()
 
 
 def get_run(database: Database, run_id: int) -> Run:
@@ -163,13 +181,34 @@ def unfinished_runs(database: Database) -> list[Run]:
 
 def last_trained(database: Database, project_id: int) -> Run | None:
     """The last run of this project that came to a verdict."""
-    ended = (RunState.PROMOTED, RunState.REJECTED)
-    return _last(database, Run.project_id == project_id, Run.state.in_(ended))
+    return _last(database, Run.project_id == project_id, Run.state.in_(VERDICTS))
 
 
 def last_read(database: Database, project_id: int) -> Run | None:
     """The last run of this project that read the labels, however it ended."""
     return _last(database, Run.project_id == project_id, Run.accepted.is_not(None))
+
+
+def failures_in_a_row(database: Database, project_id: int) -> int:
+    """Runs of this project that failed since one ended in another way."""
+    ended = aliased(Run)
+    others = (*VERDICTS, RunState.CANCELLED)
+    since = select(func.max(ended.id)).where(ended.project_id == project_id, ended.state.in_(others))
+    query = select(func.count()).where(
+        Run.project_id == project_id,
+        Run.state == RunState.FAILED,
+        Run.id > func.coalesce(since.scalar_subquery(), 0),
+    )
+    with database.session() as session:
+        return session.scalar(query) or 0
+
+
+def retries_due(database: Database, now: datetime) -> list[Run]:
+    """Failed runs whose project is to be trained again by now, and is not about to be."""
+    opened = aliased(Run)
+    is_open = exists().where(opened.project_id == Run.project_id, opened.slot.is_not(None))
+    with database.session() as session:
+        return list(session.scalars(select(Run).where(Run.retry_at <= now, ~is_open).order_by(Run.id)))
 
 
 def claim(database: Database, run_id: int) -> bool:
@@ -182,7 +221,11 @@ def claim(database: Database, run_id: int) -> bool:
         "started_at": datetime.now(UTC),
     }
     try:
-        return _change(database, run_id, values, RunState.QUEUED)
+        with database.session() as session:
+            is_ours = _update(session, run_id, values, (RunState.QUEUED,))
+            if is_ours:
+                _forget_retries(session, project_id)
+            return is_ours
     except IntegrityError:
         return False
 
@@ -217,11 +260,10 @@ def report(
 
 
 def note_labels(database: Database, run_id: int, accepted: int) -> None:
-    """The labels are about to be read: `accepted` tasks have some. Those that come from now on count anew."""
-    with database.session() as session:
-        _update(session, run_id, {"accepted": accepted}, UNFINISHED)
-        if project_id := session.scalar(select(Run.project_id).where(Run.id == run_id)):
-            forget_labels(session, project_id)
+    """The labels are about to be read: `accepted` tasks have some. Those that come from now on count on, whatever
+    becomes of the run."""
+    counted = select(LabelCount.accepted).where(LabelCount.project_id == Run.project_id).scalar_subquery()
+    _change(database, run_id, {"accepted": accepted, "counted": func.coalesce(counted, 0)}, *UNFINISHED)
 
 
 def note_snapshot(database: Database, run_id: int, digest: str) -> None:
@@ -235,8 +277,21 @@ def note_verdict(database: Database, run_id: int, reason: str) -> None:
     _change(database, run_id, values, *UNFINISHED)
 
 
-def finish(database: Database, run_id: int, state: RunState, reason: str, version: str | None = None) -> bool:
-    """End the run; False where it has ended before: the first end stays."""
+def finish(
+    database: Database,
+    run_id: int,
+    state: RunState,
+    reason: str,
+    version: str | None = None,
+    *,
+    is_settled: bool = False,
+    retry_at: datetime | None = None,
+) -> bool:
+    """End the run; False where it has ended before: the first end stays.
+
+    With a verdict the labels that it had read count no more; `is_settled`: nor do they without one, because an earlier
+    verdict holds for them. `retry_at`: when the project is to be trained again.
+    """
     values = {
         "state": state,
         "slot": None,
@@ -245,19 +300,27 @@ def finish(database: Database, run_id: int, state: RunState, reason: str, versio
         "finished_at": datetime.now(UTC),
         "seconds_left": None,
         "process_id": None,
+        "retry_at": retry_at,
     }
-    return _change(database, run_id, values, RunState.QUEUED, *UNFINISHED)
+    with database.session() as session:
+        has_ended = _update(session, run_id, values, (RunState.QUEUED, *UNFINISHED))
+        if has_ended and (is_settled or state in VERDICTS):
+            _settle(session, run_id)
+        return has_ended
 
 
 def request_cancel(database: Database, run_id: int) -> Run:
-    """End a queued run, and ask for the end of a running one; the run as it stands then.
+    """End a queued run, ask for the end of a running one, and have a failed one not tried again; the run as it stands
+    then.
 
     Raises RunError where it has ended, or is judged and about to become a version.
     """
     cancelled = {"state": RunState.CANCELLED, "slot": None, "finished_at": datetime.now(UTC)}
     queued = cancelled | {"reason": "cancelled before it started"}
-    if not _change(database, run_id, queued, RunState.QUEUED) and not _change(
-        database, run_id, {"cancel_requested": True}, RunState.RUNNING
+    if not (
+        _change(database, run_id, queued, RunState.QUEUED)
+        or _change(database, run_id, {"cancel_requested": True}, RunState.RUNNING)
+        or _give_up(database, run_id)
     ):
         raise RunError(f"Run {run_id} is {get_run(database, run_id).state} and cannot be cancelled.")
     return get_run(database, run_id)
@@ -265,6 +328,26 @@ def request_cancel(database: Database, run_id: int) -> Run:
 
 def _slot(project_id: int, state: RunState) -> str:
     return f"{project_id} {state}"
+
+
+def _settle(session: Session, run_id: int) -> None:
+    """Nothing that this run had read, and runs before it, counts any more."""
+    project_id, counted = session.execute(select(Run.project_id, Run.counted).where(Run.id == run_id)).one()
+    take_labels(session, project_id, counted or 0)
+    session.execute(update(Run).where(Run.project_id == project_id, Run.counted > 0).values(counted=0))
+
+
+def _forget_retries(session: Session, project_id: int) -> None:
+    """A new run of the project is the retry of those before."""
+    planned = update(Run).where(Run.project_id == project_id, Run.retry_at.is_not(None))
+    session.execute(planned.values(retry_at=None))
+
+
+def _give_up(database: Database, run_id: int) -> bool:
+    """Whether a retry was planned, which is none now."""
+    planned = update(Run).where(Run.id == run_id, Run.retry_at.is_not(None)).values(retry_at=None)
+    with database.session() as session:
+        return cast("CursorResult[Any]", session.execute(planned)).rowcount == 1
 
 
 def _in_state(database: Database, *states: RunState) -> list[Run]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, MetaData, func, inspect, select, text
 
 from prelabel.store.errors import StoreError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in migrations/versions, so that it need not be asked of Alembic."""
 
 VERSION_TABLE = "prelabel_schema_version"

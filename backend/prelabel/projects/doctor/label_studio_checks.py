@@ -39,7 +39,7 @@ def label_studio(exam: Examination) -> Verdict:
             "start Label Studio, or set LABEL_STUDIO_URL to its address as seen from here "
             "(inside a container, localhost is the container itself)",
         )
-    except (requests.RequestException, ValueError, KeyError, TypeError):
+    except (requests.RequestException, ValueError, KeyError, TypeError, RecursionError):
         return broken(f"what answers at {url} is not Label Studio", "set LABEL_STUDIO_URL to its address")
     return ok(f"version {release} at {url}")
 

@@ -67,7 +67,7 @@ def shown_version(exam: Examination) -> Verdict:
 
 def predictions(exam: Examination) -> Verdict:
     """How many tasks have predictions, and of which versions?"""
-    counts = exam.client.json("GET", f"/api/projects/{exam.project_id}/model-versions/")
+    counts = exam.client.prediction_counts(exam.project_id)
     counts = {version: count for version, count in counts.items() if count}
     listed = ", ".join(f"{count} of {version}" for version, count in counts.items())
     tasks, total = _tasks_with_predictions(exam), exam.project["task_number"]
@@ -90,5 +90,4 @@ def predictions(exam: Examination) -> Verdict:
 
 def _tasks_with_predictions(exam: Examination) -> int:
     query = json.dumps({"filters": {"conjunction": "and", "items": [HAS_PREDICTIONS]}})
-    params = {"project": exam.project_id, "page_size": 1, "query": query}
-    return int(exam.client.json("GET", "/api/tasks", params=params)["total"])
+    return exam.client.count_tasks(exam.project_id, query)

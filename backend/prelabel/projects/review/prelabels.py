@@ -98,7 +98,7 @@ def _shown(predictions: Sequence[Mapping[str, Any]], version: str | None) -> dic
 def _images(
     task: int, data: Mapping[str, Any], prediction: Mapping[str, Any], controls: ObjectControls
 ) -> Iterator[Prelabelled]:
-    result = [region for region in prediction["result"] if isinstance(region, Mapping)]
+    result = [region for region in prediction["result"] or [] if isinstance(region, Mapping)]
     for key in controls.image_keys:
         size = _size(result, controls, key)
         objects = to_objects(result, controls, key, size).objects if size else ()

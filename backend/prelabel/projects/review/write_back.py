@@ -33,7 +33,7 @@ def write_findings(client: LabelStudioClient, project_id: int, findings: Sequenc
         others = {key: value for key, value in data.items() if key not in (SCORE_COLUMN, KINDS_COLUMN)}
         columns = others | wanted.get(row["id"], {})
         if columns != data:
-            client.json("PATCH", f"/api/tasks/{row['id']}/", json={"data": columns})
+            client.update_task(row["id"], columns)
             changed += 1
     put_tab(client, project_id, CHECK_TAB)
     return changed
