@@ -102,6 +102,11 @@ class TestReading:
                 json.dumps(coco(annotation(5, category_id=7))), "no category 7", id="unknown category"
             ),
             pytest.param(json.dumps({**coco(), "images": [{"id": 1}]}), "file_name", id="no file name"),
+            pytest.param(json.dumps({**coco(), "categories": None}), "categories are needed", id="null"),
+            pytest.param(
+                json.dumps({**coco(), "images": [{"id": [], "file_name": "a"}]}), "need an id", id="no id"
+            ),
+            pytest.param(json.dumps(coco(annotation(5, image_id=[]))), "no image []", id="list for an id"),
         ],
     )
     def test_what_cannot_be_used(self, content: str | bytes | None, says: str, tmp_path: Path) -> None:

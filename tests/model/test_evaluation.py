@@ -116,6 +116,35 @@ class TestEvaluate:
         with pytest.raises(CocoError, match="zebra"):
             judge(Oracle([], ("zebra", "yak")))
 
+    def test_names_match_whatever_their_case(self) -> None:
+        data, _ = scenes()
+        renamed = [one | {"name": f" {one['name'].upper()}"} for one in data["categories"]]
+        assert judge(all_knowing(), {**data, "categories": renamed}).box.AP == 1.0
+
+    def test_the_exact_name_goes_before_one_of_another_case(self) -> None:
+        data, _ = scenes()
+        categories = [{"id": 99, "name": data["categories"][0]["name"].upper()}, *data["categories"]]
+        assert judge(all_knowing(), {**data, "categories": categories}).box.AP == 1.0
+
+    @pytest.mark.parametrize("crowds", [True, False])
+    def test_without_an_object_there_is_nothing_to_measure(self, crowds: bool) -> None:
+        data, _ = scenes()
+        labels = [one | {"iscrowd": 1} for one in data["annotations"]] if crowds else []
+        with pytest.raises(CocoError, match="no labelled object to find"):
+            judge(all_knowing(), {**data, "annotations": labels})
+
+    def test_an_object_whose_mask_is_not_known_costs_no_mask_score(self) -> None:
+        data, _ = scenes()
+        labels = [{**one, "segmentation": []} if i == 0 else one for i, one in enumerate(data["annotations"])]
+        result = judge(all_knowing(), {**data, "annotations": labels})
+        assert result.mask is not None and result.mask.AP == result.box.AP == 1.0
+
+    def test_the_truth_is_not_written_into(self) -> None:
+        data, _ = scenes()
+        before = json.dumps(data)
+        judge(all_knowing(), data)
+        assert json.dumps(data) == before
+
     def test_a_detector_without_masks_gets_no_mask_score(self) -> None:
         oracle = all_knowing(masks=None)
         oracle.has_masks = False

@@ -149,6 +149,28 @@ def test_no_images_are_a_sentence(start: Checkpoint, tmp_path: Path) -> None:
         fine_tune(start, scenes(0, 0), scenes(50, 1), tmp_path, QUICK)
 
 
+def test_images_without_any_object_are_a_sentence(start: Checkpoint, tmp_path: Path) -> None:
+    """A network that learns from them learns that nothing is anywhere."""
+    with pytest.raises(TrainingError, match="no labelled object in the 4 images to train on"):
+        fine_tune(start, WithoutObjects(scenes(0, 4)), scenes(50, 1), tmp_path, QUICK)
+    assert not (tmp_path / "plan.json").exists()
+
+
+@dataclass(frozen=True)
+class WithoutObjects:
+    """Scenes of which nothing is labelled."""
+
+    scenes: SceneExamples
+    labels: tuple[str, ...] = LABELS
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, index: int) -> Example:
+        example = self.scenes[index]
+        return replace(example, boxes=example.boxes[:0], classes=example.classes[:0], masks=())
+
+
 @dataclass(frozen=True)
 class WithoutMasks:
     """Scenes of which only boxes are known."""

@@ -74,6 +74,33 @@ class TestDecide:
             decide(TEN, THREE)
 
 
+class TestFindsNothing:
+    """Silence saves the deletions of false alarms, and must never serve."""
+
+    SILENT = judged(*[0] * 10, ap50=0.0)
+
+    @pytest.mark.parametrize("count", [3, 10])
+    def test_it_is_rejected_whatever_it_saves(self, count: int):
+        noisy = judged(*[0] * count, ap50=0.0, alarms=5)
+        verdict = decide(judged(*[0] * count, ap50=0.0), noisy)
+        assert not verdict.promoted
+        assert f"finds none of the {10 * count} labelled objects: +15.0 s saved" in verdict.reason
+
+    def test_images_without_objects_show_nothing(self):
+        empty, alarms = (
+            Judgement(10, 0, 0.0, 0.0, None, None, 0.0, wrong, (ImageOutcome(0, 0, 0, wrong),) * 10)
+            for wrong in (0, 3)
+        )
+        verdict = decide(empty, alarms)
+        assert not verdict.promoted and "none of the 0 labelled objects" in verdict.reason
+
+    def test_where_nothing_serves(self):
+        assert not decide(self.SILENT, None).promoted
+
+    def test_one_that_finds_a_little_may_serve(self):
+        assert decide(judged(*[1] * 10), judged(*[0] * 10, ap50=0.5)).promoted
+
+
 class TestFewImages:
     def test_better_in_total_and_on_most(self):
         assert decide(judged(7, 6, 4), THREE).promoted

@@ -58,8 +58,10 @@ def evaluate(
 
 
 def _show(result: Evaluation, version: str) -> None:
-    counts = f"{result.images} images, {result.objects} labels"
-    table = Table(title=f"{version}: {counts}, {result.ms_per_image} ms per image")
+    counts = f"counted: {result.images} images, {result.objects} labels"
+    table = Table(
+        title=f"{version}: {result.images} images, {result.ms_per_image} ms per image", caption=counts
+    )
     for heading in ("", "AP", "AP50", "AP75", "APs", "APm", "APl"):
         table.add_column(heading, justify="right")
     for name, score in (("box", result.box), ("mask", result.mask)):

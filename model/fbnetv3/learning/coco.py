@@ -1,4 +1,7 @@
-"""Data sets in COCO's JSON format: reading labelled images, and writing labels for COCO's evaluation."""
+"""Clean data sets in COCO's JSON format: labelled images of them, and writing labels for COCO's evaluation.
+
+Files as other tools write them are read by `coco_files`; snapshots of our own are checked here and never repaired.
+"""
 
 from __future__ import annotations
 
@@ -105,11 +108,12 @@ def read_coco(annotations: Path, split: str | None = None) -> dict[str, Any]:
 
 def check_coco(data: Any) -> None:
     """Raise CocoError, a sentence without a subject, for what is not COCO's; give labels iscrowd and area."""
-    if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= data.keys():
+    kinds = ("images", "annotations", "categories")
+    if not isinstance(data, dict) or not all(isinstance(data.get(kind), list) for kind in kinds):
         raise CocoError("is not in COCO's format: images, annotations and categories are needed")
     for kind, key in (("images", "file_name"), ("categories", "name")):
         for record in data[kind]:
-            if not isinstance(record, dict) or not {"id", key} <= record.keys():
+            if not isinstance(record, dict) or not _is_id(record.get("id")) or key not in record:
                 raise CocoError(f"is not in COCO's format: all {kind} need an id and a {key}")
     images = {image["id"] for image in data["images"]}
     categories = {category["id"] for category in data["categories"]}
@@ -123,10 +127,14 @@ def _check_annotation(annotation: Any, images: set[int], categories: set[int]) -
     name = f"annotation {annotation.get('id') if isinstance(annotation, dict) else annotation}"
     if not isinstance(annotation, dict) or not _is_box(annotation.get("bbox")):
         raise CocoError(f"is not in COCO's format: {name} has no bbox of four numbers")
-    if annotation.get("image_id") not in images:
+    if not _is_id(annotation.get("image_id")) or annotation["image_id"] not in images:
         raise CocoError(f"has no image {annotation.get('image_id')}, of which {name} is")
-    if annotation.get("category_id") not in categories:
+    if not _is_id(annotation.get("category_id")) or annotation["category_id"] not in categories:
         raise CocoError(f"has no category {annotation.get('category_id')}, which {name} has")
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str)
 
 
 def _is_box(value: Any) -> bool:

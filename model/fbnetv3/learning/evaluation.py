@@ -141,6 +141,8 @@ def average_precision(
     # With both geometries in a result, pycocotools would take a mask's size from its box.
     other = "segmentation" if kind == "bbox" else "bbox"
     results = [{key: value for key, value in result.items() if key != other} for result in results]
+    # It also writes into the truth's records.
+    truth = {**truth, "annotations": [dict(label) for label in truth["annotations"]]}
     with contextlib.redirect_stdout(io.StringIO()):
         ground = _indexed(truth)
         found = ground.loadRes(results) if results else _indexed({**truth, "annotations": []})

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from fbnetv3.architectures import ARCHITECTURES
 from fbnetv3.factory import create_model
-from fbnetv3.learning.coco import CocoExamples, read_coco
+from fbnetv3.learning.coco import CocoExamples
+from fbnetv3.learning.coco_files import read_data_set
 from fbnetv3.learning.examples import Examples, JoinedExamples
 from fbnetv3.learning.training import TrainingConfig, train
 from fbnetv3.network.boxes import clip
@@ -111,7 +112,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    parts: list[Examples] = [CocoExamples(read_coco(a, arguments.split), i) for a, i in arguments.coco]
+    read = [read_data_set(a, i, arguments.split) for a, i in arguments.coco]
+    parts: list[Examples] = [CocoExamples(found.data, found.images) for found in read]
     recipe = replace(RECIPE, steps=arguments.steps)
     torch.manual_seed(recipe.seed)
     weights = load_checkpoint(arguments.weights)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -28,6 +30,10 @@ ALWAYS_ALLOWED, MOST_TIMES = GIB // 4, 100
 text does so by a factor of 20."""
 
 NOT_DATA = "__MACOSX"
+SIGNATURE = b"PK\3\4"
+
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, struct.error, RuntimeError)
+"""What zipfile raises on damaged or unusual archives, depending on the place."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ def unpacked(coco: Path, images: Path | None) -> Iterator[CocoFiles]:
     `images` may be None for a zip, which then has them. Raises CocoError for an archive that is damaged, not safe to
     unpack or has no or several COCO files, and where the images are not known.
     """
-    if not zipfile.is_zipfile(coco):
+    if not _is_zip(coco):
         if images is None:
             raise CocoError(f"the images of {coco} are not known: give their folder by --images")
         yield CocoFiles(coco, images, str(coco))
@@ -55,22 +61,31 @@ def unpacked(coco: Path, images: Path | None) -> Iterator[CocoFiles]:
         root = Path(folder)
         try:
             _unpack(coco, root)
+            found = _annotations(root)
         except CocoError as error:
             raise CocoError(f"{coco} {error}") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise CocoError(f"{coco} cannot be unpacked: {error}") from None
         except OSError as error:
             raise CocoError(f"cannot unpack {coco}: {error.strerror or error}") from None
-        found = _annotations(root, coco)
+        except DAMAGE as error:
+            raise CocoError(f"{coco} is a damaged zip file: {error}") from None
         yield CocoFiles(found, images or root, f"{coco}, {found.relative_to(root)},")
+
+
+def _is_zip(file: Path) -> bool:
+    """By its beginning: the end, where its directory is, may be missing."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(len(SIGNATURE)) == SIGNATURE or zipfile.is_zipfile(file)
+    except OSError:
+        return False
 
 
 def _unpack(file: Path, root: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         members = [one for one in archive.infolist() if not one.is_dir()]
         _check_sizes(members, file.stat().st_size)
-        for member in members:
-            target = root.joinpath(*_steps(member))
+        targets = [root.joinpath(*_steps(member)) for member in members]
+        for member, target in zip(members, targets, strict=True):
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(member) as source, target.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
@@ -102,19 +117,16 @@ def _steps(member: zipfile.ZipInfo) -> tuple[str, ...]:
     return steps
 
 
-def _annotations(root: Path, archive: Path) -> Path:
+def _annotations(root: Path) -> Path:
     """The one file with images and annotations in it."""
-    candidates = [one for one in sorted(root.rglob("*.json")) if NOT_DATA not in one.parts]
-    found = [one for one in candidates if _is_coco(one)]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(str(one.relative_to(root)) for one in found[:4])
-    what = (
-        f"has {len(found)} COCO files ({names}): unpack it and give one of them"
-        if found
-        else ("has no COCO file, JSON with images and annotations, in it")
-    )
-    raise CocoError(f"{archive} {what}")
+    files = (one for one in sorted(root.rglob("*")) if one.suffix.lower() == ".json" and one.is_file())
+    found = [one for one in files if NOT_DATA not in one.parts and _is_coco(one)]
+    if not found:
+        raise CocoError("has no COCO file in it, which is JSON with images and annotations")
+    if len(found) > 1:
+        names = ", ".join(str(one.relative_to(root)) for one in found[:4])
+        raise CocoError(f"has {len(found)} COCO files in it ({names}): unpack it and give one of them")
+    return found[0]
 
 
 def _is_coco(file: Path) -> bool:

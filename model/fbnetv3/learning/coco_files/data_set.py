@@ -8,6 +8,8 @@ from typing import Any
 
 from fbnetv3.learning.coco import CocoError
 
+NO_LABELS = "it has no annotations (Label Studio exports brush masks as BRUSH_TO_COCO, not as COCO)"
+
 
 @dataclass(frozen=True, eq=False)
 class CocoDataSet:
@@ -58,6 +60,4 @@ class CocoDataSet:
         reasons = [f"{self.crowds} are crowd regions"] if self.crowds else []
         if self.labels_left_out:
             reasons.append(f"{self.labels_left_out} were left out ({self.left_out[0]})")
-        raise CocoError(
-            f"{self.name} has no labelled object left: {' and '.join(reasons) or 'it has no annotations'}"
-        )
+        raise CocoError(f"{self.name} has no labelled object left: {' and '.join(reasons) or NO_LABELS}")

@@ -17,9 +17,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class LabelRecord:
-    """A label as the file has it. `id`: None where it has none or another label has it, too; `name`: for people."""
+    """A label as the file has it. `place`: in its list; `id`: None where it has none or another label has it, too;
+    `name`: for people.
+    """
 
     record: Json
+    place: int
     id: int | None
     name: str
     category: int | None
@@ -41,7 +44,7 @@ def read_label_records(value: Any, notes: Notes) -> list[LabelRecord]:
             id_, name = None, f"at position {place}"
         else:
             name = str(record["id"])
-        labels.append(LabelRecord(record, id_, name, identity(record.get("category_id"))))
+        labels.append(LabelRecord(record, place, id_, name, identity(record.get("category_id"))))
     return labels
 
 

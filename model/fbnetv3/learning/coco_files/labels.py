@@ -16,6 +16,9 @@ Json = dict[str, Any]
 SMALLEST_SIDE = 0.1
 """Pixels of a box inside its image: less is a slip of the mouse, and single precision loses it in a large image."""
 
+CUT_IN_SILENCE = 1.0
+"""Pixels that a box may stand out of its image by rounding."""
+
 ANYWHERE = Frame((1e9, 1e9), (10**9, 10**9))
 """Of no image: outlines are read as they are written."""
 
@@ -37,9 +40,12 @@ def read_label(record: Json, name: str, frame: Frame, notes: Notes) -> Json:
     box = _box(record, segmentation, why, name, frame, notes)
     if why:
         notes.repair("annotation", name, f"{why}: the box alone is used")
-    x0, y0, x1, y1 = box.tolist()
-    label = {"bbox": [x0, y0, x1 - x0, y1 - y0]}
-    return label | {"area": _area(record, label["bbox"], frame)} | _present(segmentation=segmentation)
+    bbox = _as_bbox(box, record)
+    label = {"bbox": bbox, "area": _area(record, bbox, frame)}
+    if segmentation is not None:
+        label["segmentation"] = segmentation
+    # What reading did not change stays as it is written, 5 and not 5.0: digests of labels are of that.
+    return {key: record[key] if record.get(key) == value else value for key, value in label.items()}
 
 
 def drawn_box(record: Json) -> np.ndarray | None:
@@ -80,16 +86,21 @@ def _box(record: Json, segmentation: Any, why: str, name: str, frame: Frame, not
     inside = np.clip(box, 0, [*frame.size, *frame.size])
     if (inside[2:] - inside[:2] < SMALLEST_SIDE).any():
         raise UnusableLabel(f"the bbox {shown(record.get('bbox'))} lies outside the image")
-    if not np.allclose(inside, box, atol=1.0):
+    if (np.abs(inside - box) > CUT_IN_SILENCE).any():
         notes.repair("annotation", name, "the bbox stands out of the image and is cut to it")
     return inside
+
+
+def _as_bbox(box: np.ndarray, record: Json) -> list[float]:
+    """x, y, width, height; the file's own numbers where they are this box."""
+    given = _given_box(record)
+    if given is not None and np.array_equal(given, box):
+        return numbers(record["bbox"]) or []
+    x0, y0, x1, y1 = box.tolist()
+    return [x0, y0, x1 - x0, y1 - y0]
 
 
 def _area(record: Json, bbox: list[float], frame: Frame) -> float:
     """As given where an image can have it, else the box's."""
     given = (number(record.get("area")) or 0.0) * frame.area_factor
     return given if 0 < given <= frame.size[0] * frame.size[1] else bbox[2] * bbox[3]
-
-
-def _present(**values: Any) -> Json:
-    return {key: value for key, value in values.items() if value is not None}

@@ -133,7 +133,10 @@ class _Reading:
                 continue
             records.append(_image_record(image, size))
             annotations += read
-        return {"images": records, "annotations": _with_ids(annotations)}
+        return {
+            "images": records,
+            "annotations": _with_ids(sorted(annotations, key=lambda one: one[0].place)),
+        }
 
     def _tell_of(self, frame: Frame, image: ImageRecord, size: StoredSize) -> None:
         if image.claimed is None or image.claimed == size.upright:
