@@ -12,7 +12,7 @@ from measuring.faults.mutation import as_file, odd
 from measuring.faults.trials import Broke, Subject, Trial
 from prelabel.labelstudio.brush_rle import mask_to_rle
 from prelabel.labelstudio.object_controls import ObjectControls
-from prelabel.labelstudio.region_instances import LabelledObject, count_ignored, to_objects
+from prelabel.labelstudio.region_instances import LabelledObject, to_objects
 
 FIRST_SCENE = 6_200_000
 """Training draws from the first million."""
@@ -53,7 +53,6 @@ class Annotations(Subject):
 
     def _attempt(self, regions: list[dict[str, Any]]) -> str:
         found = to_objects(regions, self._controls, "image", SIZE)
-        count_ignored(regions, self._controls)
         for one in found.objects:
             _check(one, self._controls.labels)
         for sentence in found.left_out:

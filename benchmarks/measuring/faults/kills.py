@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from fbnetv3.weights import WeightsError, load_checkpoint
+from sqlalchemy import text
+
+from fbnetv3.weights import WeightsError
 from measuring.faults.outages import EPOCHS, MAX_SIZE, MIN_SIZE
 from measuring.faults.studio import Studio
 from measuring.faults.trials import Broke, Outcome, dice_of
@@ -24,7 +25,8 @@ from measuring.processes import RunningServer, prelabel
 from measuring.traffic import get, post
 from measuring.whole_runs import ENDS, RUNS, START_TRAINING
 from measuring.workload import webhooks
-from prelabel.projects.versions import RECORD, WEIGHTS, project_versions, serving_version
+from prelabel.projects.version_files import RECORD, WEIGHTS
+from prelabel.projects.versions import VersionError, project_versions, serving_version, version_checkpoint
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 
@@ -171,28 +173,21 @@ class _Life:
 
 
 def _check_versions(settings: Settings, database: Database) -> None:
-    """One version, whole, and nothing that looks like another."""
+    """One version, that can be read, and no folder that is half of one."""
     versions = project_versions(database, PROJECT)
     if len(versions) != 1:
         raise Broke(f"{len(versions)} versions")
-    folders = sorted(path.name for path in (settings.model_folder / "versions").glob("p*"))
-    serving = serving_version(database, PROJECT)
-    if folders != ([serving.name] if serving else []):
-        raise Broke(f"the folders {folders}, and {serving.name if serving else 'nothing'} serves")
-    for name in folders:
-        folder = settings.model_folder / "versions" / name
-        try:
-            json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            digest = load_checkpoint(folder / WEIGHTS).digest
-        except (OSError, ValueError, WeightsError) as error:
-            raise Broke(f"half a version: {error}") from None
-        if digest != versions[0].digest:
-            raise Broke(f"{name} holds other weights")
+    try:
+        if serving := serving_version(database, PROJECT):
+            version_checkpoint(settings, serving)
+    except (VersionError, WeightsError) as error:
+        raise Broke(f"the version that serves: {error}") from None
+    for folder in (settings.model_folder / "versions").glob("p*"):
+        if {path.name for path in folder.iterdir()} < {RECORD, WEIGHTS}:
+            raise Broke(f"half a version: {folder.name}")
 
 
 def _check_events(database: Database, delivered: int) -> None:
-    from sqlalchemy import text
-
     with database.session() as session:
         kept = session.scalar(text("SELECT count(*) FROM webhook_events WHERE action = 'ANNOTATION_CREATED'"))
     if kept < delivered:
@@ -217,7 +212,9 @@ def _processes(server: int, target: str) -> list[int]:
         return [server]
     if target in MODULES:
         return [process_id for process_id in family if MODULES[target] in commands[process_id]]
-    return [process_id for process_id in children.get(server, []) if "prelabel.jobs" not in commands[process_id]]
+    return [
+        process_id for process_id in children.get(server, []) if "prelabel.jobs" not in commands[process_id]
+    ]
 
 
 def _descendants(process_id: int, children: dict[int, list[int]]) -> list[int]:

@@ -45,7 +45,10 @@ FOR_GOOD = 10**6
 #: Outages that follow each other by number are of different kinds and steps: any few of them are a sample.
 STRIDE = 7919
 BATCH = 2
-LABELS = {f"kind {number}": label for number, label in enumerate(("apple", "banana", "mug", "bottle", "book", "leaf"))}
+LABELS = {
+    f"kind {number}": label
+    for number, label in enumerate(("apple", "banana", "mug", "bottle", "book", "leaf"))
+}
 
 
 class _Outages(Subject):
@@ -75,7 +78,9 @@ class _Outages(Subject):
         """The outage of this number."""
         every = list(product(range(1, self._requests + 1), KINDS, (1, FOR_GOOD)))
         first, kind, length = every[number * STRIDE % len(every)]
-        said = f"request {first} of {self._requests}: {kind}, {'one request' if length == 1 else 'for good'}\n"
+        said = (
+            f"request {first} of {self._requests}: {kind}, {'one request' if length == 1 else 'for good'}\n"
+        )
 
         def attempt() -> str:
             self._studio.forget()
