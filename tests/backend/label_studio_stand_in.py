@@ -194,11 +194,21 @@ class LabelStudioStandIn:
         self.pushes_left -= 1
         if any(row["task"] in self.vanished for row in body):
             return 400, {"detail": "Validation error", "validation_errors": ['contains invalid "task" field']}
+        if "<Repeater" in self.project["label_config"]:
+            return 201, {"created": 0}  # the names of the pages' tags are not in the config
         stored = [row for row in body if row["task"] not in self.dropped]
         for row in stored:
             self.predictions[self.add_prediction(row["task"], None)] |= row | {"cluster": None}
         self.pushed.append([row["task"] for row in stored])
         return 201, {"created": len(stored)}
+
+    def _post_prediction(self, body: Json) -> Reply:
+        if body["task"] in self.vanished:
+            return 400, {"task": [f'Invalid pk "{body["task"]}" - object does not exist.']}
+        number = self.add_prediction(body["task"], None)
+        self.predictions[number] |= body
+        self.pushed.append([body["task"]])
+        return 201, self.predictions[number]
 
     def _list_predictions(self, query: Json) -> Reply:
         rows = list(self.predictions.values())
@@ -313,6 +323,7 @@ class LabelStudioStandIn:
         "GET /api/tasks": _list_tasks,
         r"GET /api/tasks/(\d+)": _get_task,
         "GET /api/predictions": _list_predictions,
+        "POST /api/predictions": _post_prediction,
         r"GET /api/predictions/(\d+)": _get_prediction,
         r"PATCH /api/predictions/(\d+)": _patch_prediction,
         r"DELETE /api/predictions/(\d+)": _delete_prediction,

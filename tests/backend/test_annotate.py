@@ -162,7 +162,7 @@ def test_empty_predictions_of_a_version_without_the_labels_are_not_asked_for_aga
     for wanted in (10, 0):
         summary = annotate_project(studio.client(), predictor, PROJECT, OWN, even_empty=True)
         assert summary.pushed == wanted
-    assert all(row["score"] == 0 and row["cluster"] is None for row in studio.predictions.values())
+    assert all(row["result"] == [] and row["cluster"] is None for row in studio.predictions.values())
 
 
 def test_a_failed_prediction_beside_a_good_one_goes_with_the_stale_ones(studio, images, annotate):

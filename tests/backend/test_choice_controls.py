@@ -76,7 +76,10 @@ def test_what_cannot_be_answered_is_left_out_with_a_note(attributes, rows, says)
 
 def test_choices_of_a_text_are_left_out():
     found = controls_of(f'<Choices name="w" toName="t">{ROWS}</Choices>', '<Text name="t" value="$text"/>')
-    assert found.notes == ("Choices 'w' is left out: 't' is not an Image tag",)
+    assert found.notes == (
+        "Choices 'w' is left out: 't' is not an Image tag but Text, which is not looked at: show an image with an "
+        "Image tag",
+    )
 
 
 def test_choices_of_several_images_each_have_their_own():

@@ -66,6 +66,45 @@ def test_a_project_s_own_config_decides_what_is_written(photos: list[Path], tmp_
     assert all(region["value"]["polygonlabels"] == ["Thing"] for region in regions)
 
 
+@pytest.mark.parametrize(
+    ("image", "data"),
+    [
+        ('<Image name="i" value="$photos[0].url"/>', {"photos": [{"url": "FILE"}]}),
+        ('<Image name="i" value="$photos[0]"/>', {"photos": ["FILE"]}),
+        ('<Image name="i" value="$photo.url"/>', {"photo.url": "FILE"}),
+        (
+            '<Repeater on="$a.pages"><Image name="p{{idx}}" value="$a.pages[{{idx}}]"/>',
+            {"a": {"pages": ["FILE"]}},
+        ),
+    ],
+)
+def test_a_file_lies_where_the_config_looks_for_it(
+    photos: list[Path], tmp_path: Path, image: str, data: dict[str, object]
+) -> None:
+    config, is_paged = tmp_path / "config.xml", "Repeater" in image
+    rows = "".join(f'<Label value="{label}"/>' for label in SCENE_LABELS)
+    name, to = ("r{{idx}}", "p{{idx}}") if is_paged else ("r", "i")
+    control = f'<RectangleLabels name="{name}" toName="{to}">{rows}</RectangleLabels>'
+    config.write_text(f"<View>{image}{control}{'</Repeater>' * is_paged}</View>")
+    [task] = json.loads(run("predict", photos[0], "--label-config", config).stdout)
+    assert task["data"] == json.loads(json.dumps(data).replace("FILE", str(photos[0])))
+    names = {(one["from_name"], one["to_name"]) for one in task["predictions"][0]["result"]}
+    assert names == {("r0", "p0") if is_paged else ("r", "i")}
+
+
+@pytest.mark.parametrize("value", ["$photos[1]", "http://host/$file"])
+def test_a_config_for_which_a_file_is_not_enough_is_refused(
+    photos: list[Path], tmp_path: Path, value: str
+) -> None:
+    config = tmp_path / "config.xml"
+    rows = "".join(f'<Label value="{label}"/>' for label in SCENE_LABELS)
+    config.write_text(
+        f'<View><Image name="i" value="{value}"/><RectangleLabels name="r" toName="i">{rows}</RectangleLabels></View>'
+    )
+    result = run("predict", photos[0], "--label-config", config)
+    assert result.exit_code == 1 and "one file is not enough" in result.stderr
+
+
 def test_coco_results_have_boxes_around_their_masks(photos: list[Path]) -> None:
     result = run("predict", photos[0], "--format", "coco", "--threshold", "0.5")
     assert result.exit_code == 0

@@ -40,6 +40,76 @@ def test_controls_of_three_kinds_in_any_mix_and_others_ignored():
     assert spec.image_keys == ("image",)
 
 
+def test_ellipses_and_bitmasks_are_pre_labelled_too():
+    spec = spec_of(
+        """<EllipseLabels name="e" toName="image"><Label value="person"/></EllipseLabels>
+        <BitmaskLabels name="b" toName="image"><Label value="car"/></BitmaskLabels>"""
+    )
+    assert [(control.from_name, control.kind) for control in spec.controls] == [
+        ("e", "ellipselabels"),
+        ("b", "bitmasklabels"),
+    ]
+    assert [control.needs_masks for control in spec.controls] == [False, True]
+    assert spec.wanted_mask_scores() == {"person": 0.5, "car": 0.5}, "an ellipse is fitted to a mask"
+
+
+@pytest.mark.parametrize("shape", ["Rectangle", "Polygon", "Brush", "Ellipse", "Bitmask"])
+def test_a_shape_has_the_labels_of_the_labels_tag_on_its_image(shape: str):
+    spec = spec_of(
+        f"""<Labels name="l" toName="image"><Label value="Vehicle" predicted_values="car,truck"/>
+          <Label value="unicorn"/></Labels>
+        <Labels name="words" toName="text"><Label value="dog"/></Labels>
+        <{shape} name="s" toName="image"/>""",
+        images='<Image name="image" value="$image"/><Text name="text" value="$text"/>',
+    )
+    (control,) = spec.controls
+    assert (control.from_name, control.labels_from, control.kind) == ("s", "l", shape.lower())
+    assert control.label_map == {"car": "Vehicle", "truck": "Vehicle"}
+    assert control.unmatched == ("unicorn",)
+    assert spec.describe()[0].startswith(f"Labels 'l' + {shape} 's' on 'image': score >= 0.5; labels: car")
+
+
+@pytest.mark.parametrize(
+    ("on_labels", "on_shape", "threshold", "skip"),
+    [
+        ("", "", 0.5, False),
+        ('model_score_threshold="0.3"', "", 0.3, False),
+        ('model_score_threshold="0.3"', 'model_score_threshold="0"', 0.0, False),
+        ('model_skip="true"', "", 0.5, True),
+        ("", 'model_skip="true"', 0.5, True),
+    ],
+)
+def test_of_a_pair_both_tags_may_say_how_it_is_pre_labelled(
+    on_labels: str, on_shape: str, threshold: float, skip: bool
+):
+    (control,) = spec_of(
+        f"""<Labels name="l" toName="image" {on_labels}><Label value="car"/></Labels>
+        <Rectangle name="r" toName="image" {on_shape}/>"""
+    ).controls
+    assert (control.score_threshold, control.skip) == (threshold, skip)
+
+
+def test_an_object_is_drawn_once_where_two_labels_tags_have_its_label():
+    spec = spec_of(
+        """<Labels name="one" toName="image"><Label value="car"/></Labels>
+        <Labels name="two" toName="image"><Label value="car"/><Label value="dog"/></Labels>
+        <Rectangle name="r" toName="image"/>"""
+    )
+    assert [(c.labels_from, dict(c.label_map)) for c in spec.controls] == [
+        ("one", {"car": "car"}),
+        ("two", {"dog": "dog"}),
+    ]
+
+
+def test_a_shape_that_nothing_labels_is_left_out_and_said_so():
+    spec = spec_of('<Rectangle name="r" toName="image"/>')
+    assert spec.controls == ()
+    assert spec.notes[0] == (
+        "Rectangle 'r' gets no pre-labels: no Labels tag labels what it draws: add one on the same image, or use "
+        "RectangleLabels"
+    )
+
+
 def test_several_images_each_with_their_own_controls():
     spec = spec_of(
         """<RectangleLabels name="both" toName="left,right"><Label value="car"/></RectangleLabels>

@@ -30,13 +30,27 @@ def control(kind: str, *values: str, rest: str = "") -> str:
         ([control("Labels", "x"), '<Brush name="brush" toName="image"/>'], ("x",)),
         ([control("Labels", "x")], ()),
         ([control("RectangleLabels", "a"), control("BrushLabels", "b", rest='model_skip="true"')], ("a",)),
-        ([control("KeyPointLabels", "a"), control("EllipseLabels", "b"), control("Choices")], ()),
+        ([control("EllipseLabels", "b"), control("BitmaskLabels", "c")], ("b", "c")),
+        ([control("Labels", "x"), '<MagicWand name="wand" toName="image"/>'], ("x",)),
+        ([control("Labels", "x", rest='model_skip="true"'), '<Ellipse name="e" toName="image"/>'], ()),
+        ([control("KeyPointLabels", "a"), control("VectorLabels", "b"), control("Choices")], ()),
         (
             ['<Text name="text" value="$text"/><Labels name="ner" toName="text"><Label value="a"/></Labels>'],
             (),
         ),
     ],
-    ids=["order", "each once", "pair", "labels that nothing draws", "skipped", "other shapes", "text"],
+    ids=[
+        "order",
+        "each once",
+        "pair",
+        "labels that nothing draws",
+        "skipped",
+        "later shapes",
+        "wand",
+        "skipped pair",
+        "other shapes",
+        "text",
+    ],
 )
 def test_the_labels_to_learn(tags: list[str], expected: tuple[str, ...]) -> None:
     found = ObjectControls.from_config(view(*tags))
@@ -72,3 +86,34 @@ def test_sources_are_found_control_by_control() -> None:
 def test_a_config_that_is_no_xml_is_an_error() -> None:
     with pytest.raises(LabelConfigError):
         sources("<View>", ["car"])
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ([control("RectangleLabels", "a")], "a"),
+        ([control("RectangleLabels", "a", "b")], None),
+        ([control("RectangleLabels", "a"), control("Labels", "b", "c")], "a"),
+        (['<Rectangle name="r" toName="image"/>', control("Labels", "b")], "b"),
+        (['<Rectangle name="r" toName="image"/>', control("Labels", "b", "c")], None),
+        (['<Rectangle name="r" toName="image"/>', control("BrushLabels", "b")], None),
+        (['<Rectangle name="r" toName="image"/>', control("Labels", "b"), control("BrushLabels", "c")], "b"),
+    ],
+)
+def test_the_one_label_that_a_region_without_any_has(tags: list[str], expected: str | None) -> None:
+    found = ObjectControls.from_config(view(*tags))
+    assert found.only_label(found.controls[0]) == expected
+
+
+def test_what_the_config_leaves_aside() -> None:
+    found = ObjectControls.from_config(
+        view(
+            control("RectangleLabels", "a"),
+            control("BrushLabels", "a", rest='model_skip="true"'),
+            control("KeyPointLabels", "a", rest='smart="true"'),
+            '<KeyPoint name="clicks" toName="image" smartOnly="true"/>',
+            '<KeyPoint name="marks" toName="image"/>',
+        )
+    )
+    assert found.ignored == {"BrushLabels", "KeyPointLabels", "clicks"}
+    assert found.objects == {"image": "image"} and "marks" in found.names

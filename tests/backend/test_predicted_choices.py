@@ -96,7 +96,7 @@ def test_a_project_of_choices_is_not_searched_for_objects(ask: Asking, detector:
 
 
 def test_choices_that_nothing_knows_cost_nothing(ask: Asking, detector: ToneDetector) -> None:
-    empty = {"result": [], "score": 0.0, "model_version": "colour-1"}
+    empty = {"result": [], "score": 0.0001, "model_version": "colour-1"}
     assert ask(ChoiceModels(), ONLY, "missing.png") == [empty]
     assert ask(ChoiceModels([head("other", "red", "black")]), ONLY, "missing.png") == [empty]
     assert ask(ChoiceModels([head("tone", "blue", "green")]), ONLY, "missing.png") == [empty]

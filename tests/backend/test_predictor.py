@@ -13,6 +13,7 @@ from serving import CONFIG, ColourDetector, captured, image_number
 
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
+from prelabel.labelstudio.label_spec import LabelSpec
 from prelabel.labelstudio.regions import to_regions
 from prelabel.projects import predictor as predictor_module
 from prelabel.projects.outcomes import Abandoned
@@ -20,6 +21,7 @@ from prelabel.projects.predictor import Predictor, PredictorOptions
 from prelabel.projects.task_images import ImageRequest, TaskImage, read_ahead
 
 EMPTY = {"result": [], "score": 0.0, "model_version": "colour-1"}
+NOTHING_TO_LOOK_AT = EMPTY | {"score": 0.0001}
 
 
 @pytest.fixture
@@ -134,7 +136,7 @@ def test_a_control_that_is_skipped_fetches_nothing(
     predictor: Predictor, detector: ColourDetector, host: str
 ) -> None:
     config = CONFIG.replace('toName="image"', 'toName="image" model_skip="true"')
-    assert predictor.predict_tasks(tasks(host, "missing.png"), config, 1) == [EMPTY]
+    assert predictor.predict_tasks(tasks(host, "missing.png"), config, 1) == [NOTHING_TO_LOOK_AT]
     assert detector.batches == []
 
 
@@ -143,7 +145,7 @@ def test_no_label_in_common_is_empty_without_work(
 ) -> None:
     config = CONFIG.replace("Disc", "Cat").replace("Box", "Dog")
     (outcome,) = predictor.predict(tasks(host, "missing.png"), config, 1)
-    assert outcome.prediction == EMPTY
+    assert outcome.prediction == NOTHING_TO_LOOK_AT
     assert outcome.failures == ()
     assert detector.batches == []
 
@@ -154,7 +156,7 @@ def test_masks_that_a_detector_has_not_are_not_looked_for(
     detector.has_masks = False
     config = """<View><Image name="image" value="$image"/>
       <BrushLabels name="brush" toName="image"><Label value="Disc"/></BrushLabels></View>"""
-    assert predictor.predict_tasks(tasks(host, "img1.png"), config, 1) == [EMPTY]
+    assert predictor.predict_tasks(tasks(host, "img1.png"), config, 1) == [NOTHING_TO_LOOK_AT]
     assert detector.batches == []
 
 
@@ -197,7 +199,8 @@ def test_images_are_read_a_few_ahead_and_no_more() -> None:
         asked.append(request.task_index)
         return TaskImage(request, pixels=None)  # type: ignore[arg-type]
 
-    requests = [ImageRequest(index, index, "image", "") for index in range(50)]
+    spec = LabelSpec.from_config(CONFIG, (), 0.5)
+    requests = [ImageRequest(index, index, "image", "", spec) for index in range(50)]
     with ThreadPoolExecutor(4) as pool:
         images = read_ahead(requests, read, pool, ahead=3)
         order = [next(images).request.task_index for _ in range(2)]

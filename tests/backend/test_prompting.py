@@ -100,6 +100,22 @@ def test_a_box_becomes_a_valid_mask_with_the_picked_label(
     assert LabelInterface(CONFIG).validate_prediction(outcome.prediction, return_errors=True) == []
 
 
+@pytest.mark.parametrize("shape", ["Rectangle", "Brush", "Ellipse", "Bitmask"])
+def test_the_answer_of_a_pair_is_a_shape_and_its_label(
+    predictor: Predictor, detector: CountingDetector, host: str, shape: str
+) -> None:
+    tags = f'<Labels name="l" toName="image">{LABELS}</Labels><{shape} name="s" toName="image"/>'
+    xml = f'<View><Image name="image" value="$image"/>{tags}<Rectangle name="r" toName="image"/></View>'
+    bare = {**drawn(), "id": "x", "type": "rectangle", "from_name": "r"}
+    del bare["value"]["rectanglelabels"]
+    label = {"id": "x", "type": "labels", "from_name": "l", "to_name": "image", "value": {"labels": ["Moon"]}}
+    outcome = ask(predictor, task(host), bare, label, xml=xml)
+    first, second = outcome.prediction["result"]
+    assert outcome.failures == () and first["id"] == second["id"]
+    assert (first["from_name"], second["from_name"], second["value"]["labels"]) == ("s", "l", ["Moon"])
+    assert LabelInterface(xml).validate_prediction(outcome.prediction, return_errors=True) == []
+
+
 def test_a_label_that_the_model_does_not_know_is_given_all_the_same(
     predictor: Predictor, detector: CountingDetector, host: str
 ) -> None:

@@ -17,7 +17,7 @@ from fbnetv3.instances import BoxMask, Instances
 from prelabel.labelstudio.label_spec import LabelSpec
 from prelabel.labelstudio.object_controls import ObjectControls
 from prelabel.labelstudio.polygons import fill, polygons
-from prelabel.labelstudio.region_instances import LabelledImage, LabelledObject, count_ignored, to_objects
+from prelabel.labelstudio.region_instances import LabelledImage, LabelledObject, to_objects
 from prelabel.labelstudio.regions import to_regions
 
 CAPTURES = Path(__file__).parent / "captures"
@@ -26,9 +26,12 @@ ROWS = '<Label value="Disc"/><Label value="Box"/>'
 RECT = f'<RectangleLabels name="rect" toName="image">{ROWS}</RectangleLabels>'
 POLY = f'<PolygonLabels name="poly" toName="image">{ROWS}</PolygonLabels>'
 BRUSH = f'<BrushLabels name="brush" toName="image">{ROWS}</BrushLabels>'
+ELLIPSE = f'<EllipseLabels name="ellipse" toName="image">{ROWS}</EllipseLabels>'
+BITMASK = f'<BitmaskLabels name="bitmask" toName="image">{ROWS}</BitmaskLabels>'
 PAIRS = (
     f'<Labels name="label" toName="image">{ROWS}</Labels><Rectangle name="rectangle" toName="image"/>'
     '<Polygon name="polygon" toName="image"/><Brush name="brush" toName="image"/>'
+    '<Ellipse name="oval" toName="image"/><Bitmask name="png" toName="image"/>'
 )
 SIZE = (60, 80)
 ROUNDING = 1e-3
@@ -134,6 +137,39 @@ def test_accepted_masks_come_back_bit_for_bit(instances: Instances) -> None:
 
 @given(detections())
 @settings(deadline=None, max_examples=60)
+def test_accepted_bitmasks_come_back_bit_for_bit(instances: Instances) -> None:
+    assert instances.masks is not None
+    instances = instances.select([mask.area > 0 for mask in instances.masks])
+    objects = accepted(instances, BITMASK).objects
+    assert [one.label for one in objects] == labels_of(instances)
+    for one, mask in zip(objects, instances.masks or (), strict=True):
+        assert np.array_equal(full(one), mask.full(SIZE))
+
+
+@given(detections())
+@settings(deadline=None, max_examples=60)
+def test_accepted_ellipses_come_back_in_their_place(instances: Instances) -> None:
+    """Their form is tested with the shape: these masks are none."""
+    image = accepted(instances, ELLIPSE)
+    assert not image.left_out
+    assert [one.label for one in image.objects] == labels_of(instances)
+
+
+@given(detections())
+@settings(deadline=None, max_examples=60)
+def test_labels_and_shapes_apart_come_back_as_those_together(instances: Instances) -> None:
+    apart = accepted(instances, PAIRS)
+    together = accepted(instances, RECT, POLY, BRUSH, ELLIPSE, BITMASK)
+    assert not apart.left_out and not together.left_out
+    assert [one.label for one in apart.objects] == [one.label for one in together.objects]
+    for ours, theirs in zip(apart.objects, together.objects, strict=True):
+        assert ours.box == theirs.box
+        assert (ours.mask is None) == (theirs.mask is None)
+        assert ours.mask is None or np.array_equal(full(ours), full(theirs))
+
+
+@given(detections())
+@settings(deadline=None, max_examples=60)
 def test_accepted_polygons_come_back_as_the_pixels_inside_them(instances: Instances) -> None:
     """Pieces are joined and holes stay open. Pixels whose centre is within rounding of an outline may be either."""
     assert instances.masks is not None
@@ -151,7 +187,9 @@ def test_accepted_polygons_come_back_as_the_pixels_inside_them(instances: Instan
 @settings(deadline=None, max_examples=100)
 def test_one_instance_in_several_controls_is_one_object_with_box_and_mask(instances: Instances) -> None:
     """Also where its mask fills little of its box: the score ties them."""
-    objects = accepted(instances, RECT, POLY, BRUSH).objects
+    image = accepted(instances, RECT, POLY, BRUSH, BITMASK)
+    assert not image.left_out
+    objects = image.objects
     assert [one.label for one in objects] == labels_of(instances)
     np.testing.assert_allclose([one.box for one in objects] or np.zeros((0, 4)), instances.boxes, atol=1e-3)
     for one, mask in zip(objects, instances.masks or (), strict=True):
@@ -266,7 +304,7 @@ def test_labels_and_shapes_are_joined_by_their_id() -> None:
         (rectangle(0, 0, 10, 10, value={"x": None}), "incomplete"),
         (rectangle(0, 0, 10, 10, value={"x": float("nan")}), "not a number"),
         (rectangle(0, 0, 10, 10, image_rotation=90), "turned"),
-        (rectangle(0, 0, 10, 10) | {"value": None}, "no label"),
+        (rectangle(0, 0, 10, 10) | {"value": None}, "incomplete"),
         (polygon([[0, 0], [10, 10]]), "three points"),
         (polygon([[0, 0], [10, "x"], [3, 4]]), "incomplete"),
         (brush(np.zeros(SIZE, bool)), "no area"),
@@ -275,7 +313,7 @@ def test_labels_and_shapes_are_joined_by_their_id() -> None:
         (region("brushlabels", {"brushlabels": ["Disc"]}), "incomplete"),
     ],
 )
-def test_a_bad_region_costs_only_itself(bad: dict[str, Any], says: str) -> None:
+def test_a_region_that_cannot_be_read_is_named(bad: dict[str, Any], says: str) -> None:
     image = read([bad, rectangle(20, 20, 10, 10, id="good")], RECT, POLY, BRUSH)
     assert len(image.objects) == 1
     [reason] = image.left_out
@@ -298,17 +336,166 @@ def test_each_image_of_a_pair_has_its_own_objects() -> None:
     assert left.box == (0, 0, 50, 50) and right.box == (5, 5, 10, 10)
 
 
-def test_regions_of_other_controls_are_passed_over_and_counted() -> None:
-    xml = config(RECT, '<KeyPointLabels name="kp" toName="image"><Label value="Disc"/></KeyPointLabels>')
+ONE = '<Label value="Disc"/>'
+KEY_POINTS = f'<KeyPointLabels name="kp" toName="image">{ROWS}<Label value="Eye"/></KeyPointLabels>'
+
+
+def key_point(*labels: str, name: str = "kp", **fields: Any) -> dict[str, Any]:
+    return region(
+        "keypointlabels", {"x": 1, "y": 1, "width": 0.5, "keypointlabels": [*labels]}, name, **fields
+    )
+
+
+@pytest.mark.parametrize(
+    ("controls", "unlabelled"),
+    [
+        ([f'<RectangleLabels name="rect" toName="image">{ONE}</RectangleLabels>'], "rectanglelabels"),
+        ([f'<RectangleLabels name="rect" toName="image">{ONE}</RectangleLabels>'], "rectangle"),
+        (
+            ['<Rectangle name="rect" toName="image"/>', f'<Labels name="l" toName="image">{ONE}</Labels>'],
+            "rectangle",
+        ),
+        ([f'<RectangleLabels name="rect" toName="image">{ONE}</RectangleLabels>', BRUSH], "rectangle"),
+    ],
+)
+def test_a_region_without_a_label_has_the_only_one_that_it_can_have(
+    controls: list[str], unlabelled: str
+) -> None:
+    bare = {"x": 10, "y": 10, "width": 20, "height": 20}
+    assert only(read([region(unlabelled, bare, "rect")], *controls)).label == "Disc"
+    several = [control.replace(ONE, ROWS) for control in controls]
+    assert read([region(unlabelled, bare, "rect")], *several).left_out == (
+        "region r1 of 'rect' has no label",
+    )
+
+
+def test_a_label_that_is_gone_is_not_taken_for_the_only_one() -> None:
+    pair = ['<Rectangle name="rect" toName="image"/>', f'<Labels name="l" toName="image">{ONE}</Labels>']
+    bare = {"x": 10, "y": 10, "width": 20, "height": 20}
+    old = region("labels", {**bare, "labels": ["Wedge"]}, "renamed")
+    [reason] = read([region("rectangle", bare, "rect"), old], *pair).left_out
+    assert "label 'Wedge', which the labelling config does not have" in reason
+
+
+def test_a_label_may_stand_in_the_value_of_any_of_its_types() -> None:
+    bare = {"x": 10, "y": 10, "width": 20, "height": 20}
+    for value in ({"rectanglelabels": ["Box"]}, {"labels": ["Box"]}):
+        assert only(read([region("rectangle", bare | value, "rect")], RECT)).label == "Box"
+
+
+def test_a_wand_is_a_brush() -> None:
+    mask = blob(3, 4, 9, 11)
+    value = brush(mask)["value"]
+    del value["brushlabels"]
+    wand = ['<MagicWand name="wand" toName="image"/>', f'<Labels name="l" toName="image">{ROWS}</Labels>']
+    result = [region("magicwand", value, "wand"), region("labels", {**value, "labels": ["Box"]}, "l")]
+    one = only(read(result, *wand))
+    assert one.label == "Box" and np.array_equal(full(one), mask)
+
+
+def test_a_region_of_another_type_than_its_tag_draws_is_named() -> None:
+    outline = polygon([[0, 0], [10, 0], [10, 10]]) | {"from_name": "rect"}
+    [reason] = read([outline], RECT).left_out
+    assert reason == "region r1 of 'rect' is of the type 'polygonlabels', which its tag does not draw"
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (key_point("Disc"), "is of the type 'keypointlabels', which cannot be learnt"),
+        (key_point(), "which cannot be learnt"),
+        (
+            region("vectorlabels", {"vertices": [], "closed": True, "vectorlabels": ["Box"]}, "kp"),
+            "'vectorlabels'",
+        ),
+        (rectangle(0, 0, 9, 9) | {"from_name": "old"}, "a tag that the labelling config does not have"),
+        (
+            rectangle(0, 0, 9, 9, "Wedge") | {"from_name": "old"},
+            "a tag that the labelling config does not have",
+        ),
+        (rectangle(0, 0, 9, 9) | {"from_name": "old", "to_name": "old"}, "a tag that the labelling"),
+        (brush(blob(0, 0, 9, 9)) | {"from_name": "old"}, "a tag that the labelling config does not have"),
+        (
+            region("bitmasklabels", {"imageDataURL": "data:"}, "old"),
+            "a tag that the labelling config does not have",
+        ),
+        (
+            region("labels", {"x": 1, "y": 1, "width": 9, "height": 9, "labels": ["Disc"]}, "l"),
+            "type 'labels'",
+        ),
+    ],
+)
+def test_what_other_tags_draw_makes_the_image_unreliable(other: dict[str, Any], says: str) -> None:
+    labels = f'<Labels name="l" toName="image">{ROWS}</Labels>'
+    image = read([rectangle(20, 20, 10, 10, id="good"), other | {"id": "other"}], RECT, KEY_POINTS, labels)
+    assert len(image.objects) == 1
+    [reason] = image.left_out
+    assert says in reason and reason.startswith("region other of ") and "\n" not in reason
+
+
+NUMBERS = st.one_of(
+    st.floats(allow_nan=True), st.integers(-(10**400), 10**400), st.booleans(), st.none(), st.text(max_size=3)
+)
+ODD = st.recursive(NUMBERS, lambda inner: st.lists(inner, max_size=4), max_leaves=4)
+
+
+@st.composite
+def odd_regions(draw: st.DrawFn) -> dict[str, Any]:
+    """What hand-made imports and hostile servers may hold: known types with values of any kind."""
+    shape = draw(st.sampled_from(["rectangle", "polygon", "brush", "ellipse", "bitmask"]))
+    keys = "x", "y", "width", "height", "radiusX", "radiusY", "rotation", "points", "rle", "imageDataURL"
+    value: dict[str, Any] = {key: draw(st.one_of(st.just(20), ODD)) for key in keys}
+    value |= {f"{shape}labels": draw(st.one_of(st.just(["Disc"]), ODD))}
+    name = {"rectangle": "rect", "polygon": "poly"}.get(shape, shape)
+    found = region(f"{shape}labels", draw(st.one_of(st.just(value), ODD)), name)
+    changed = st.sampled_from([*found, "parentID", "score", "image_rotation"])
+    return found | draw(st.dictionaries(changed, ODD, max_size=2))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@given(st.lists(odd_regions(), max_size=3))
+@settings(deadline=None, max_examples=300)
+def test_nothing_in_a_region_stops_the_reading(result: list[dict[str, Any]]) -> None:
+    image = read(result, RECT, POLY, BRUSH, ELLIPSE, BITMASK)
+    assert len(image.objects) + len(image.left_out) + image.no_objects <= len(result)
+    assert all("\n" not in reason for reason in image.left_out)
+
+
+def test_what_shows_no_object_is_passed_over() -> None:
+    xml = config(
+        RECT,
+        KEY_POINTS,
+        KEY_POINTS.replace('"kp"', '"click" smart="true"'),
+        BRUSH.replace("toName", 'model_skip="true" toName'),
+        '<Text name="text" value="$text"/><Labels name="ner" toName="text"><Label value="Disc"/></Labels>',
+        '<Choices name="quality" toName="image" perRegion="true"><Choice value="ok"/></Choices>',
+    )
+    good = rectangle(0, 0, 10, 10)
+    place = {key: good["value"][key] for key in ("x", "y", "width", "height", "rotation")}
     others = [
-        region("keypointlabels", {"x": 1, "y": 1, "keypointlabels": ["Disc"]}, "kp"),
-        region("choices", {"choices": ["ok"]}, "quality"),
+        key_point("Eye", id="eye"),
+        key_point("Disc", name="click"),
+        brush(blob(0, 0, 5, 5)),
+        region("choices", {**place, "choices": ["ok"]}, "quality"),
+        region("textarea", {**place, "text": ["a word"]}, "gone"),
+        region("labels", {"start": 0, "end": 3, "labels": ["Disc"]}, "ner") | {"to_name": "text"},
         {"type": "relation", "from_id": "a", "to_id": "b"},
+        {},
     ]
-    controls = ObjectControls.from_config(xml)
-    image = to_objects([*others, rectangle(0, 0, 10, 10)], controls, "image", SIZE)
+    image = to_objects([*others, good], ObjectControls.from_config(xml), "image", SIZE)
     assert len(image.objects) == 1 and not image.left_out
-    assert count_ignored([*others, rectangle(0, 0, 10, 10)], controls) == 2
+    assert image.no_objects == 1, "the eye"
+
+
+def test_what_is_on_another_image_is_not_on_this_one() -> None:
+    xml = (
+        '<View><Image name="left" value="$a"/><Image name="right" value="$b"/><Image name="pages" valueList="$c"/>'
+        f'<RectangleLabels name="rect" toName="left,right">{ROWS}</RectangleLabels>{KEY_POINTS}</View>'
+    ).replace('toName="image"', 'toName="left,right,pages"')
+    controls = ObjectControls.from_config(xml)
+    result = [key_point("Disc") | {"to_name": "left"}, key_point("Disc") | {"to_name": "pages"}]
+    assert len(to_objects(result, controls, "a", SIZE).left_out) == 1
+    assert not to_objects(result, controls, "b", SIZE).left_out
 
 
 @pytest.mark.parametrize(

@@ -216,10 +216,6 @@ def test_task_score_is_that_of_its_most_doubtful_image():
     assert task_score([]) == 0.0
 
 
-def test_only_a_task_that_was_not_looked_at_has_the_score_zero():
-    assert task_score([0.9, 0.0]) == to_prediction([], task_score([0.0]), "v")["score"] == 0.0001
-
-
 def test_everything_made_here_is_valid_for_the_sdk():
     found = instances_of(
         [[-5, -5, 500, 500], [0, 0, 1, 1], [50.3, 20.7, 90.1, 80.9]], classes=[0, 1, 0], masks=[ellipse()] * 3
@@ -247,3 +243,69 @@ def test_instances_that_are_not_numbers_are_dropped():
     prediction = to_prediction(to_regions(found, [RECT]), 0.9, "v1")
 
     assert drop_invalid(SPEC.interface, prediction)[0]["result"] == []
+
+
+PAIRS = LabelSpec.from_config(
+    """<View><Image name="image" value="$image"/>
+    <Labels name="label" toName="image"><Label value="Disc"/><Label value="Box"/></Labels>
+    <Rectangle name="Rectangle" toName="image"/><Polygon name="Polygon" toName="image"/>
+    <Brush name="Brush" toName="image"/><Ellipse name="Ellipse" toName="image"/>
+    <Bitmask name="Bitmask" toName="image"/></View>""",
+    LABELS,
+    0.5,
+)
+LATER = LabelSpec.from_config(
+    """<View><Image name="image" value="$image"/>
+    <EllipseLabels name="ellipse" toName="image"><Label value="Disc"/></EllipseLabels>
+    <BitmaskLabels name="bitmask" toName="image"><Label value="Disc"/></BitmaskLabels></View>""",
+    LABELS,
+    0.5,
+)
+
+
+def test_a_shape_and_its_label_are_two_results_with_one_id():
+    shape, label = to_regions(instances_of([[20, 12, 120, 60]], [0.87654321]), PAIRS.controls[:1])
+    place = {"x": 10, "y": 10, "width": 50, "height": 40, "rotation": 0}
+    assert shape["id"] == label["id"] and len(shape["id"]) == 10
+    assert (shape["from_name"], shape["type"], shape["value"]) == ("Rectangle", "rectangle", place)
+    assert (label["from_name"], label["type"]) == ("label", "labels")
+    assert label["value"] == {**place, "labels": ["Disc"]}, "Label Studio writes the place twice"
+    for same in ("score", "to_name", "original_width", "original_height", "image_rotation"):
+        assert shape[same] == label[same]
+
+
+def test_pieces_of_a_shape_with_its_label_apart_name_their_parent_in_both_results():
+    mask = np.zeros(SIZE, bool)
+    mask[10:60, 10:60] = mask[80:100, 150:170] = True
+    largest, _, *piece = to_regions(instances_of([[0, 0, 9, 9]], masks=[mask]), PAIRS.controls[1:2])
+    assert [result["parentID"] for result in piece] == [largest["id"]] * 2
+
+
+@pytest.mark.parametrize("spec", [PAIRS, LATER])
+def test_all_shapes_are_valid_for_the_sdk(spec: LabelSpec):
+    found = instances_of(
+        [[20, 12, 120, 60], [150, 80, 260, 160]], [0.9, 0.8], masks=[ellipse(), ellipse()[::-1]]
+    )
+    regions = to_regions(found, spec.controls)
+    prediction = to_prediction(regions, 0.9, "v1")
+    assert len(regions) == 2 * len(spec.controls) * (2 if spec is PAIRS else 1)
+    assert validate(spec.interface, prediction) == []
+    assert json.loads(json.dumps(prediction, allow_nan=False)) == prediction
+    assert drop_invalid(spec.interface, prediction) == (prediction, [])
+
+
+def test_a_shape_goes_with_its_label():
+    found = instances_of([[20, 12, 120, 60], [30, 12, 120, 60]], masks=[ellipse()] * 2)
+    results = to_regions(found, PAIRS.controls[:1])
+    results[1]["value"]["labels"] = ["Cat"]
+    prediction, reasons = drop_invalid(PAIRS.interface, to_prediction(results, 0.9, "v1"))
+    assert prediction["result"] == results[2:] and len(reasons) == 1
+
+
+def test_an_ellipse_is_fitted_to_the_mask_and_fills_the_box_without_one():
+    box = [20, 12, 120, 60]
+    (fitted,) = to_regions(instances_of([box], masks=[ellipse()]), LATER.controls[:1])
+    (in_box,) = to_regions(instances_of([box]), LATER.controls)
+    assert fitted["type"] == in_box["type"] == "ellipselabels"
+    assert fitted["value"]["x"] == pytest.approx(100 / 3, abs=0.5)
+    assert (in_box["value"]["x"], in_box["value"]["radiusX"]) == (35, 25)

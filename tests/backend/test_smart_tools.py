@@ -25,6 +25,11 @@ def control(tag: str, name: str, attributes: str = "", labels: str = LABELS) -> 
 
 MASKS, BOXES, POINTS = (control(f"{tag}Labels", tag.lower()) for tag in ("Brush", "Rectangle", "KeyPoint"))
 
+PAIR_LABELS = control("Labels", "l")
+BARE_BRUSH, BARE_BOX, BARE_POINT = (
+    control(tag, tag.lower(), labels="") for tag in ("Brush", "Rectangle", "KeyPoint")
+)
+
 
 def paste(xml: str) -> str:
     return xml.removesuffix("</View>") + missing_tools(xml) + "</View>"
@@ -40,6 +45,13 @@ def paste(xml: str) -> str:
         ([MASKS, control("RectangleLabels", "box", 'smart="false"')], ["RectangleLabels", "KeyPointLabels"]),
         ([MASKS, control("RectangleLabels", "tool", 'model_skip="true"'), POINTS], []),
         ([MASKS, BOXES, POINTS], []),
+        ([control("EllipseLabels", "oval")], ["RectangleLabels", "KeyPointLabels"]),
+        ([control("BitmaskLabels", "png")], ["RectangleLabels", "KeyPointLabels"]),
+        ([PAIR_LABELS, BARE_BRUSH], ["RectangleLabels", "KeyPointLabels"]),
+        ([PAIR_LABELS, BARE_BRUSH, BARE_BOX], ["KeyPointLabels"]),
+        ([PAIR_LABELS, BARE_BOX, BARE_POINT], []),
+        ([BARE_BOX], []),
+        ([control("Labels", "l", 'model_skip="true"'), BARE_BOX], []),
         ([control("BrushLabels", "skipped", 'model_skip="true"')], []),
         (['<Choices name="c" toName="photo"><Choice value="x"/></Choices>'], []),
     ],
@@ -50,7 +62,9 @@ def test_only_what_is_missing(controls: list[str], tools: list[str]) -> None:
     assert [line[1:].partition(" ")[0] for line in opening] == tools
 
 
-@pytest.mark.parametrize("controls", [[MASKS], [BOXES], [MASKS, BOXES], [control("PolygonLabels", "o")]])
+@pytest.mark.parametrize(
+    "controls", [[MASKS], [BOXES], [MASKS, BOXES], [control("PolygonLabels", "o")], [PAIR_LABELS, BARE_BRUSH]]
+)
 def test_a_pasted_snippet_gives_a_config_in_which_both_tools_find_a_target(controls: list[str]) -> None:
     before, after = config(*controls), paste(config(*controls))
     LabelInterface(after).validate()

@@ -164,9 +164,8 @@ def test_what_cannot_be_used_is_left_out_with_a_reason(project: Project, server:
     server.answers(
         "/data/upload/7/broken.png", Answer(b"no image at all", headers={"Content-Type": "image/png"})
     )
-    keypoint = {"id": "k", "from_name": "kp", "to_name": "image", "type": "keypointlabels", "value": {}}
     found = project.snapshot(
-        task(1, box(10, 10, 50, 50), box(10, 10, 50, 50, "Gone"), keypoint),
+        task(1, box(10, 10, 50, 50)),
         task(2, box(10, 10, 50, 50), image="/data/upload/7/missing.png"),
         task(3, box(10, 10, 50, 50), image="/data/upload/7/broken.png"),
         task(4, box(10, 10, 50, 50), other="no image here"),
@@ -176,15 +175,90 @@ def test_what_cannot_be_used_is_left_out_with_a_reason(project: Project, server:
     assert found.tasks == 5
     reasons = "\n".join(found.left_out)
     for said in (
-        "task 1, image: region b of 'rect' has the label 'Gone'",
         "task 2, image: ",
         "task 3, image: ",
         "task 4, image: The task has no image",
-        "task 5, image: region b",
-        "1 regions of controls",
+        "task 5, image: region b of 'rect' has the label 'Gone', which the labelling config does not have",
     ):
         assert said in reasons
-    assert len(found.left_out) == 6
+    assert len(found.left_out) == 4
+
+
+WIDE = CONFIG.replace(
+    "</View>",
+    '<KeyPointLabels name="kp" toName="image"><Label value="Disc"/><Label value="Eye"/></KeyPointLabels></View>',
+)
+
+
+def key_point(label: str) -> dict[str, Any]:
+    value = {"x": 5, "y": 5, "width": 1, "keypointlabels": [label]}
+    return {"id": "k", "from_name": "kp", "to_name": "image", "type": "keypointlabels", "value": value}
+
+
+def unlabelled(**fields: Any) -> dict[str, Any]:
+    """A box as Label Studio stores it where no label was picked."""
+    region = box(20, 20, 50, 50, **fields) | {"type": "rectangle"}
+    del region["value"]["rectanglelabels"]
+    return region
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ([unlabelled()], "region b of 'rect' has no label"),
+        (
+            [box(1, 1, 9, 9, "Gone")],
+            "region b of 'rect' has the label 'Gone', which the labelling config does not have",
+        ),
+        ([box(1, 1, 9, 9, image_rotation=90)], "region b of 'rect' was drawn while the image was turned"),
+        ([box(1, 1, 9, float("nan"))], "region b of 'rect' cannot be read"),
+        ([box(350, 200, 90, 90)], "region b of 'rect' has no area in the image"),
+        ([stain(np.zeros((3, 3), bool))], "region s of 'brush' cannot be read: the mask has 9 pixels"),
+        ([key_point("Disc")], "region k of 'kp' is of the type 'keypointlabels'"),
+        ([box(1, 1, 9, 9, from_name="old")], "region b of 'old' belongs to a tag"),
+        (
+            [unlabelled(), key_point("Disc"), unlabelled()],
+            "has no label, and 2 more regions cannot be learnt",
+        ),
+    ],
+)
+def test_an_image_with_an_object_that_cannot_be_read_is_left_out_whole(
+    bad: list[dict[str, Any]], says: str, project: Project
+) -> None:
+    """Learnt without it, the image would say that there is nothing."""
+    good = box(10, 10, 50, 50, id="good")
+    found = project.snapshot(task(1, good), task(2, good, *bad), task(3), config=WIDE)
+    assert [record["task"] for record in found.snapshot.data["images"]] == [1, 3], (
+        "nothing at all is said of 3"
+    )
+    [reason] = found.left_out
+    assert reason.startswith("task 2, image: ") and says in reason and "\n" not in reason
+
+
+def test_regions_that_show_no_objects_are_counted(project: Project) -> None:
+    found = project.snapshot(task(1, box(10, 10, 50, 50), key_point("Eye"), key_point("Eye")), config=WIDE)
+    assert len(found.snapshot.data["images"]) == 1
+    assert found.left_out == ["2 regions with labels of which no objects are learnt"]
+
+
+OVALS = CONFIG.replace("RectangleLabels", "EllipseLabels").replace('"rect"', '"oval"')
+
+
+def test_a_project_of_ellipses_is_learnt_as_objects(project: Project) -> None:
+    value = {"x": 50, "y": 50, "radiusX": 20, "radiusY": 30, "rotation": 0, "ellipselabels": ["Box"]}
+    oval = {"id": "o", "from_name": "oval", "to_name": "image", "type": "ellipselabels", "value": value}
+    found = project.snapshot(task(1, oval), task(2, oval), task(HELD_OUT, oval), config=OVALS)
+    assert found.left_out == [] and len(found.snapshot.data["annotations"]) == 3
+    example = found.snapshot.train[0]
+    np.testing.assert_allclose(example.boxes, [[18, 8, 42, 32]])
+    assert example.classes.tolist() == [1]
+    assert example.masks is not None and example.masks[0].area == pytest.approx(np.pi * 12 * 12, rel=0.03)
+
+
+def test_unlabelled_boxes_of_a_single_label_are_objects_of_it(project: Project) -> None:
+    single = CONFIG.replace(ROWS, '<Label value="Disc"/>')
+    found = project.snapshot(task(1, unlabelled()), config=single)
+    assert found.left_out == [] and found.snapshot.train[0].classes.tolist() == [0]
 
 
 def test_each_image_of_a_pair_is_an_example(project: Project) -> None:
@@ -206,10 +280,39 @@ def test_percentages_are_of_the_upright_image(project: Project) -> None:
     [
         ([], CONFIG, "no accepted labels"),
         ([task(HELD_OUT)], CONFIG, "all 1 labelled images of project 7 are held out"),
-        ([task(1, image="data:image/png;base64,AAAA")], CONFIG, "none of the labelled images"),
+        (
+            [task(1, image="data:image/png;base64,AAAA")],
+            CONFIG,
+            "none of the 1 labelled images of project 7 can be used: task 1, image: ",
+        ),
+        (
+            [task(1, unlabelled()), task(2, unlabelled())],
+            CONFIG,
+            "none of the 2 labelled images of project 7 can be used: task 1, image: region b of 'rect' has no label",
+        ),
+        (
+            [task(1), task(2, unlabelled())],
+            CONFIG,
+            "none of the 2 labelled images of project 7 shows an object that can be read: task 2, image: region b",
+        ),
+        ([task(1), task(2)], CONFIG, "shows an object that can be read: all were submitted without a region"),
+        (
+            [task(1), task(HELD_OUT, box(1, 1, 9, 9))],
+            CONFIG,
+            "all objects of the 2 labelled images of project 7 are in images that are held out",
+        ),
         ([task(1)], '<View><Image name="image" value="$image"/></View>', "no labels for boxes"),
     ],
-    ids=["nothing", "held out", "broken", "config"],
+    ids=[
+        "nothing",
+        "held out",
+        "broken",
+        "unreadable",
+        "no object",
+        "all empty",
+        "objects held out",
+        "config",
+    ],
 )
 def test_where_nothing_is_left_to_learn_from(
     tasks: list[dict[str, Any]], config: str, says: str, project: Project
@@ -284,6 +387,13 @@ def test_a_project_of_choices_alone(project: Project) -> None:
     assert [len(found.snapshot.train), len(found.snapshot.holdout)] == [2, 1]
 
 
+def test_choices_are_learnt_where_no_image_shows_an_object(project: Project) -> None:
+    found = project.snapshot(
+        task(1, choice("quality", "good")), task(2, choice("quality", "bad")), config=MIXED
+    )
+    assert found.snapshot.data["annotations"] == [] and len(found.snapshot.train) == 2
+
+
 def test_an_image_about_which_nothing_is_said_is_left_out(project: Project) -> None:
     found = project.snapshot(task(1, choice("quality", "good")), task(2), config=CHOICES_ONLY)
     assert said(found) == {1: {"quality": ["good"]}}
@@ -317,4 +427,4 @@ def test_skipped_choices_are_not_learnt(project: Project) -> None:
     found = project.snapshot(task(1, box(1, 1, 9, 9), choice("quality", "good")), config=config)
     assert [head["name"] for head in found.snapshot.data["image_heads"]] == ["things"]
     assert said(found) == {1: None}
-    assert found.left_out == ["1 regions of controls that draw no boxes, polygons or brush masks on an image"]
+    assert found.left_out == []

@@ -94,6 +94,22 @@ def test_a_shape_with_its_labels_apart_is_one_region():
     assert counts(count_edits(pair(1, "Box"), pair(1, "Disc"))) == [{}, {"box": 1}, {}, {}]
 
 
+def test_ellipses_take_as_long_as_boxes_and_bitmasks_as_masks():
+    def oval(x: float, **fields: Any) -> dict[str, Any]:
+        value = {"x": x, "y": 5.0, "radiusX": 10.0, "radiusY": 20.0, "rotation": 0, "ellipselabels": ["Disc"]}
+        return {"id": "o", "type": "ellipselabels", "value": value, **fields}
+
+    def png(content: str, **fields: Any) -> dict[str, Any]:
+        value = {"imageDataURL": f"data:image/png;base64,{content}", "bitmasklabels": ["Disc"]}
+        return {"id": "p", "type": "bitmasklabels", "value": value, **fields}
+
+    prediction = [oval(1), png("AAAA")]
+    assert counts(count_edits(prediction, prediction)) == [{"box": 1, "mask": 1}, {}, {}, {}]
+    assert counts(count_edits([oval(2), png("BBBB")], prediction)) == [{}, {"box": 1, "mask": 1}, {}, {}]
+    edited = [oval(1, origin="prediction-changed"), png("AAAA", id="new", origin="manual")]
+    assert counts(count_edits(edited, prediction)) == [{}, {"box": 1}, {"mask": 1}, {"mask": 1}]
+
+
 def test_what_is_no_region_does_not_count():
     others = [
         {"id": "q", "type": "choices", "value": {"choices": ["blurred"]}, "origin": "manual"},

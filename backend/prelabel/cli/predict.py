@@ -104,21 +104,29 @@ def _writer(format: Format, detector: Detector, threshold: float, config: Path |
     """How the instances of an image (its number from 0, its path) become JSON records."""
     if format is Format.coco:
         return _to_coco
+    from prelabel.labelstudio.image_values import data_with, shown_key
     from prelabel.labelstudio.label_config import label_config as config_for
     from prelabel.labelstudio.label_spec import LabelSpec
     from prelabel.labelstudio.regions import image_score, to_prediction, to_regions
+    from prelabel.labelstudio.repeaters import expand, first_page
 
     xml = _read(config) if config else config_for(detector.labels, has_masks=detector.has_masks)
     spec = LabelSpec.from_config(xml, detector.labels, threshold)
     if not spec.image_keys:
-        fail("the labelling config has no control on an image that can be pre-labelled")
-    key = spec.image_keys[0]
+        why = "; ".join(spec.left_out)
+        fail(f"the labelling config has no control on an image that can be pre-labelled{why and f': {why}'}")
+    key = first_page(xml, spec.image_keys[0])
+    try:
+        sample = data_with(key, "")
+    except ValueError:
+        fail(f'one file is not enough for an image that is taken from {shown_key(key)}: use value="$image"')
+    spec = LabelSpec.from_config(expand(xml, sample).xml, detector.labels, threshold)
 
     def to_task(number: int, path: Path, found: Instances) -> list[dict[str, Any]]:
         controls = spec.controls_for(key)
         score = image_score(found, controls)
         prediction = to_prediction(to_regions(found, controls), score, detector.version)
-        return [{"data": {key: str(path)}, "predictions": [prediction]}]
+        return [{"data": data_with(key, str(path)), "predictions": [prediction]}]
 
     return to_task
 

@@ -150,37 +150,40 @@ def _label_map(settings: Settings, client: LabelStudioClient, project: int, vers
     from prelabel.projects.loading import project_checkpoint
     from prelabel.store.database import Database
 
-    elsewhere = ["the weights of the server are not here: its log shows the labels"]
-    config = client.project(project)["label_config"]
+    config, threshold = client.project(project)["label_config"], settings.model_score_threshold
     try:
+        elsewhere = [
+            "the weights of the server are not here: its log shows the labels",
+            *LabelSpec.from_config(config, (), threshold).left_out,
+        ]
         here, checkpoint = project_checkpoint(settings, Database.open(settings.database_url), project)
-        if here != version:
-            return elsewhere
-        spec = LabelSpec.from_config(config, checkpoint.labels, settings.model_score_threshold)
+        spec = LabelSpec.from_config(config, checkpoint.labels, threshold)
     except WeightsError:
         return elsewhere
     except LabelConfigError as error:
         return [str(error)]
-    return spec.describe(checkpoint.has_masks)
+    return spec.describe(checkpoint.has_masks) if here == version else elsewhere
 
 
 def _missing_tools(client: LabelStudioClient, project: int) -> list[str]:
     """What to add to the project's labelling config for smart tools; nothing where it has them."""
     from prelabel.labelstudio.errors import LabelConfigError
-    from prelabel.labelstudio.smart_tools import EXPLANATION, missing_tools
+    from prelabel.labelstudio.smart_tools import EXPLANATION, missing_page_tools, missing_tools
 
+    config = client.project(project)["label_config"]
     try:
-        snippet = missing_tools(client.project(project)["label_config"])
+        snippets = {"the last </View>": missing_tools(config), "</Repeater>": missing_page_tools(config)}
     except LabelConfigError:
         return []
-    if not snippet:
-        return []
-    return [
-        "For smart tools, which make a region of a drawn box or a click, paste this before the last </View> of",
-        "the labelling config (Settings > Labeling Interface > Code):",
-        *(f"  {line}" for line in snippet.splitlines()),
-        *EXPLANATION,
-    ]
+    lines = []
+    for place, snippet in snippets.items():
+        if snippet:
+            lines += [
+                f"For smart tools, which make a region of a drawn box or a click, paste this before {place} of",
+                "the labelling config (Settings > Labeling Interface > Code):",
+                *(f"  {line}" for line in snippet.splitlines()),
+            ]
+    return [*lines, *EXPLANATION] if lines else []
 
 
 def _print_summary(summary: Summary) -> None:
@@ -196,6 +199,7 @@ def _print_summary(summary: Summary) -> None:
         if number:
             console.print(f"{what}: {number}")
     print_problems(summary.problems)
+    warn(summary.left_out)
 
 
 def _print_finding(finding: Finding) -> None:

@@ -15,6 +15,7 @@ from fbnetv3.classification.suggestions import SUGGESTION_THRESHOLD
 from prelabel.labelstudio.config_tags import Tag, image_key_of, parse_config, read_flag, read_threshold
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.labelstudio.label_map import ProjectLabel, map_labels
+from prelabel.labelstudio.repeaters import NAME_IN_CONFIG
 
 CHOICES = "choices"
 """The tag in lower case, the type of its regions, and the key of the choices in their value."""
@@ -26,7 +27,8 @@ class ChoiceControl:
 
     `image_key`: key of the task data that holds the image. `is_multiple`: any number of choices may be chosen, else
     one. `score_threshold`, 0..1: the lowest probability of a choice that is chosen. `may_be_hidden`, `is_required`:
-    why an annotation without an answer need not mean that no choice applies.
+    why an annotation without an answer need not mean that no choice applies. `name_in_config`:
+    on a page of a Repeater, the name before the number of the page was put into it.
     """
 
     from_name: str
@@ -38,6 +40,12 @@ class ChoiceControl:
     skip: bool
     is_required: bool = False
     may_be_hidden: bool = False
+    name_in_config: str = ""
+
+    @property
+    def question(self) -> str:
+        """What its answers are learnt and kept under; the pages of a Repeater ask the same one."""
+        return self.name_in_config or self.from_name
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,8 +86,9 @@ class ChoiceControls:
     @classmethod
     def from_config(cls, xml: str) -> ChoiceControls:
         """Read a labelling config. Raises LabelConfigError, one sentence."""
-        tags = [tag for tag in parse_config(xml).controls or () if tag.tag.lower() == CHOICES]
-        elements = _elements(xml) if tags else {}
+        interface = parse_config(xml)
+        tags = [tag for tag in interface.controls or () if tag.tag.lower() == CHOICES]
+        elements = _elements(interface.config) if tags else {}
         controls: list[ChoiceControl] = []
         notes: list[str] = []
         for tag in tags:
@@ -140,9 +149,9 @@ def _problem(tag: Tag, element: _Element) -> str:
     if _says_true(tag, "perregion") or _says_true(tag, "peritem"):
         return "its choices belong to single regions, and only those of whole images are supported"
     if _says_true(tag, "allownested") or element.is_nested:
-        return "its choices are nested, which is not supported"
+        return "its choices are nested, which is not supported: use a flat list"
     if not tag.labels_attrs:
-        return "it has no choices in the config (those that come with a task are not supported)"
+        return "it has no choices in the config: add Choice tags to it"
     return ""
 
 
@@ -158,6 +167,7 @@ def _control(tag: Tag, to_name: str, image_key: str, element: _Element) -> Choic
         skip=read_flag(tag, "model_skip"),
         is_required=_says_true(tag, "required"),
         may_be_hidden=element.may_be_hidden,
+        name_in_config=tag.attr.get(NAME_IN_CONFIG, ""),
     )
 
 

@@ -96,7 +96,7 @@ def to_choices(result: Sequence[Mapping[str, Any]], controls: Sequence[ChoiceCon
         unknown = [name for name in given if name not in control.name_of]
         left_out += [f"{control.from_name!r} has no choice {name!r} (any more)" for name in unknown]
         if known or (control.is_multiple and not unknown):
-            choices[control.from_name] = list(known) if control.is_multiple else list(known)[:1]
+            choices[control.question] = list(known) if control.is_multiple else list(known)[:1]
     return ImageChoices(choices, tuple(left_out))
 
 

@@ -203,11 +203,16 @@ class LabelStudioClient(Connection):
     def import_predictions(self, project_id: int, predictions: Sequence[Json]) -> int:
         """Store [{"task": id, "result": [...], "score": x, "model_version": v}, ...]; how many were stored.
 
-        Label Studio does not check the regions and drops what it does not understand without a word.
+        Label Studio drops what it does not understand without a word, and all of them where a region is of a tag that
+        is not literally in the labelling config, as the pages of a Repeater are not: `add_prediction` stores those.
         """
         path = f"/api/projects/{project_id}/import/predictions"
         answer = self._read(IMPORTED, "POST", path, json=list(predictions), timeout=WRITE_TIMEOUT_S)
         return answer["created"]
+
+    def add_prediction(self, prediction: Json) -> Json:
+        """Store one prediction, as for `import_predictions`; its regions are not checked."""
+        return self._read(PREDICTION, "POST", "/api/predictions/", json=prediction)
 
     def update_prediction(self, prediction_id: int, **fields: Any) -> None:
         """Change fields of one prediction, such as `score` and `cluster`; it keeps its id."""

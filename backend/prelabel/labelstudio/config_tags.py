@@ -7,7 +7,10 @@ from typing import Any
 from label_studio_sdk.label_interface import LabelInterface
 from label_studio_sdk.label_interface.interface import LabelStudioXMLSyntaxErrorSentryIgnored
 
+from prelabel.labelstudio.config_xml import respelled
 from prelabel.labelstudio.errors import LabelConfigError
+from prelabel.labelstudio.image_values import image_key
+from prelabel.labelstudio.unsupported import image_problem
 
 Tag = Any
 """A control or object tag of the SDK: its classes declare all fields optional, parsed tags have them."""
@@ -20,21 +23,18 @@ def parse_config(xml: str) -> LabelInterface:
     if not isinstance(xml, str):
         raise LabelConfigError("The labelling config must be text.")
     try:
-        return LabelInterface(xml)
+        return LabelInterface(respelled(xml))
     except (LabelStudioXMLSyntaxErrorSentryIgnored, TypeError, ValueError, KeyError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
     raise LabelConfigError(f"The labelling config cannot be read: {reason}.")
 
 
 def image_key_of(tag: Tag | None) -> tuple[str, str]:
-    """(key of the task data, "") of an image tag, or ("", why it cannot be used)."""
-    if tag is None or tag.tag.lower() != "image":
-        return "", "is not an Image tag"
-    if tag.attr.get("valueList"):
-        return "", "shows a list of images (valueList), which is not supported"
-    if not tag.value_is_variable:
-        return "", f"has a fixed value ({tag.value}) instead of a $variable"
-    return tag.value_name, ""
+    """(key of the task data, "") of an image tag, or ("", why it cannot be used and what to use instead)."""
+    key = ""
+    if tag is not None and tag.tag.lower() == "image" and not tag.attr.get("valueList"):
+        key = image_key(tag.value)
+    return key, "" if key else image_problem(tag)
 
 
 def read_threshold(tag: Tag, default: float) -> float:

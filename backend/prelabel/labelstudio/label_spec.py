@@ -5,54 +5,83 @@ Attributes of the config that steer pre-labelling, the names that the ML-backend
     <RectangleLabels model_score_threshold="0.4">   the lowest score that becomes a region of this control
     <BrushLabels model_skip="true">                 never pre-label this control
     <Label value="Vehicle" predicted_values="car,truck">   labels of the model that become this label
+
+Where a tag that draws without labels, such as Rectangle, has them from a Labels tag on the same image, either of the
+two may say the first two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal, get_args
 
 from label_studio_sdk.label_interface import LabelInterface
 
 from prelabel.labelstudio.choice_controls import ChoiceControls
 from prelabel.labelstudio.config_tags import Tag, image_key_of, parse_config, read_flag, read_threshold
 from prelabel.labelstudio.errors import LabelConfigError
+from prelabel.labelstudio.image_values import image_value
 from prelabel.labelstudio.label_map import ProjectLabel, map_labels
+from prelabel.labelstudio.object_controls import label_tags
+from prelabel.labelstudio.repeaters import flags_of_names, missing_flags
+from prelabel.labelstudio.shapes import SHAPE_OF_TAG, Shape
+from prelabel.labelstudio.unsupported import nothing_to_fill, same_on_every_page, unsupported
 
-__all__ = ["ControlSpec", "Kind", "LabelConfigError", "LabelSpec", "image_value"]
-
-Kind = Literal["rectanglelabels", "polygonlabels", "brushlabels"]
-"""Control tags that are pre-labelled, by the type of their regions."""
+__all__ = ["ControlSpec", "LabelConfigError", "LabelSpec", "image_value", "predicted_shape"]
 
 
 @dataclass(frozen=True)
 class ControlSpec:
     """One control tag on one image tag.
 
-    `image_key`: key of the task data that holds the image. `label_map`: label of the model -> of the project.
-    `score_threshold`: the lowest score, 0..1, that becomes a region. `skip`: the config says to leave it out.
-    `unmatched`: labels of the project that no label of the model becomes.
+    `shape`: what it draws. `labels_from`: the tag that its regions have their label from, itself or a Labels tag.
+    `image_key`: key of the task data that holds the image. `labels`: all of the project that its regions can have.
+    `label_map`: label of the model -> of the project. `score_threshold`: the lowest score, 0..1, that becomes a region.
+    `skip`: the config says to leave it out. `unmatched`: labels of the project that no label of the model becomes.
     """
 
     from_name: str
     to_name: str
-    kind: Kind
+    shape: Shape
+    labels_from: str
     image_key: str
+    labels: tuple[ProjectLabel, ...]
     label_map: Mapping[str, str]
     score_threshold: float
     skip: bool
     unmatched: tuple[str, ...]
 
     @property
+    def is_pair(self) -> bool:
+        """Whether a Labels tag says what its regions show."""
+        return self.labels_from != self.from_name
+
+    @property
+    def kind(self) -> str:
+        """The type of its regions."""
+        return self.shape.bare_type if self.is_pair else self.shape.labelled_type
+
+    @property
     def needs_masks(self) -> bool:
-        """Whether its regions are made from masks."""
-        return self.kind != "rectanglelabels"
+        """Whether its regions are made from masks alone."""
+        return self.shape.masks == "needed"
+
+    @property
+    def uses_masks(self) -> bool:
+        """Whether its regions are made from masks where there are some."""
+        return self.shape.masks != "unused"
+
+    @property
+    def name(self) -> str:
+        """Its tag and name, as they stand in the config."""
+        if self.is_pair:
+            return f"Labels {self.labels_from!r} + {self.shape.tag} {self.from_name!r}"
+        return f"{self.kind} {self.from_name!r}"
 
     def describe(self, has_masks: bool) -> str:
         """One line for the log."""
-        head = f"{self.kind} {self.from_name!r} on {self.to_name!r}"
+        head = f"{self.name} on {self.to_name!r}"
         if self.skip:
             return f"{head}: skipped (model_skip)"
         if self.needs_masks and not has_masks:
@@ -67,13 +96,15 @@ class LabelSpec:
     """The control tags of a project that can be pre-labelled; with none of them, predictions are empty.
 
     `controls` get regions; `choices` get classes of the whole image. `interface`: the SDK's view of the config, which
-    validates predictions. `notes`: what is left out, and why.
+    validates predictions. `notes`: what is left out, and why. `left_out`: those of them about tags that are not
+    followed, with what to use instead.
     """
 
     controls: tuple[ControlSpec, ...]
     interface: LabelInterface
     notes: tuple[str, ...] = ()
     choices: ChoiceControls = field(default_factory=ChoiceControls)
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def from_config(cls, xml: str, model_labels: Sequence[str], default_threshold: float) -> LabelSpec:
@@ -84,24 +115,29 @@ class LabelSpec:
         """
         interface = parse_config(xml)
         controls: list[ControlSpec] = []
-        notes: list[str] = []
-        for tag in interface.controls or ():
-            if tag.tag.lower() not in get_args(Kind):
-                continue
-            for name in tag.to_name:
+        left_out: list[str] = []
+        remarks: list[str] = []
+        tags = list(interface.controls or ())
+        for tag in tags:
+            shape = predicted_shape(tag)
+            for name in tag.to_name if shape else ():
                 key, problem = image_key_of(tag.find_object_by_name(name))
                 if problem:
-                    notes.append(f"{tag.tag} {tag.name!r} is left out: {name!r} {problem}")
+                    left_out.append(f"{tag.tag} {tag.name!r} is left out: {name!r} {problem}")
                 else:
-                    controls.append(_control(tag, name, key, model_labels, default_threshold, notes))
+                    labelling = label_tags(tag, name, tags)
+                    controls += _controls(tag, labelling, name, key, model_labels, default_threshold, remarks)
         choices = ChoiceControls.from_config(xml)
+        left_out += [*choices.notes, *unsupported(interface)]
+        flags = flags_of_names(xml).items()
+        left_out += [
+            same_on_every_page(name, gone) for name, of in flags if (gone := missing_flags(name, of))
+        ]
         if not controls and not choices.controls:
-            notes.append(
-                "no RectangleLabels, PolygonLabels, BrushLabels or Choices on an image: "
-                "nothing will be pre-labelled"
-            )
-        notes.extend(choices.notes)
-        return cls(tuple(controls), interface, tuple(dict.fromkeys(notes)), choices)
+            left_out.append(nothing_to_fill(interface))
+        left_out = list(dict.fromkeys(left_out))
+        notes = tuple(dict.fromkeys([*left_out, *remarks]))
+        return cls(tuple(controls), interface, notes, choices, tuple(left_out))
 
     @property
     def active(self) -> tuple[ControlSpec, ...]:
@@ -132,7 +168,7 @@ class LabelSpec:
         """The lowest score with which an instance of each label becomes a region that is made from its mask."""
         wanted: dict[str, float] = {}
         for control in self.active:
-            for label in control.label_map if control.needs_masks else ():
+            for label in control.label_map if control.uses_masks else ():
                 wanted[label] = min(control.score_threshold, wanted.get(label, 1.0))
         return wanted
 
@@ -146,37 +182,63 @@ class LabelSpec:
         return [*(control.describe(has_masks) for control in self.controls), *choices, *self.notes]
 
 
-def image_value(data: Mapping[str, Any], image_key: str) -> Any:
-    """The task data under `image_key`, literally or as a path of keys (photo.url); None if it is missing."""
-    if image_key in data:
-        return data[image_key]
-    value: Any = data
-    for part in image_key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
+def predicted_shape(tag: Tag) -> Shape | None:
+    """The shape that a control tag is pre-labelled with; None for a tag that is not."""
+    kind = tag.tag.lower()
+    shape = SHAPE_OF_TAG.get(kind)
+    return shape if shape and kind in (shape.bare_type, shape.labelled_type) else None
+
+
+def _controls(
+    tag: Tag,
+    labelling: Sequence[Tag],
+    to_name: str,
+    image_key: str,
+    model_labels: Sequence[str],
+    default_threshold: float,
+    notes: list[str],
+) -> list[ControlSpec]:
+    """The specs of a control tag on one image, one for each tag that gives it labels; remarks are added to `notes`.
+
+    A label of the model that several of these take goes to the first: an object is drawn once.
+    """
+    controls: list[ControlSpec] = []
+    taken: set[str] = set()
+    for label_tag in labelling:
+        control = _control(tag, label_tag, to_name, image_key, model_labels, default_threshold, notes)
+        label_map = {model: label for model, label in control.label_map.items() if model not in taken}
+        controls.append(replace(control, label_map=MappingProxyType(label_map)))
+        taken |= set() if control.skip else set(label_map)
+    return controls
 
 
 def _control(
     tag: Tag,
+    label_tag: Tag,
     to_name: str,
     image_key: str,
     model_labels: Sequence[str],
     default_threshold: float,
     notes: list[str],
 ) -> ControlSpec:
-    """The spec of a control tag on one image; remarks on it are added to `notes`."""
-    labels = [ProjectLabel.from_attributes(name, label.attr) for name, label in tag.labels_attrs.items()]
+    """The spec of a control tag on one image, with the labels of `label_tag`; remarks on it are added to `notes`."""
+    labels = [
+        ProjectLabel.from_attributes(name, label.attr) for name, label in label_tag.labels_attrs.items()
+    ]
     label_map, remarks = map_labels(labels, model_labels)
-    if not labels:
-        remarks = ["has no labels in the config (those that come with a task are not supported)"]
-    notes.extend(f"{tag.tag} {tag.name!r}: {remark}" for remark in remarks)
+    if not labels and not label_tag.dynamic_value:
+        remarks = ["has no labels in the config: add Label tags to it"]
+    notes.extend(f"{label_tag.tag} {label_tag.name!r}: {remark}" for remark in remarks)
+    shape = SHAPE_OF_TAG[tag.tag.lower()]
     return ControlSpec(
         from_name=tag.name,
         to_name=to_name,
-        kind=tag.tag.lower(),
+        shape=shape,
+        labels_from=label_tag.name,
         image_key=image_key,
+        labels=tuple(labels),
         label_map=MappingProxyType(label_map),
-        score_threshold=read_threshold(tag, default_threshold),
-        skip=read_flag(tag, "model_skip"),
+        score_threshold=read_threshold(tag, read_threshold(label_tag, default_threshold)),
+        skip=read_flag(tag, "model_skip") or read_flag(label_tag, "model_skip"),
         unmatched=tuple(label.name for label in labels if label.name not in label_map.values()),
     )

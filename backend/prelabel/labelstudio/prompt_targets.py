@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from fbnetv3.instances import Instances
-from prelabel.labelstudio.label_map import ProjectLabel
 from prelabel.labelstudio.label_spec import ControlSpec, LabelSpec
 from prelabel.labelstudio.polygons import TOLERANCE
 from prelabel.labelstudio.prompts import PromptError, Tool
@@ -24,12 +23,13 @@ class PromptTarget:
 
     def regions(self, found: Instances, polygon_tolerance: float = TOLERANCE) -> list[Region]:
         """The region of the best instance, with the label that the person picked whatever the model calls it; of a mask
-        in several pieces the largest polygon. None without an instance that has what the control draws."""
+        in several pieces the largest polygon. It is one result, or two where a Labels tag labels it. None without an
+        instance that has what the control draws."""
         anything = MappingProxyType(dict.fromkeys(found.label_names, self.label))
         control = replace(self.control, label_map=anything, score_threshold=0.0)
-        return to_regions(
-            found.select(range(len(found))[:1]), [control], polygon_tolerance=polygon_tolerance
-        )[:1]
+        best = found.select(range(len(found))[:1])
+        results = to_regions(best, [control], polygon_tolerance=polygon_tolerance)
+        return [result for result in results if result["id"] == results[0]["id"]]
 
 
 def prompt_target(spec: LabelSpec, tool: Tool, has_masks: bool) -> PromptTarget:
@@ -39,7 +39,7 @@ def prompt_target(spec: LabelSpec, tool: Tool, has_masks: bool) -> PromptTarget:
     Raises PromptError where no control can hold it.
     """
     on_image = [control for control in spec.controls if control.to_name == tool.to_name]
-    labels = [(control, _label_in(spec, control, tool.label)) for control in on_image]
+    labels = [(control, _label_in(control, tool.label)) for control in on_image]
     fitting = [
         (control, label)
         for control, label in labels
@@ -57,15 +57,13 @@ def prompt_target(spec: LabelSpec, tool: Tool, has_masks: bool) -> PromptTarget:
     return PromptTarget(control, label, tuple(dict.fromkeys(known)))
 
 
-def _label_in(spec: LabelSpec, control: ControlSpec, picked: str) -> str:
+def _label_in(control: ControlSpec, picked: str) -> str:
     """What regions of the control call the picked label; empty where it has no such label."""
-    tag = spec.interface.get_control(control.from_name)
-    labels = [ProjectLabel.from_attributes(name, label.attr) for name, label in tag.labels_attrs.items()]
-    exact = (label.name for label in labels if label.name == picked)
-    return next(exact, None) or next((label.name for label in labels if picked in label.names), "")
+    exact = (label.name for label in control.labels if label.name == picked)
+    return next(exact, None) or next((label.name for label in control.labels if picked in label.names), "")
 
 
 def _nowhere(tool: Tool, only_masks: bool) -> str:
     if only_masks:
         return f"The model makes no masks, and no RectangleLabels on {tool.to_name!r} has the label {tool.label!r}."
-    return f"No BrushLabels, PolygonLabels or RectangleLabels on {tool.to_name!r} takes the label {tool.label!r}."
+    return f"No tag for boxes or masks on {tool.to_name!r} takes the label {tool.label!r}."

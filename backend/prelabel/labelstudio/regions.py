@@ -1,7 +1,7 @@
 """Instances as Label Studio regions, regions as predictions: pure conversion, described in docs/regions.md.
 
-The regions are the JSON that Label Studio stores and draws: geometry in percent of the upright image, masks
-as brush RLE at the size of the image. Nothing else in prelabel writes it.
+The regions are the JSON that Label Studio stores and draws; where a region is, its shape says (`shapes`).
+Nothing else in prelabel writes it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from label_studio_sdk.label_interface import LabelInterface
 
 from fbnetv3.instances import Instances
-from prelabel.labelstudio.brush_rle import mask_to_rle
-from prelabel.labelstudio.label_spec import ControlSpec, Kind
-from prelabel.labelstudio.polygons import TOLERANCE, polygons
+from prelabel.labelstudio.label_spec import ControlSpec
+from prelabel.labelstudio.polygons import TOLERANCE
+from prelabel.labelstudio.shapes import LABELS, Value
 
 Region = dict[str, Any]
 Prediction = dict[str, Any]
@@ -26,13 +26,7 @@ Prediction = dict[str, Any]
 Confidence = Callable[[np.ndarray], np.ndarray]
 """Scores (n,) -> what people are shown for them (n,), 0..1, in the same order of size: a calibration."""
 
-PERCENT_DIGITS = 4
-"""Decimals of a percentage: 0.0001 % of an image 10,000 pixels wide is a hundredth of a pixel."""
-
 SCORE_DIGITS = 4
-
-LOWEST_SCORE = 10**-SCORE_DIGITS
-"""Of a task that was looked at: 0 says that an image of it could not be."""
 
 ID_LENGTH = 10
 """Characters of a region's id, as many as Label Studio's own."""
@@ -57,7 +51,8 @@ def to_regions(
 
     An instance makes a region in every control that has its label and wants its score; in a polygon control
     one per piece of its mask, the smaller ones with `parentID` naming the largest. A control that needs masks
-    gets nothing from instances without them. Ids are made from the content: the same instances have the same
+    gets nothing from instances without them. A region whose label comes from a Labels tag is two results with
+    one id: its shape, and its label. Ids are made from the content: the same instances have the same
     ids. The region's own `score` is the `confidence` in it; thresholds are compared with the instance's score.
     """
     regions: list[Region] = []
@@ -66,9 +61,10 @@ def to_regions(
     for index, (label, score) in enumerate(zip(instances.labels, instances.scores, strict=True)):
         for control in controls:
             if not control.skip and label in control.label_map and score >= control.score_threshold:
-                values = _values(instances, index, control.kind, polygon_tolerance)
+                values = control.shape.write(instances, index, polygon_tolerance)
                 group = [_region(control, instances, index, value, float(shown[index])) for value in values]
-                regions += _identified(group, seen)
+                for region in _identified(group, seen):
+                    regions += _results(region, control)
     return regions
 
 
@@ -101,8 +97,8 @@ def image_score(
 
 
 def task_score(image_scores: Sequence[float]) -> float:
-    """Confidence in a task: that in its most doubtful image, and never quite 0; 0.0 when no image was looked at."""
-    return max(min(image_scores), LOWEST_SCORE) if image_scores else 0.0
+    """Confidence in a task: that in its most doubtful image; 0.0 (ask first) when no image was looked at."""
+    return min(image_scores, default=0.0)
 
 
 def to_prediction(regions: Sequence[Region], score: float, model_version: str) -> Prediction:
@@ -121,59 +117,35 @@ def validate(interface: LabelInterface, prediction: Prediction) -> list[str]:
 
 
 def drop_invalid(interface: LabelInterface, prediction: Prediction) -> tuple[Prediction, list[str]]:
-    """The prediction without its invalid regions, and why each of them went.
+    """The prediction without its invalid regions, and why each of them went; of a shape and its label with both.
 
     Label Studio stores an invalid region without a word and then draws it without a label, or not at all.
     """
     if not validate(interface, prediction):
         return prediction, []
-    kept: list[Region] = []
+    result = prediction["result"]
+    gone: set[Any] = set()
     reasons: list[str] = []
-    for number, region in enumerate(prediction["result"]):
-        errors = interface.validate_region(region, return_errors=True, region_index=number)
+    for number, region in enumerate(result):
+        context = {"result": result, "region": region}
+        errors = interface.validate_region(region, return_errors=True, region_index=number, context=context)
         reasons.extend(error[:REASON_LENGTH] for error in errors)
-        if not errors:
-            kept.append(region)
-    return {**prediction, "result": kept}, reasons
-
-
-def _values(instances: Instances, index: int, kind: Kind, tolerance: float) -> Iterator[Region]:
-    """The geometry of one instance for a kind of control: one value, or one per polygon, or none."""
-    if kind == "rectanglelabels":
-        yield from _rectangle(instances.boxes[index], instances.image_size)
-    elif instances.masks is None or not instances.masks[index].area:
-        return
-    elif kind == "brushlabels":
-        yield {"format": "rle", "rle": mask_to_rle(instances.masks[index], instances.image_size)}
-    else:
-        for ring in polygons(instances.masks[index], tolerance):
-            yield {"points": _percent(ring, instances.image_size).tolist(), "closed": True}
-
-
-def _rectangle(box: np.ndarray, image_size: tuple[int, int]) -> Iterator[Region]:
-    """The part of a box x0, y0, x1, y1 that lies in the image; nothing when none does."""
-    (x0, y0), (x1, y1) = _percent(box.reshape(2, 2), image_size)
-    if x0 < x1 and y0 < y1:
-        width, height = round(x1 - x0, PERCENT_DIGITS), round(y1 - y0, PERCENT_DIGITS)
-        yield {"x": float(x0), "y": float(y0), "width": float(width), "height": float(height), "rotation": 0}
-
-
-def _percent(points: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """Points (n, 2) x, y in pixels as percent of the image, moved onto its edge where they lie outside."""
-    height, width = image_size
-    percent = points.astype(np.float64) * (100 / width, 100 / height)
-    return np.clip(percent, 0, 100).round(PERCENT_DIGITS)
+        if errors:
+            gone.add(region["id"])
+    return {**prediction, "result": [region for region in result if region["id"] not in gone]}, reasons
 
 
 def _region(
-    control: ControlSpec, instances: Instances, index: int, geometry: Region, confidence: float
+    control: ControlSpec, instances: Instances, index: int, geometry: Value, confidence: float
 ) -> Region:
+    """A region without an id; in its value are where it is and its label."""
     height, width = instances.image_size
+    labels_key = LABELS if control.is_pair else control.kind
     return {
         "from_name": control.from_name,
         "to_name": control.to_name,
         "type": control.kind,
-        "value": {**geometry, control.kind: [control.label_map[instances.labels[index]]]},
+        "value": {**geometry, labels_key: [control.label_map[instances.labels[index]]]},
         "score": round(confidence, SCORE_DIGITS),
         "original_width": width,
         "original_height": height,
@@ -194,3 +166,11 @@ def _identified(group: Sequence[Region], seen: Counter[str]) -> Iterator[Region]
         identified = {"id": hashlib.sha256(key.encode()).hexdigest()[:ID_LENGTH], **region, **parent}
         parent = parent or {"parentID": identified["id"]}
         yield identified
+
+
+def _results(region: Region, control: ControlSpec) -> list[Region]:
+    """The results that a region is stored as. Label Studio repeats in that of the label where the region is."""
+    if not control.is_pair:
+        return [region]
+    geometry = {key: part for key, part in region["value"].items() if key != LABELS}
+    return [{**region, "value": geometry}, {**region, "from_name": control.labels_from, "type": LABELS}]

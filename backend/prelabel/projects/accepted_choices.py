@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,37 +21,38 @@ class AcceptedChoices:
     may have seen it.
     """
 
-    def __init__(self, controls: ChoiceControls, tasks: Sequence[AcceptedTask]) -> None:
+    def __init__(
+        self, controls: ChoiceControls, tasks: Iterable[tuple[AcceptedTask, ChoiceControls]]
+    ) -> None:
+        """`controls`: of the config whatever the task; `tasks`: each with its own."""
         self._controls = controls
-        self._first_answers = {
-            control: _first_answer(control, tasks) for control in controls.active if control.none_is_an_answer
-        }
+        self._first_answers: dict[str, datetime] = {}
+        for task, its_own in tasks:
+            for control in its_own.active:
+                if control.none_is_an_answer and to_choices(task.result, [control]).choices:
+                    first = self._first_answers.get(control.question, task.changed_at)
+                    self._first_answers[control.question] = min(first, task.changed_at)
 
     @property
     def heads(self) -> list[Json]:
-        """Each control with its choices, as a snapshot's `image_heads`."""
-        by_name = {control.from_name: control for control in reversed(self._controls.active)}
-        ordered = dict.fromkeys(control.from_name for control in self._controls.active)
+        """Each question with its choices, as a snapshot's `image_heads`."""
+        first: dict[str, ChoiceControl] = {}
+        for control in self._controls.active:
+            first.setdefault(control.question, control)
         return [
-            {"name": name, "classes": list(by_name[name].names), "multi_label": by_name[name].is_multiple}
-            for name in ordered
+            {"name": name, "classes": list(control.names), "multi_label": control.is_multiple}
+            for name, control in first.items()
         ]
 
-    def of(self, task: AcceptedTask, image_key: str) -> ImageChoices:
-        """What the task's annotation says of one of its images."""
-        controls = self._controls.on(image_key)
+    def of(self, task: AcceptedTask, controls: Sequence[ChoiceControl]) -> ImageChoices:
+        """What the task's annotation says of the image that these controls are on."""
         found = to_choices(task.result, controls)
         answered = {region.get("from_name") for region in task.result}
         for control in controls:
             if control.from_name not in answered and self._was_seen(control, task):
-                found.choices[control.from_name] = []
+                found.choices[control.question] = []
         return found
 
     def _was_seen(self, control: ChoiceControl, task: AcceptedTask) -> bool:
-        first = self._first_answers.get(control)
-        return first is not None and task.changed_at >= first
-
-
-def _first_answer(control: ChoiceControl, tasks: Sequence[AcceptedTask]) -> datetime | None:
-    answered = (task.changed_at for task in tasks if to_choices(task.result, [control]).choices)
-    return min(answered, default=None)
+        first = self._first_answers.get(control.question)
+        return control.none_is_an_answer and first is not None and task.changed_at >= first

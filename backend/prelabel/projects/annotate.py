@@ -23,12 +23,14 @@ from itertools import islice
 from typing import Any
 
 from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.labelstudio.repeaters import has_repeater
 from prelabel.projects.failed import FailedPredictions
 from prelabel.projects.own_versions import OwnVersions
 from prelabel.projects.predictor import OnFeatures, Predictor
 from prelabel.projects.stale import remove_stale
 from prelabel.projects.storing import store_predictions
 from prelabel.projects.survey import SurveyedTask, survey
+from prelabel.projects.usable import why_empty
 
 BATCH_SIZE = 8
 """Tasks per push: what an interruption loses at most. A push costs Label Studio 0.15 s per 1,000 tasks."""
@@ -53,7 +55,8 @@ class Summary:
 
     `total`: tasks to visit, `done` of them visited. `pushed`: got a new prediction. `removed`: stale
     predictions taken back. `current`: had the current version before. `labelled`: left alone because somebody
-    labelled them. `unasked`: left alone because only stale predictions were to be replaced.
+    labelled them. `unasked`: left alone because only stale predictions were to be replaced. `left_out`: a sentence
+    for each tag of the labelling config that is not followed.
     """
 
     version: str
@@ -65,6 +68,7 @@ class Summary:
     labelled: int = 0
     unasked: int = 0
     problems: list[TaskProblem] = field(default_factory=list)
+    left_out: tuple[str, ...] = ()
 
     @property
     def failed(self) -> int:
@@ -99,9 +103,9 @@ def annotate_project(
     project = client.project(project_id)
     label_config = project["label_config"]
     _check_usable(predictor, label_config, even_empty)
-    looks = bool(predictor.image_keys(predictor.label_spec(label_config)))
-    failed = FailedPredictions(client, predictor.version, project["model_version"]) if looks else None
+    failed = FailedPredictions(client, predictor.version, project["model_version"])
     run = _Run(client, predictor, project_id, label_config, own, failed, on_features)
+    run.summary.left_out = predictor.label_spec(label_config).left_out
     tasks = survey(client, project_id, own.__contains__) if least_sure_first else survey(client, project_id)
     run.plan(tasks, stale_only, include_labelled)
     on_progress(run.summary)
@@ -120,7 +124,7 @@ class _Run:
         project_id: int,
         label_config: str,
         own: OwnVersions,
-        failed: FailedPredictions | None,
+        failed: FailedPredictions,
         on_features: OnFeatures | None,
     ) -> None:
         self._client = client
@@ -140,7 +144,7 @@ class _Run:
         for task in tasks:
             if task.is_labelled and not include_labelled:
                 summary.labelled += 1
-            elif self._failed and self._failed.are_all_of(task):
+            elif self._failed.are_all_of(task):
                 self._to_predict.append(task)
             elif summary.version in task.versions:
                 summary.current += 1
@@ -188,7 +192,9 @@ class _Run:
         return predictions
 
     def _push(self, batch: Sequence[SurveyedTask], predictions: dict[int, dict[str, Any]]) -> None:
-        refused = store_predictions(self._client, self._project_id, list(predictions.values()))
+        of_pages = has_repeater(self._label_config)
+        stored = list(predictions.values())
+        refused = store_predictions(self._client, self._project_id, stored, of_pages=of_pages)
         self.summary.problems += [TaskProblem(task_id, reason) for task_id, reason in refused.items()]
         pushed = [task for task in batch if task.id in predictions and task.id not in refused]
         self.summary.pushed += len(pushed)
@@ -204,18 +210,8 @@ def _check_usable(predictor: Predictor, label_config: str, even_empty: bool) -> 
     spec = predictor.label_spec(label_config)
     if even_empty and spec.image_keys:
         return
-    if any(control.label_map for control in spec.active) or predictor.answerable(spec):
-        return
-    if spec.choices.active and not spec.active:
-        raise AnnotateError(
-            "Every prediction would be empty, because the project has choices only and none has been learnt yet: "
-            "answer some, or give them classes of PRELABEL_CLASSIFIER_WEIGHTS."
-        )
-    raise AnnotateError(
-        "Every prediction would be empty, because the project has no label of the model: "
-        f"use some of {', '.join(predictor.detector.labels)}, give yours predicted_values with one of these, "
-        "or label some tasks, from which it learns yours."
-    )
+    if reason := why_empty(predictor, spec):
+        raise AnnotateError(f"Every prediction would be empty, because {reason}.")
 
 
 def _batches(tasks: Iterable[SurveyedTask], size: int) -> Iterator[list[SurveyedTask]]:

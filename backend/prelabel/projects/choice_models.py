@@ -43,7 +43,7 @@ class ChoiceModels:
         head = f"choices {control.from_name!r}"
         if not known:
             return f"{head}: no answer is known yet, it is learnt from accepted choices"
-        who = "learnt from accepted choices" if control.from_name in self._heads else "by the classifier"
+        who = "learnt from accepted choices" if control.question in self._heads else "by the classifier"
         missing = [name for name in control.names if name not in known]
         line = f"{head}: {who}: {', '.join(name for name in control.names if name in known)}"
         return f"{line}; without an answer: {', '.join(missing)}" if missing else line
@@ -57,16 +57,16 @@ class ChoiceModels:
         """What the heads of these controls say of an image with these pooled features, (d,); see LinearHead. What a
         classifier answers is not among them.
         """
-        heads = (self._heads.get(control.from_name) for control in controls)
+        heads = (self._heads.get(control.question) for control in controls)
         return tuple(one for head in heads if head for one in head.distributions(pooled))
 
     def _classes_for(self, control: ChoiceControl) -> tuple[str, ...]:
-        if head := self._heads.get(control.from_name):
+        if head := self._heads.get(control.question):
             return head.spec.classes
         return self._classifier.labels if self._classifier else ()
 
     def _asked(self, control: ChoiceControl, image: _Image) -> ClassProbabilities:
-        head = self._heads.get(control.from_name)
+        head = self._heads.get(control.question)
         if head is None:
             return image.classified
         probabilities = head.probabilities(image.pooled[None])[0]

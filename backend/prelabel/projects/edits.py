@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fbnetv3.judging.effort import Effort
+from prelabel.labelstudio.shapes import SHAPES
 
 Kind = Literal["box", "mask"]
 Result = Iterable[Mapping[str, Any]]
 
-BOX_TYPES = frozenset({"rectangle", "rectanglelabels", "ellipse", "ellipselabels"})
-MASK_TYPES = frozenset({"polygon", "polygonlabels", "brush", "brushlabels"})
+BOX_TYPES = frozenset(name for shape in SHAPES if not shape.is_outline for name in shape.types)
+MASK_TYPES = frozenset(name for shape in SHAPES if shape.is_outline for name in shape.types)
+"""Types of results whose correction takes as long as that of a box, or of a mask."""
 
 TOLERANCE = 0.01
 """Percent of the image (for RLE: of a grey value) by which numbers may differ that were written twice."""

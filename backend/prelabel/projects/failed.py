@@ -1,7 +1,7 @@
 """Empty predictions that stand for an image which could not be had, as earlier versions of prelabel stored them.
 
 Label Studio never asks again for a task that has a prediction, so `annotate` does. Such a prediction has no region, the
-score 0 and no cluster. An empty prediction of an image that was looked at has a score above 0 (`task_score`), and one
+score 0 and no cluster. An empty prediction of a task without failures has a score above 0 (see LOWEST_SCORE), and one
 that the queue has given a place has a cluster, also where its place is the first, 0.
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,16 +19,27 @@ from prelabel.labelstudio.choice_controls import ChoiceControl
 from prelabel.labelstudio.choices import choice_confidence, to_choice_regions
 from prelabel.labelstudio.images import ImageFetcher
 from prelabel.labelstudio.label_spec import ControlSpec, LabelSpec
-from prelabel.labelstudio.regions import drop_invalid, image_score, task_score, to_prediction, to_regions
+from prelabel.labelstudio.regions import (
+    SCORE_DIGITS,
+    drop_invalid,
+    image_score,
+    task_score,
+    to_prediction,
+    to_regions,
+)
+from prelabel.labelstudio.repeaters import expand
 from prelabel.projects.choice_models import Answers, ChoiceModels
 from prelabel.projects.outcomes import Abandoned, Failure, TaskOutcome
 from prelabel.projects.prompt_features import FeaturesKey, PromptFeatures
-from prelabel.projects.task_images import TaskImage, image_requests, read_ahead, read_task_image
+from prelabel.projects.task_images import TaskImage, image_requests, read_ahead, read_task_image, task_data
 
 logger = logging.getLogger(__name__)
 
 FETCH_THREADS = 4
 """Enough to hide the latency of a storage service behind the network, few enough for a small Label Studio."""
+
+LOWEST_SCORE = 10**-SCORE_DIGITS
+"""Of a task without failures: a score of 0 tells empty predictions of images that could not be had from others."""
 
 KNOWN_CONFIGS = 64
 """Label configs whose reading is remembered: one per project in use, and a few edits."""
@@ -87,8 +98,13 @@ class _Findings:
 
     @property
     def score(self) -> float:
-        """Confidence in the task; 0.0, ask first, where an image could not be looked at."""
-        return 0.0 if self.failures else task_score(self.scores)
+        """Confidence in the task; 0.0, ask first, where an image could not be looked at, and nowhere else."""
+        return 0.0 if self.failures else max(task_score(self.scores), LOWEST_SCORE)
+
+    @classmethod
+    def of_pages(cls, problems: Sequence[str]) -> _Findings:
+        """Before any image was looked at; `problems`: with the lists of pages."""
+        return cls(failures=[Failure("fetch", problem) for problem in problems])
 
 
 class Predictor:
@@ -124,8 +140,17 @@ class Predictor:
         return self.detector.version
 
     def label_spec(self, label_config: str) -> LabelSpec:
-        """What the config asks of the detector. Raises LabelConfigError."""
+        """What the config asks of the detector, whatever the task: the pages of a Repeater are one. Raises
+        LabelConfigError.
+        """
         return self._spec(label_config)
+
+    def task_spec(self, label_config: str, task: Any) -> tuple[LabelSpec, tuple[str, ...]]:
+        """What the config asks of the detector for a task as Label Studio sends it, each page with controls of its own;
+        and a sentence for each list of pages that is missing or too long. Raises LabelConfigError.
+        """
+        expanded = expand(label_config, task_data(task))
+        return self._spec(expanded.xml), expanded.problems
 
     def fillable(self, spec: LabelSpec) -> list[ControlSpec]:
         """The controls that the detector can fill: it knows one of their labels, and has masks if needed."""
@@ -180,27 +205,32 @@ class Predictor:
         be read. `abandoned` is asked before every batch. `on_features` is shown every image that could be looked at.
         Raises LabelConfigError, and Abandoned on a yes.
         """
-        spec = self.label_spec(label_config)
-        findings = [_Findings() for _ in tasks]
-        for batch in self._batches(tasks, spec):
+        read = [self.task_spec(label_config, task) for task in tasks]
+        specs = [spec for spec, _ in read]
+        findings = [_Findings.of_pages(problems) for _, problems in read]
+        for spec, batch in self._batches(tasks, specs):
             if abandoned():
                 raise Abandoned
             looked = self._look(batch, spec, len(tasks) == 1, on_features)
             for image, result in zip(batch, looked, strict=True):
                 self._collect(findings[image.request.task_index], image, result, spec)
-        outcomes = [self._conclude(found, spec) for found in findings]
+        outcomes = [self._conclude(found, spec) for found, spec in zip(findings, specs, strict=True)]
         _log_failures(tasks, outcomes, project_id)
         return outcomes
 
     def _read_config(self, label_config: str) -> LabelSpec:
         return LabelSpec.from_config(label_config, self.detector.labels, self.options.score_threshold)
 
-    def _batches(self, tasks: Sequence[Any], spec: LabelSpec) -> Iterator[list[TaskImage]]:
+    def _batches(
+        self, tasks: Sequence[Any], specs: Sequence[LabelSpec]
+    ) -> Iterator[tuple[LabelSpec, list[TaskImage]]]:
+        """Images that follow each other and are asked the same, a few at a time."""
         size = self.options.batch_size
-        requests = image_requests(tasks, self.image_keys(spec))
+        requests = image_requests(tasks, specs, self.image_keys)
         images = read_ahead(requests, self._read, self._pool, ahead=size)
-        while batch := list(islice(images, size)):
-            yield batch
+        for spec, same in groupby(images, key=lambda image: image.request.spec):
+            while batch := list(islice(same, size)):
+                yield spec, batch
 
     def _look(
         self, batch: list[TaskImage], spec: LabelSpec, keep: bool, on_features: OnFeatures | None

@@ -60,15 +60,15 @@ class Prompter:
         Of the task only its id and the URL of the image are read. Raises LabelConfigError.
         """
         started = time.monotonic()
-        spec = predictor.label_spec(label_config)
+        spec, _ = predictor.task_spec(label_config, task)
         prompts: Sequence[Prompt] = ()
-        regions: dict[str, Region] = {}
+        regions: dict[tuple[str, str], Region] = {}
         failures: list[Failure] = []
         try:
             prompts = read_prompts(context)
             for prompt in prompts:
                 found = self._regions(predictor, task, prompt, spec)
-                regions |= {region["id"]: region for region in found}
+                regions |= {(region["id"], region["from_name"]): region for region in found}
         except PromptError as error:
             failures.append(Failure("prompt", str(error)))
         except PromptFailed as error:
@@ -82,7 +82,7 @@ class Prompter:
 
     def _regions(self, predictor: Predictor, task: Any, prompt: Prompt, spec: LabelSpec) -> list[Region]:
         target = prompt_target(spec, prompt.tool, predictor.detector.has_masks)
-        [request] = image_requests([task], [target.control.image_key])
+        [request] = image_requests([task], [spec], lambda _: [target.control.image_key])
         features = self._features(predictor, request)
         try:
             found = _find(predictor, features, prompt, target)

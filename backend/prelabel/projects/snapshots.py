@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,13 +27,12 @@ from fbnetv3.learning.snapshot import (
     is_held_out,
     write_snapshot,
 )
-from prelabel.labelstudio.choice_controls import ChoiceControls
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import FetchError
+from prelabel.labelstudio.image_values import image_value, shown_key
 from prelabel.labelstudio.images import ImageFetcher
-from prelabel.labelstudio.label_spec import image_value
-from prelabel.labelstudio.object_controls import ObjectControls
-from prelabel.labelstudio.region_instances import LabelledObject, count_ignored, to_objects
+from prelabel.labelstudio.project_config import ProjectConfig, TaskControls
+from prelabel.labelstudio.region_instances import LabelledImage, LabelledObject, to_objects
 from prelabel.projects.accepted import AcceptedTask, accepted_tasks
 from prelabel.projects.accepted_choices import AcceptedChoices
 
@@ -53,8 +52,8 @@ class NothingToLearn(SnapshotError):
 class ProjectSnapshot:
     """A snapshot, and how it came about.
 
-    `left_out`: a sentence for each image and region that is not in it. `tasks`: accepted tasks, `annotations`: the
-    annotations submitted for them, both as Label Studio has them, broken images included.
+    `left_out`: a sentence for each image that is not in it, and for what else is not. `tasks`: accepted tasks,
+    `annotations`: the annotations submitted for them, both as Label Studio has them, broken images included.
     """
 
     snapshot: Snapshot
@@ -65,14 +64,15 @@ class ProjectSnapshot:
 
 @dataclass(frozen=True)
 class _TaskImage:
-    """One image of an accepted task."""
+    """One image of an accepted task, and what the config says of the task."""
 
     task: AcceptedTask
     key: str
+    controls: TaskControls
 
     @property
     def name(self) -> str:
-        return f"task {self.task.task_id}, {self.key}"
+        return f"task {self.task.task_id}, {shown_key(self.key)}"
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ class _Stored:
 class Contents:
     """What goes into a snapshot, as it is collected. Records also say where they come from: images name their task and
     `annotation`, objects their `regions`.
+
+    `labelled`: how many images people labelled, usable or not. `no_objects`: how many regions of them show no objects.
     """
 
     labels: tuple[str, ...]
@@ -94,6 +96,8 @@ class Contents:
     images: list[Json] = field(default_factory=list)
     annotations: list[Json] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    labelled: int = 0
+    no_objects: int = 0
 
     def add(
         self,
@@ -132,7 +136,7 @@ class Contents:
         self.images = [image for image in self.images if image["id"] not in gone]
         self.annotations = [one for one in self.annotations if one["image_id"] not in gone]
         self.left_out += [
-            f"task {image['task']}, {image['image_key']}: another task has the same image and is held out"
+            f"task {image['task']}, {shown_key(image['image_key'])}: another task has the same image and is held out"
             for image in twice
         ]
 
@@ -152,21 +156,21 @@ def build_snapshot(
 ) -> ProjectSnapshot:
     """The accepted labels of a project now. The same labels and images give the same digest and file.
 
-    What cannot be used is left out with a reason: images that cannot be had or have more than `max_pixels` pixels,
-    regions that are no objects, choices that the config does not have. `on_progress` hears how many images are done,
-    and of how many. Raises NothingToLearn, SnapshotError where no image can be had or the disk refuses,
-    LabelStudioError and LabelConfigError.
+    What cannot be used is left out with a reason: images that cannot be had or have more than `max_pixels` pixels, or
+    with regions that show objects which cannot be read, choices that the config does not have. `on_progress` hears how
+    many images are done, and of how many. Raises NothingToLearn, SnapshotError where no image can be had or the disk
+    refuses, LabelStudioError and LabelConfigError.
     """
-    config = client.project(project_id)["label_config"]
-    controls, choices = ObjectControls.from_config(config), ChoiceControls.from_config(config)
-    if not controls.labels and not choices.active:
+    config = ProjectConfig(client.project(project_id)["label_config"])
+    learnt = config.for_any_task()
+    if not learnt.objects.labels and not learnt.choices.active:
         raise NothingToLearn(
-            f"project {project_id} has no labels for boxes, polygons or brushes on an image, and no choices for one"
+            f"project {project_id} has no labels for boxes or masks on an image, and no choices for one"
         )
     tasks = accepted_tasks(client, project_id)
     if not tasks:
         raise NothingToLearn(f"project {project_id} has no accepted labels")
-    contents = collect_labels(tasks, controls, choices, fetcher, folder / "images", max_pixels, on_progress)
+    contents = collect_labels(tasks, config, fetcher, folder / "images", max_pixels, on_progress)
     contents.drop_images_that_are_held_out()
     _check_enough(contents, project_id)
     data = contents.data()
@@ -179,27 +183,32 @@ def build_snapshot(
 
 def collect_labels(
     tasks: Sequence[AcceptedTask],
-    controls: ObjectControls,
-    choices: ChoiceControls,
+    config: ProjectConfig,
     fetcher: ImageFetcher,
     images: Path,
     max_pixels: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Contents:
     """The labels of tasks as COCO's records, and their images in the folder `images`; see `build_snapshot`."""
-    answers = AcceptedChoices(choices, tasks)
-    contents = Contents(controls.labels, answers.heads)
-    keys = dict.fromkeys([*controls.image_keys, *choices.image_keys])
-    requests = [_TaskImage(task, key) for task in tasks for key in keys]
+    read = [(task, config.of(task.data)) for task in tasks]
+    its_choices = ((task, controls.choices) for task, controls in read)
+    answers = AcceptedChoices(config.for_any_task().choices, its_choices)
+    contents = Contents(config.labels_of(controls for _, controls in read), answers.heads)
+    requests = [_TaskImage(task, key, controls) for task, controls in read for key in controls.image_keys]
+    contents.left_out += [
+        f"task {task.task_id}, {problem}" for task, controls in read for problem in controls.problems
+    ]
+    contents.labelled = len(requests) + len(contents.left_out)
     store = partial(_store, fetcher=fetcher, folder=images, max_pixels=max_pixels)
     with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="snapshot") as pool:
         for done, (request, stored) in enumerate(zip(requests, pool.map(store, requests), strict=True), 1):
             if isinstance(stored, str):
                 contents.left_out.append(f"{request.name}: {stored}")
             else:
-                _add_labels(contents, request, stored, controls, answers)
+                _add_labels(contents, request, stored, answers)
             on_progress(done, len(requests))
-    contents.left_out += _ignored(tasks, controls, choices)
+    if contents.no_objects:
+        contents.left_out.append(f"{contents.no_objects} regions with labels of which no objects are learnt")
     return contents
 
 
@@ -207,22 +216,30 @@ def _add_labels(
     contents: Contents,
     image: _TaskImage,
     stored: _Stored,
-    controls: ObjectControls,
     answers: AcceptedChoices,
 ) -> None:
     """Add an image with what is said of it; without it where all of that is left out."""
-    answered = answers.of(image.task, image.key)
+    answered = answers.of(image.task, image.controls.choices.on(image.key))
+    controls = image.controls.objects
     left_out = [*answered.left_out]
     if image.key in controls.image_keys:
         found = to_objects(image.task.result, controls, image.key, stored.size)
-        left_out += found.left_out
-        if found.objects or not found.left_out:  # else it would be taught as an image of nothing
+        contents.no_objects += found.no_objects
+        if found.left_out:  # what they show would be taught as background
+            left_out.append(_unreadable(found))
+        else:
             contents.add(image, stored, found.objects, answered.choices)
     elif answered.choices:
         contents.add(image, stored, (), answered.choices)
     elif not left_out:
         left_out.append("nothing was chosen")
     contents.left_out += [f"{image.name}: {reason}" for reason in left_out]
+
+
+def _unreadable(found: LabelledImage) -> str:
+    """The first region that cannot be learnt, and how many more there are."""
+    first, *others = found.left_out
+    return f"{first}, and {len(others)} more regions cannot be learnt" if others else first
 
 
 def _store(image: _TaskImage, fetcher: ImageFetcher, folder: Path, max_pixels: int) -> _Stored | str:
@@ -253,26 +270,23 @@ def _geometry(one: LabelledObject, size: tuple[int, int]) -> Json:
     return geometry
 
 
-def _ignored(
-    tasks: Sequence[AcceptedTask], controls: ObjectControls, choices: ChoiceControls
-) -> Iterator[str]:
-    learnt = {(control.from_name, control.to_name) for control in choices.active}
-    others = (
-        [region for region in task.result if (region.get("from_name"), region.get("to_name")) not in learnt]
-        for task in tasks
-    )
-    count = sum(count_ignored(result, controls) for result in others)
-    if count:
-        yield f"{count} regions of controls that draw no boxes, polygons or brush masks on an image"
-
-
 def _check_enough(contents: Contents, project_id: int) -> None:
+    """Raises NothingToLearn, or SnapshotError where no image can be had."""
+    count = f"{contents.labelled} labelled images of project {project_id}"
     splits = {image["split"] for image in contents.images}
     if not splits:
-        raise SnapshotError(
-            f"none of the labelled images of project {project_id} can be used: {contents.left_out[0]}"
-        )
+        raise SnapshotError(f"none of the {count} can be used: {contents.left_out[0]}")
     if TRAIN not in splits:
         raise NothingToLearn(
             f"all {len(contents.images)} labelled images of project {project_id} are held out for judging: label more"
+        )
+    trained = {image["id"]: image for image in contents.images if image["split"] == TRAIN}
+    if any(image.get("image_labels") for image in trained.values()):
+        return
+    if not contents.annotations:
+        why = contents.left_out[0] if contents.left_out else "all were submitted without a region"
+        raise NothingToLearn(f"none of the {count} shows an object that can be read: {why}")
+    if not any(one["image_id"] in trained for one in contents.annotations):
+        raise NothingToLearn(
+            f"all objects of the {count} are in images that are held out for judging: label more"
         )

@@ -14,14 +14,21 @@ BAD_REQUEST = 400
 
 
 def store_predictions(
-    client: LabelStudioClient, project_id: int, predictions: Sequence[dict[str, Any]]
+    client: LabelStudioClient,
+    project_id: int,
+    predictions: Sequence[dict[str, Any]],
+    *,
+    of_pages: bool = False,
 ) -> dict[int, str]:
     """Store predictions (`task`, `result`, `score`, `model_version`); task id -> reason for those not stored.
 
+    `of_pages`: the labelling config has a Repeater, whose pages Label Studio takes one by one only (0.1 s each).
     Raises LabelStudioError where Label Studio does not answer, or fails for a reason of its own.
     """
     if not predictions:
         return {}
+    if of_pages:
+        return _add_one_by_one(client, predictions)
     try:
         stored = client.import_predictions(project_id, predictions)
     except LabelStudioError as error:
@@ -42,6 +49,18 @@ def _store_one_by_one(
     refused: dict[int, str] = {}
     for prediction in predictions:
         refused |= store_predictions(client, project_id, [prediction])
+    return refused
+
+
+def _add_one_by_one(client: LabelStudioClient, predictions: Sequence[dict[str, Any]]) -> dict[int, str]:
+    refused: dict[int, str] = {}
+    for prediction in predictions:
+        try:
+            client.add_prediction(prediction)
+        except LabelStudioError as error:
+            if error.status != BAD_REQUEST:
+                raise
+            refused[prediction["task"]] = str(error)
     return refused
 
 

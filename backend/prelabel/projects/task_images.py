@@ -13,19 +13,27 @@ import numpy as np
 
 from fbnetv3.images import ImageError, read_image
 from prelabel.labelstudio.errors import FetchError
+from prelabel.labelstudio.image_values import image_value, shown_key
 from prelabel.labelstudio.images import ImageFetcher
-from prelabel.labelstudio.label_spec import image_value
+from prelabel.labelstudio.label_spec import LabelSpec
 from prelabel.projects.outcomes import Failure
 
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """One image of one task: `task_index` is the task's place in the list, `value` what its data holds."""
+    """One image of one task: `task_index` is the task's place in the list, `value` what its data holds, `spec` what
+    the labelling config asks of this task."""
 
     task_index: int
     task_id: int | None
     image_key: str
     value: Any
+    spec: LabelSpec
+
+    @property
+    def name(self) -> str:
+        """What messages call the image."""
+        return shown_key(self.image_key)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +46,23 @@ class TaskImage:
     digest: str = ""
 
 
-def image_requests(tasks: Sequence[Any], image_keys: Sequence[str]) -> Iterator[ImageRequest]:
-    """Every image of every task, task by task. A task without usable data asks for an image that is None."""
-    for index, task in enumerate(tasks):
-        fields = task if isinstance(task, Mapping) else {}
-        data, task_id = fields.get("data"), fields.get("id")
-        for key in image_keys:
-            value = image_value(data, key) if isinstance(data, Mapping) else None
-            yield ImageRequest(index, task_id if type(task_id) is int else None, key, value)
+def task_data(task: Any) -> Mapping[str, Any]:
+    """The data of a task as Label Studio sends it; empty where there is none that can be used."""
+    data = task.get("data") if isinstance(task, Mapping) else None
+    return data if isinstance(data, Mapping) else {}
+
+
+def image_requests(
+    tasks: Sequence[Any], specs: Sequence[LabelSpec], image_keys: Callable[[LabelSpec], Sequence[str]]
+) -> Iterator[ImageRequest]:
+    """Every image of every task, task by task. `specs`: one per task; `image_keys`: the images that one asks for. A
+    task without usable data asks for images that are None.
+    """
+    for index, (task, spec) in enumerate(zip(tasks, specs, strict=True)):
+        task_id = task.get("id") if isinstance(task, Mapping) else None
+        for key in image_keys(spec):
+            value = image_value(task_data(task), key)
+            yield ImageRequest(index, task_id if type(task_id) is int else None, key, value, spec)
 
 
 def read_task_image(request: ImageRequest, fetcher: ImageFetcher, max_pixels: int) -> TaskImage:
@@ -61,7 +78,7 @@ def fetch_image(request: ImageRequest, fetcher: ImageFetcher) -> bytes | Failure
     try:
         return fetcher.fetch(request.value, request.task_id)
     except FetchError as error:
-        return Failure("fetch", f"{request.image_key}: {error}")
+        return Failure("fetch", f"{request.name}: {error}")
 
 
 def content_digest(content: bytes) -> str:
@@ -74,9 +91,9 @@ def decode_image(request: ImageRequest, content: bytes, max_pixels: int) -> np.n
     try:
         return read_image(content, max_pixels=max_pixels)
     except ImageError as error:
-        return Failure("decode", f"{request.image_key}: {error}")
+        return Failure("decode", f"{request.name}: {error}")
     except MemoryError:
-        return Failure("decode", f"{request.image_key}: the image does not fit into memory")
+        return Failure("decode", f"{request.name}: the image does not fit into memory")
 
 
 def read_ahead(

@@ -34,8 +34,6 @@ PREDICT_PATIENCE = 60.0
 LOGGED_CONFIGS = 256
 """Configs whose label map was logged: Label Studio calls /setup with every page that somebody opens."""
 
-SHOWN_LABELS = 10
-
 
 def ml_backend_routes(model: ModelHolder, database: Database, metrics: Metrics) -> Blueprint:
     """The contract's routes for one app."""
@@ -131,15 +129,16 @@ def _connection_watch() -> Callable[[], bool]:
 
 
 def _log_label_map(predictor: Predictor, project_id: int | None, label_config: str) -> None:
+    from prelabel.projects.usable import why_empty
+
     spec = predictor.label_spec(label_config)
     for line in predictor.describe(spec):
-        logger.info("project %s: %s", project_id, line)
-    if not predictor.image_keys(spec):
-        labels = predictor.detector.labels
+        level = logging.WARNING if line in spec.notes else logging.INFO
+        logger.log(level, "project %s: %s", project_id, line)
+    if reason := why_empty(predictor, spec):
         logger.warning(
-            "project %s: nothing will be pre-labelled, model %s can fill no tag of the config; it knows %s%s",
+            "project %s: nothing will be pre-labelled by %s, because %s",
             project_id,
             predictor.version,
-            ", ".join(labels[:SHOWN_LABELS]),
-            ", ..." if len(labels) > SHOWN_LABELS else "",
+            reason,
         )

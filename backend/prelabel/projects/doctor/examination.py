@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +10,7 @@ from fbnetv3.weights import Checkpoint
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.labelstudio.label_spec import LabelSpec
+from prelabel.labelstudio.repeaters import expand
 from prelabel.projects.attached import AttachedBackend, attached_backends, same_url
 from prelabel.projects.loading import label_studio_client, project_checkpoint
 from prelabel.projects.own_versions import OwnVersions
@@ -74,6 +75,13 @@ class Examination:
     def spec(self) -> LabelSpec:
         """What the project asks of these weights. Raises LabelConfigError, WeightsError."""
         return self._spec(self.checkpoint.labels)
+
+    def task_config(self, data: Mapping[str, Any]) -> tuple[LabelSpec, tuple[str, ...]]:
+        """The labelling config for a task with this data, for whatever model, and what is wrong with the lists of its
+        pages. Raises LabelConfigError.
+        """
+        expanded = expand(self.project["label_config"], data)
+        return self._read((), expanded.xml), expanded.problems
 
     @property
     def local_version(self) -> str:
@@ -144,8 +152,10 @@ class Examination:
         return project_webhooks(self.client, self.project_id)
 
     def _spec(self, labels: Sequence[str]) -> LabelSpec:
-        threshold = self.settings.model_score_threshold
-        return LabelSpec.from_config(self.project["label_config"], labels, threshold)
+        return self._read(labels, self.project["label_config"])
+
+    def _read(self, labels: Sequence[str], xml: str) -> LabelSpec:
+        return LabelSpec.from_config(xml, labels, self.settings.model_score_threshold)
 
     @property
     def connect_command(self) -> str:

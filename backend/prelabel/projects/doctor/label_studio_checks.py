@@ -82,13 +82,17 @@ def weights(exam: Examination) -> Verdict:
 def labelling_config(exam: Examination) -> Verdict:
     """Does the project ask for regions that can be pre-labelled?"""
     try:
-        controls, choices = exam.config.active, exam.config.choices.active
+        controls = [control for control in exam.config.active if control.unmatched]
+        choices = exam.config.choices.active
     except LabelConfigError as error:
         return broken(str(error), MEND_CONFIG)
     if not controls and not choices:
         return broken("; ".join(exam.config.notes) or "every control has model_skip", MEND_CONFIG)
-    named = [f"{control.kind} {control.from_name!r}" for control in controls]
-    return ok(", ".join([*named, *(f"{CHOICES} {control.from_name!r}" for control in choices)]))
+    named = [control.name for control in controls]
+    named += [f"{CHOICES} {control.from_name!r}" for control in choices]
+    if left_out := exam.config.left_out:
+        return warning(f"{', '.join(named)} can be filled; {'; '.join(left_out)}", MEND_CONFIG)
+    return ok(", ".join(named))
 
 
 def labels(exam: Examination) -> Verdict:
@@ -104,10 +108,11 @@ def labels(exam: Examination) -> Verdict:
             'predicted_values="<label of the model>"',
         )
     unmatched = {label for control in spec.active for label in control.unmatched} - matched
-    if unmatched or spec.notes:
+    remarks = [note for note in spec.notes if note not in spec.left_out]
+    if unmatched or remarks:
         missing = [f"no model label for {', '.join(sorted(unmatched))}"] if unmatched else []
         return warning(
-            "; ".join([*missing, *spec.notes]),
+            "; ".join([*missing, *remarks]),
             "people draw these by hand, unless you give them predicted_values",
         )
     return ok(f"every label has its match: {', '.join(sorted(matched))}")

@@ -6,7 +6,7 @@ import json
 
 from fbnetv3.images import ImageError, read_image
 from prelabel.labelstudio.errors import FetchError
-from prelabel.labelstudio.label_spec import image_value
+from prelabel.labelstudio.image_values import image_value, shown_key
 from prelabel.projects.doctor.examination import Examination
 from prelabel.projects.doctor.findings import Verdict, broken, ok, warning
 from prelabel.projects.loading import build_fetcher
@@ -24,21 +24,26 @@ def image(exam: Examination) -> Verdict:
     task = next(exam.client.tasks(exam.project_id, page_size=1, with_results=False), None)
     if task is None:
         return warning("there is no task to try", "import images into the project")
+    spec, problems = exam.task_config(task["data"])
+    if problems:
+        return broken(
+            f"task {task['id']}: {'; '.join(problems)}", "import tasks with a list of pages under this key"
+        )
     fetcher, sizes = build_fetcher(exam.settings), []
-    for key in exam.config.image_keys:
+    for key in spec.image_keys:
         value = image_value(task["data"], key)
         try:
             content = fetcher.fetch(value, task["id"])
         except FetchError as error:
             return broken(
-                f"task {task['id']}: fetching {key} failed: {error}",
+                f"task {task['id']}: fetching {shown_key(key)} failed: {error}",
                 'docs/projects.md says under "image" what each kind of address needs',
             )
         try:
             pixels = read_image(content, max_pixels=exam.settings.prelabel_max_image_pixels)
         except ImageError as error:
             return broken(
-                f"task {task['id']}: decoding {key} failed: {error}",
+                f"task {task['id']}: decoding {shown_key(key)} failed: {error}",
                 "open the address in a browser: is it an image?",
             )
         sizes.append(f"{pixels.shape[1]} x {pixels.shape[0]}")

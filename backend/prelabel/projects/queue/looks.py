@@ -26,7 +26,6 @@ from fbnetv3.active_learning import PoolImage, of_features
 from fbnetv3.detector import Detector, ImageFeatures
 from fbnetv3.files import write_whole
 from fbnetv3.instances import Instances
-from prelabel.labelstudio.label_spec import LabelSpec
 from prelabel.projects.outcomes import Failure
 from prelabel.projects.predictor import Predictor
 from prelabel.projects.survey import SurveyedTask
@@ -51,9 +50,9 @@ class Looks:
     Images are looked at even where the version knows none of the labels: how they look says something.
     """
 
-    def __init__(self, predictor: Predictor, spec: LabelSpec, folder: Path) -> None:
+    def __init__(self, predictor: Predictor, label_config: str, folder: Path) -> None:
         self._predictor = predictor
-        self._spec = spec
+        self._label_config = label_config
         self._folder = folder / predictor.version
         self._read = partial(
             read_task_image, fetcher=predictor.fetcher, max_pixels=predictor.options.max_image_pixels
@@ -91,7 +90,8 @@ class Looks:
 
     def _requests(self, tasks: Sequence[SurveyedTask]) -> Iterator[ImageRequest]:
         asked = [{"id": task.id, "data": task.data} for task in tasks]
-        return image_requests(asked, self._spec.image_keys)
+        specs = [self._predictor.task_spec(self._label_config, task)[0] for task in asked]
+        return image_requests(asked, specs, lambda spec: spec.image_keys)
 
     def _set(self, image: TaskImage) -> PoolImage | Failure:
         if isinstance(image.pixels, Failure):
@@ -104,7 +104,7 @@ class Looks:
 
     def _look(self, request: ImageRequest, features: ImageFeatures) -> PoolImage | Failure:
         detector = cast("Detector", self._predictor.detector)
-        labels = self._predictor.labels_on(self._spec, request.image_key)
+        labels = self._predictor.labels_on(request.spec, request.image_key)
         try:
             look = of_features(detector, features, labels, self._predictor.calibration)
         except (RuntimeError, ValueError) as error:
@@ -129,11 +129,11 @@ class Looks:
         return self._with_choices(look, request)
 
     def _with_choices(self, look: PoolImage, request: ImageRequest) -> PoolImage:
-        choices = self._predictor.learnt_choices(self._spec, request.image_key, look.pooled)
+        choices = self._predictor.learnt_choices(request.spec, request.image_key, look.pooled)
         return replace(look, choices=choices)
 
     def _path(self, request: ImageRequest) -> Path:
-        labels = self._predictor.labels_on(self._spec, request.image_key)
+        labels = self._predictor.labels_on(request.spec, request.image_key)
         key = json.dumps([request.value, labels], default=str)
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.npz"
 

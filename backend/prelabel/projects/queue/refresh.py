@@ -68,9 +68,9 @@ class QueueRefresh:
         self._project_id = project_id
         self._own = own
         self._keep_going = keep_going
-        spec = predictor.label_spec(client.project(project_id)["label_config"])
-        self._knows_labels = bool(predictor.image_keys(spec))
-        self._looks = Looks(predictor, spec, settings.look_cache_path / str(project_id))
+        label_config = client.project(project_id)["label_config"]
+        self._knows_labels = bool(predictor.image_keys(predictor.label_spec(label_config)))
+        self._looks = Looks(predictor, label_config, settings.look_cache_path / str(project_id))
 
     def predict(
         self,

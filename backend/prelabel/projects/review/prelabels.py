@@ -12,8 +12,9 @@ from fbnetv3.instances import BoxMask, Instances
 from fbnetv3.review import review_predictions
 from fbnetv3.review.sizes import UsualSizes
 from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.label_spec import image_value
+from prelabel.labelstudio.image_values import image_value
 from prelabel.labelstudio.object_controls import ObjectControls
+from prelabel.labelstudio.project_config import ProjectConfig
 from prelabel.labelstudio.region_instances import LabelledObject, to_objects
 from prelabel.projects.review.findings import (
     CONFIDENCE_DIGITS,
@@ -45,15 +46,17 @@ def prelabelled_images(client: LabelStudioClient, project_id: int) -> list[Prela
     Raises LabelStudioError and LabelConfigError.
     """
     project = client.project(project_id)
-    controls = ObjectControls.from_config(project["label_config"])
+    config = ProjectConfig(project["label_config"], with_choices=False)
     shown = _shown(client.predictions(project_id), project["model_version"])
     rows = client.tasks(project_id, PAGE_SIZE, with_results=False, query=NO_HIDDEN_COLUMNS)
     unlabelled = {row["id"]: row["data"] for row in rows if not row["total_annotations"]}
+    read = {task: config.of(data) for task, data in unlabelled.items()}
+    labels = config.labels_of(read.values())
     return [
         image
         for task, prediction in sorted(shown.items())
         if task in unlabelled
-        for image in _images(task, unlabelled[task], prediction, controls)
+        for image in _images(task, unlabelled[task], prediction, read[task].objects, labels)
     ]
 
 
@@ -96,7 +99,11 @@ def _shown(predictions: Sequence[Mapping[str, Any]], version: str | None) -> dic
 
 
 def _images(
-    task: int, data: Mapping[str, Any], prediction: Mapping[str, Any], controls: ObjectControls
+    task: int,
+    data: Mapping[str, Any],
+    prediction: Mapping[str, Any],
+    controls: ObjectControls,
+    labels: tuple[str, ...],
 ) -> Iterator[Prelabelled]:
     result = [region for region in prediction["result"] or [] if isinstance(region, Mapping)]
     for key in controls.image_keys:
@@ -104,7 +111,7 @@ def _images(
         objects = to_objects(result, controls, key, size).objects if size else ()
         if size and objects:
             place = Place("", task, key)
-            instances = _instances(objects, size, controls.labels)
+            instances = _instances(objects, size, labels)
             yield Prelabelled(place, image_value(data, key), prediction["id"], objects, instances)
 
 

@@ -15,10 +15,9 @@ from fbnetv3.learning.coco import CocoExamples
 from fbnetv3.learning.coco_files import CocoDataSet
 from fbnetv3.learning.examples import Example
 from fbnetv3.learning.snapshot import HOLDOUT, SnapshotError
-from prelabel.labelstudio.choice_controls import ChoiceControls
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.images import ImageFetcher
-from prelabel.labelstudio.object_controls import ObjectControls
+from prelabel.labelstudio.project_config import ProjectConfig
 from prelabel.projects.accepted import accepted_tasks
 from prelabel.projects.review.findings import Box, Place, object_digest
 from prelabel.projects.snapshots import collect_labels
@@ -109,15 +108,13 @@ def project_subjects(
 
     Raises SnapshotError where there is nothing to review, LabelStudioError and LabelConfigError.
     """
-    controls = ObjectControls.from_config(client.project(project_id)["label_config"])
-    if not controls.labels:
-        raise SnapshotError(f"project {project_id} has no labels for boxes, polygons or brushes on an image")
+    config = ProjectConfig(client.project(project_id)["label_config"], with_choices=False)
+    if not config.for_any_task().objects.labels:
+        raise SnapshotError(f"project {project_id} has no labels for boxes or masks on an image")
     tasks = accepted_tasks(client, project_id)
     if not tasks:
         raise SnapshotError(f"project {project_id} has no accepted labels to review")
-    found = collect_labels(
-        tasks, controls, ChoiceControls(), fetcher, folder / "images", max_pixels, on_progress
-    )
+    found = collect_labels(tasks, config, fetcher, folder / "images", max_pixels, on_progress)
     if not found.images:
         raise SnapshotError(
             f"none of the labelled images of project {project_id} can be used: {found.left_out[0]}"

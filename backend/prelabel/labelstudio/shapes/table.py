@@ -1,0 +1,70 @@
+"""The one table of shapes: which tags draw one, what its regions are called, what reads and what writes it.
+
+A tag such as Rectangle leaves the label to a Labels tag on the same image; RectangleLabels has labels of its own. The
+type of a region is its tag's name in lower case, which is also the key of the labels in its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from fbnetv3.instances import Instances
+from prelabel.labelstudio.shapes import bitmask, brush, ellipse, polygon, rectangle
+from prelabel.labelstudio.shapes.geometry import Drawn, Size, Value
+
+LABELS = "labels"
+"""The Labels tag in lower case, the type of its results and their key of the labels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """One shape. `tag`: what draws it without a label. `also`: tags that draw the same and are read, never written.
+
+    `read`: a region's value and (height, width) of the image -> box and mask; raises RegionError, or KeyError,
+    TypeError and the like where the value is incomplete. `write`: instances, the index of one and the tolerance of
+    polygons -> the values that show it, of which there may be none. `masks`: what regions are made from: only from
+    masks, from masks where there are some, or from boxes. `in_pieces`: one object may be several regions, joined by
+    `parentID`.
+    """
+
+    tag: str
+    read: Callable[[Value, Size], Drawn]
+    write: Callable[[Instances, int, float], Iterator[Value]]
+    masks: Literal["unused", "used", "needed"]
+    in_pieces: bool = False
+    also: tuple[str, ...] = ()
+
+    @property
+    def bare_type(self) -> str:
+        """The type of regions whose label is a result of its own."""
+        return self.tag.lower()
+
+    @property
+    def labelled_type(self) -> str:
+        """The type of regions with their label, and the key of the labels in their value."""
+        return self.bare_type + LABELS
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """All types of its regions."""
+        return (self.labelled_type, self.bare_type, *(tag.lower() for tag in self.also))
+
+    @property
+    def is_outline(self) -> bool:
+        """Whether people draw it around an object by its corners or pixels, which takes longer than a drag."""
+        return self.masks == "needed"
+
+
+SHAPES = (
+    Shape("Bitmask", bitmask.read, bitmask.write, masks="needed"),
+    Shape("Brush", brush.read, brush.write, masks="needed", also=("MagicWand",)),
+    Shape("Polygon", polygon.read, polygon.write, masks="needed", in_pieces=True),
+    Shape("Ellipse", ellipse.read, ellipse.write, masks="used"),
+    Shape("Rectangle", rectangle.read, rectangle.write, masks="unused"),
+)
+"""From the exact form of an object to the coarse: where several show one, the first mask and the last box count."""
+
+SHAPE_OF_TAG = {name: shape for shape in SHAPES for name in shape.types}
+"""Tag in lower case, which is the type of its regions -> its shape."""
