@@ -117,6 +117,7 @@ class _Life:
             "PRELABEL_WORKER": "true",
             "PRELABEL_TRAIN_EPOCHS": str(EPOCHS),
             "PRELABEL_TRAINING_THREADS": "1",
+            "PRELABEL_TRAINING_NICE": "0",
             "LOG_LEVEL": "INFO",
             **{f"PRELABEL_{name}MIN_SIZE": str(MIN_SIZE) for name in ("", "TRAIN_")},
             **{f"PRELABEL_{name}MAX_SIZE": str(MAX_SIZE) for name in ("", "TRAIN_")},
