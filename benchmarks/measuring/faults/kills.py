@@ -31,9 +31,12 @@ from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 
 PART = "kills"
-#: Seconds for a run and what follows it, and between two looks. A refresh that was killed is begun again by the minute.
-PATIENCE = 300.0
+#: Seconds between two looks, and for all of it at least: a refresh that was killed is begun again by the minute. At
+#: most so many times as long as without a kill.
 LOOK = 0.1
+PATIENCE = 300.0
+SLOWER = 4
+FIRST_PATIENCE = 3600.0
 #: Deliveries before and after each kill, of which all that were answered must be kept.
 WEBHOOKS = 5
 #: What is killed -> the module that its command line names; the server's own processes name none.
@@ -45,11 +48,12 @@ def attempt(folder: Path, seed: int, numbers: Sequence[int]) -> Iterator[Outcome
     """A life for each of these numbers; one without a kill comes first, to know how long it takes."""
     studio = Studio(folder / "scenes")
     with label_studio(studio) as address:
-        whole = _Life(folder / "undisturbed", studio, address).live(lambda seconds: None)
+        whole = _Life(folder / "undisturbed", studio, address, FIRST_PATIENCE).live(lambda seconds: None)
+        patience = max(PATIENCE, SLOWER * whole)
         for number in numbers:
             dice = dice_of(seed, PART, number)
             target, moment = TARGETS[number % len(TARGETS)], dice.uniform(0, whole)
-            life = _Life(folder / str(number), studio, address)
+            life = _Life(folder / str(number), studio, address, patience)
             said = f"{target}, {moment:.1f} s after the start of {whole:.1f} s\n"
             try:
                 life.live(life.killing(target, moment))
@@ -62,8 +66,9 @@ def attempt(folder: Path, seed: int, numbers: Sequence[int]) -> Iterator[Outcome
 class _Life:
     """A server with its home from the first start to the predictions of the version that it learnt."""
 
-    def __init__(self, home: Path, studio: Studio, address: str) -> None:
+    def __init__(self, home: Path, studio: Studio, address: str, patience: float) -> None:
         self._home = home
+        self._patience = patience
         self._studio = studio
         self._settings = load_settings(prelabel_home=home, model_dir=home / "models")
         self._address = address
@@ -82,8 +87,8 @@ class _Life:
             post(self._server.port, "/webhook", START_TRAINING)
             started = time.monotonic()
             while not self._is_done():
-                if time.monotonic() - started > PATIENCE:
-                    raise Broke(f"not done after {PATIENCE:.0f} s: {self._stand()}")
+                if time.monotonic() - started > self._patience:
+                    raise Broke(f"not done after {self._patience:.0f} s: {self._stand()}")
                 time.sleep(LOOK)
                 disturb(time.monotonic() - started)
             seconds = time.monotonic() - started

@@ -11,7 +11,7 @@ import resource
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -29,6 +29,8 @@ ADDRESS_LIMIT = 16 << 30
 #: Seconds until the process has imported all and drawn its material.
 START_LIMIT = 300.0
 LOG = "log"
+#: What Linux takes in clear_refs for: let the peak be what is resident now.
+RESET_PEAK = "5"
 #: Frames of a traceback that are kept.
 FRAMES = 6
 
@@ -154,11 +156,10 @@ def _work(
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_LIMIT, resource.RLIM_INFINITY))
     made = subject(folder)
     results.send(True)
-    peak = _peak()
     for number in numbers:
+        peak = _Peak()
         outcome = _attempt(number, made.trial(number, dice_of(seed, subject.__name__, number)))
-        results.send((outcome, _peak() - peak))
-        peak = _peak()
+        results.send((outcome, peak.grown()))
 
 
 def _attempt(number: int, trial: Trial) -> Outcome:
@@ -171,5 +172,23 @@ def _attempt(number: int, trial: Trial) -> Outcome:
         return Outcome(number, trial.group, fault="".join(lines[-FRAMES:]).strip(), files=trial.files)
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+class _Peak:
+    """How much memory a trial has added at its worst; nothing where there is no /proc."""
+
+    def __init__(self) -> None:
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text(RESET_PEAK)
+        self._before = _resident()
+
+    def grown(self) -> int:
+        """Bytes since this was made."""
+        return _resident() - self._before
+
+
+def _resident() -> int:
+    """Bytes at the peak."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
