@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ from prelabel.projects.guard import guard_refusal
 from prelabel.projects.loading import project_checkpoint
 from prelabel.projects.own_versions import OwnVersions
 from prelabel.projects.predictor import Predictor
+from prelabel.projects.promotion import publish, refresh_predictions
 from prelabel.projects.queue.listing import QueueError, read_queue
-from prelabel.projects.queue.refresh import TAB
+from prelabel.projects.queue.refresh import TAB, QueueRefresh
 from prelabel.projects.review.prelabels import prelabelled_images
 from prelabel.projects.review.write_back import write_findings
 from prelabel.projects.shown_version import notes_after
@@ -46,6 +48,7 @@ from prelabel.projects.webhooks import keep_one_webhook
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
 from prelabel.store.label_counts import note_project
+from prelabel.store.versions import PromotionRow
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 VERSION = "starter-aaaaaaaaaaaa"
@@ -116,6 +119,7 @@ CALLS: dict[str, Callable[[LabelStudioClient], Any]] = {
     "prediction": lambda client: client.prediction(1),
     "prediction_counts": lambda client: client.prediction_counts(7),
     "task_predictions": lambda client: client.task_predictions(1),
+    "add_prediction": lambda client: client.add_prediction({"task": 1, "result": []}),
     "import_predictions": lambda client: client.import_predictions(7, [{"task": 1, "result": []}]),
     "update_prediction": lambda client: client.update_prediction(1, score=0.5),
     "delete_prediction": lambda client: client.delete_prediction(1),
@@ -244,7 +248,11 @@ class Work:
         self.fetcher = ImageFetcher(studio.client(), limits, folder / "cache")
         self.predictor = Predictor(detector, self.fetcher)
         self.settings = load_settings(
-            prelabel_home=folder, label_studio_url=studio.url, label_studio_api_key=TOKEN, port=9
+            prelabel_home=folder,
+            label_studio_url=studio.url,
+            label_studio_api_key=TOKEN,
+            port=9,
+            prelabel_strategy="none",
         )
         self.database = Database.open(self.settings.database_url)
         note_project(self.database, PROJECT)
@@ -278,6 +286,12 @@ class Work:
             annotation = {"id": task + 100, "result": [region], "was_cancelled": False, "ground_truth": False}
             annotation |= {"parent_prediction": made_from, "updated_at": "2026-11-21T12:00:00Z"}
             self.studio.tasks[task]["annotations"] = [annotation]
+
+    def _promote(self) -> None:
+        """The base weights serve from now on, and Label Studio is to be told."""
+        row = PromotionRow(project_id=PROJECT, promoted_at=datetime.now(UTC), reason="a test")
+        with self.database.session() as session:
+            session.add(row)
 
     @property
     def client(self) -> LabelStudioClient:
@@ -325,6 +339,18 @@ class Work:
         self.tab()
         read_queue(self.client, PROJECT, 10)
 
+    def order(self) -> None:
+        queue = QueueRefresh(self.settings, self.client, self.predictor, PROJECT, OWN)
+        queue.put_in_order("random", 0.0)
+
+    def publish(self) -> None:
+        self._promote()
+        publish(self.settings, self.database, self.client, PROJECT)
+
+    def refresh(self) -> None:
+        self._promote()
+        refresh_predictions(self.settings, self.database, self.client, PROJECT)
+
     def prelabels(self) -> None:
         prelabelled_images(self.client, PROJECT)
 
@@ -346,13 +372,13 @@ PIECES = [name for name in vars(Work) if not name.startswith("_") and name != "c
 
 
 class Tampering:
-    """Answers one request, counted from 0, with something else; notes what the true answers were."""
+    """Answers one request, counted from 0, with something else; `seen`: the requests and their true answers."""
 
     def __init__(self, studio: LabelStudioStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
         self._studio = studio
         self._true = studio.answer
         self._clean = copy.deepcopy(vars(studio))
-        self.seen: list[Any] = []
+        self.seen: list[tuple[str, Any]] = []
         self._place, self._other = -1, None
         monkeypatch.setattr(studio, "answer", self._answer)
 
@@ -368,9 +394,17 @@ class Tampering:
             return str(error)
         return None
 
-    def _answer(self, *request: Any) -> tuple[int, Any]:
-        status, value = self._true(*request)
-        self.seen.append(value)
+    def places(self) -> dict[int, Any]:
+        """Where each kind of request is asked first and last -> its true answer."""
+        names = [name for name, _ in self.seen]
+        ends = {names.index(name) for name in names} | {
+            len(names) - 1 - names[::-1].index(name) for name in names
+        }
+        return {place: self.seen[place][1] for place in sorted(ends)}
+
+    def _answer(self, method: str, path: str, *more: Any) -> tuple[int, Any]:
+        status, value = self._true(method, path, *more)
+        self.seen.append((f"{method} {path}", value))
         return (200, self._other) if len(self.seen) == self._place + 1 else (status, value)
 
 
@@ -387,6 +421,8 @@ def work(
         work.settings, work.database, PROJECT
     )  # read once, not for every examination
     monkeypatch.setattr("prelabel.projects.doctor.examination.project_checkpoint", lambda *_: weights)
+    monkeypatch.setattr("prelabel.projects.promotion.base_checkpoint", lambda *_: weights)
+    monkeypatch.setattr("prelabel.projects.promotion.project_predictor", lambda *_: work.predictor)
     yield work
     work.database.close()
 
@@ -395,7 +431,7 @@ def variants(value: Any) -> Iterator[Any]:
     """The value with one thing in it replaced or missing, for each thing; of lists the first item."""
     items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))[:1]
     for key, item in items:
-        for other in (None, [], {}, "x", 3, -1.5, True):
+        for other in (None, [], {}, "x", 3):
             yield copy.copy(value) | {key: other} if isinstance(value, dict) else [other, *value[1:]]
         if isinstance(value, dict):
             yield {name: one for name, one in value.items() if name != key}
@@ -408,7 +444,7 @@ def variants(value: Any) -> Iterator[Any]:
 def test_odd_answers_in_the_middle_of_work(work: Work, monkeypatch: pytest.MonkeyPatch, piece: str) -> None:
     tampering, do = Tampering(work.studio, monkeypatch), getattr(work, piece)
     assert tampering.run(do) is None
-    for place in range(len(tampering.seen)):
+    for place in tampering.places():
         for other in (*ODD, *RAW.values()):
             tampering.run(do, place, other)
 
@@ -417,7 +453,7 @@ def test_odd_answers_in_the_middle_of_work(work: Work, monkeypatch: pytest.Monke
 def test_one_odd_value_in_an_answer(work: Work, monkeypatch: pytest.MonkeyPatch, piece: str) -> None:
     tampering, do = Tampering(work.studio, monkeypatch), getattr(work, piece)
     assert tampering.run(do) is None
-    for place, true in enumerate(tampering.seen):
+    for place, true in tampering.places().items():
         if isinstance(true, dict | list):
             for other in variants(true):
                 tampering.run(do, place, other)

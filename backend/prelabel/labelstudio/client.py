@@ -6,7 +6,7 @@ LabelStudioError, one sentence, with `status` where there was an answer that say
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,7 @@ class LabelStudioClient(Connection):
         return self._read(BACKEND, "POST", "/api/ml", json=fields, timeout=CONNECT_BACKEND_TIMEOUT_S)
 
     def update_ml_backend(
-        self, backend: Json, *, basic_auth: tuple[str, str] | None = None, **fields: Any
+        self, backend: Mapping[str, Any], *, basic_auth: tuple[str, str] | None = None, **fields: Any
     ) -> Json:
         """Change a backend that `ml_backends` gave; Label Studio checks its URL and credentials again."""
         body = {"project": backend["project"], "url": backend["url"], **_basic_auth(basic_auth), **fields}

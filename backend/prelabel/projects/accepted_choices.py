@@ -47,7 +47,7 @@ class AcceptedChoices:
     def of(self, task: AcceptedTask, controls: Sequence[ChoiceControl]) -> ImageChoices:
         """What the task's annotation says of the image that these controls are on."""
         found = to_choices(task.result, controls)
-        answered = {region.get("from_name") for region in task.result}
+        answered = [region.get("from_name") for region in task.result]
         for control in controls:
             if control.from_name not in answered and self._was_seen(control, task):
                 found.choices[control.question] = []

@@ -111,7 +111,7 @@ def write_backend(
     fields = {"url": url, "title": version, "description": record(one for one in earlier if one != version)}
     if basic_auth is None:
         fields |= NO_BASIC_AUTH
-    client.update_ml_backend(dict(backend.row), basic_auth=basic_auth, **fields, **more)
+    client.update_ml_backend(backend.row, basic_auth=basic_auth, **fields, **more)
 
 
 def same_url(one: str, other: str) -> bool:
