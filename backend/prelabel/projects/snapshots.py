@@ -246,7 +246,7 @@ def _store(image: _TaskImage, fetcher: ImageFetcher, folder: Path, max_pixels: i
     """Put an image into the folder; or why that cannot be done. Raises SnapshotError where the disk refuses."""
     try:
         content = fetcher.fetch(image_value(image.task.data, image.key), image.task.task_id)
-        height, width = read_image(content, max_pixels=max_pixels).shape[:2]
+        height, width = read_image(content, max_pixels, image.name).shape[:2]
     except (FetchError, ImageError) as error:
         return str(error)
     except MemoryError:

@@ -89,7 +89,7 @@ def content_digest(content: bytes) -> str:
 def decode_image(request: ImageRequest, content: bytes, max_pixels: int) -> np.ndarray | Failure:
     """Upright RGB pixels (H, W, 3) uint8 of an image file."""
     try:
-        return read_image(content, max_pixels=max_pixels)
+        return read_image(content, max_pixels, f"task {request.task_id}, {request.image_key}")
     except ImageError as error:
         return Failure("decode", f"{request.name}: {error}")
     except MemoryError:
