@@ -18,7 +18,7 @@ class LabelledObject:
     """One object: box x0, y0, x1, y1 in pixels of the upright image; `mask` is None where it is not known.
 
     `regions`: the ids of the regions that show it, those of the exact form first; a region without an id is not named.
-    `score`: that of its first region, None where it has none.
+    `score`: that of its first region, 0 to 1; None where it has none.
     """
 
     label: str
@@ -30,8 +30,7 @@ class LabelledObject:
     @classmethod
     def of(cls, found: FoundObject) -> LabelledObject:
         """The object without its place."""
-        score = float(found.score) if isinstance(found.score, int | float) else None
-        return cls(found.label, found.box, found.mask, found.regions, score)
+        return cls(found.label, found.box, found.mask, found.regions, _score(found.score))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +129,11 @@ def _drawn(region: Mapping[str, Any], shape: Shape, image_size: tuple[int, int])
         if isinstance(error, RegionError):
             raise
         raise RegionError("cannot be read: its geometry is incomplete") from None
+
+
+def _score(value: Any) -> float | None:
+    """A score; None for what is no number between 0 and 1."""
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
 
 
 def _named(region: Mapping[str, Any]) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
+from fbnetv3.instances import BoxMask
 from fbnetv3.learning.examples import SceneExamples
-from measuring.faults.mutation import as_file, odd
+from measuring.faults.mutation import as_file, damaged, odd
 from measuring.faults.trials import Broke, Subject, Trial
 from prelabel.labelstudio.brush_rle import mask_to_rle
 from prelabel.labelstudio.object_controls import ObjectControls
@@ -31,6 +37,7 @@ CONFIG = """<View>
   <Labels name="labels" toName="image"><Label value="book"/><Label value="leaf"/></Labels>
   <Rectangle name="r" toName="image"/><Polygon name="p" toName="image"/><Brush name="b" toName="image"/>
   <Ellipse name="e" toName="image"/>
+  <BitmaskLabels name="bits" toName="image"><Label value="apple"/></BitmaskLabels>
   <Choices name="c" toName="image"><Choice value="yes"/></Choices>
 </View>"""
 
@@ -45,7 +52,7 @@ class Annotations(Subject):
     def trial(self, number: int, dice: random.Random) -> Trial:
         """A few regions of all kinds, odd."""
         chosen = dice.sample(self._result, dice.randint(1, len(self._result)))
-        changed = odd(dice, chosen, most=4)
+        changed = odd(dice, [_with_damaged_picture(dice, region) for region in chosen], most=4)
         regions = (
             [region for region in changed if isinstance(region, dict)] if isinstance(changed, list) else []
         )
@@ -74,8 +81,17 @@ def _check(one: LabelledObject, labels: tuple[str, ...]) -> None:
             raise Broke(f"a mask of {columns} x {rows} at {one.mask.x}, {one.mask.y}")
         if not one.mask.area:
             raise Broke("an empty mask")
-    if one.score is not None and one.score != one.score:
-        raise Broke("a score that is not a number")
+    if one.score is not None and not 0 <= one.score <= 1:
+        raise Broke(f"the score {one.score}")
+
+
+def _with_damaged_picture(dice: random.Random, region: dict[str, Any]) -> dict[str, Any]:
+    """A bitmask whose PNG is damaged, by halves; others as they are."""
+    head, comma, content = str(region["value"].get("imageDataURL", "")).partition(",")
+    if not comma or dice.random() < 0.5:
+        return region
+    png = base64.b64encode(damaged(dice, base64.b64decode(content))).decode()
+    return {**region, "value": {**region["value"], "imageDataURL": f"{head},{png}"}}
 
 
 def _result() -> list[dict[str, Any]]:
@@ -91,6 +107,7 @@ def _result() -> list[dict[str, Any]]:
         ("poly", "polygonlabels", {**points, "polygonlabels": ["leaf"]}),
         ("poly", "polygonlabels", {**points, "polygonlabels": ["apple"]}),
         ("brush", "brushlabels", {"format": "rle", "rle": rle, "brushlabels": ["mug"]}),
+        ("bits", "bitmasklabels", {"imageDataURL": _picture(mask), "bitmasklabels": ["apple"]}),
         ("ell", "ellipselabels", {**ellipse, "ellipselabels": ["apple"]}),
         ("point", "keypointlabels", {"x": 5, "y": 5, "width": 0.4, "keypointlabels": ["apple"]}),
         *_pair("1", "r", "rectangle", {**box, "rotation": 5}),
@@ -100,6 +117,15 @@ def _result() -> list[dict[str, Any]]:
         ("c", "choices", {"choices": ["yes"]}),
     ]
     return [_region(str(number), *shape) for number, shape in enumerate(shapes)]
+
+
+def _picture(mask: BoxMask) -> str:
+    """A mask as the editor's bitmask tool draws it, in a data: URL."""
+    pixels = np.zeros((*SIZE, 4), np.uint8)
+    pixels[mask.full(SIZE), 3] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _pair(id_: str, name: str, kind: str, value: dict[str, Any]) -> list[tuple[Any, ...]]:
