@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
@@ -53,8 +55,8 @@ class LabelledProject:
         """What /predict is asked for: these images under these labels."""
         return Workload(self.image_urls(), self.labels)
 
-    def answer(self, path: str) -> Any:
-        """To a GET request; what a run does not ask for is empty."""
+    def answer(self, method: str, path: str, query: Mapping[str, str], body: Any) -> Any:
+        """To a request, as JSON; what a run does not ask for is empty, and nothing is changed."""
         if re.fullmatch(rf"/api/projects/{PROJECT}/?", path):
             return {
                 "id": PROJECT,
@@ -75,10 +77,19 @@ class LabelledProject:
         return {"tasks": [], "total": 0} if path.startswith("/api/tasks") else []
 
 
+class Disturbance(Protocol):
+    """What comes between a request and its answer."""
+
+    def __call__(self, handler: BaseHTTPRequestHandler, answer: Callable[[], tuple[bytes, str]], /) -> bool:
+        """Whether it has dealt with the request; `answer` carries it out and gives content and type."""
+
+
 @contextmanager
-def label_studio(project: LabelledProject) -> Iterator[str]:
+def label_studio(
+    project: LabelledProject, disturb: Disturbance = lambda handler, answer: False
+) -> Iterator[str]:
     """It runs, at the address that this gives."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(project))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(project, disturb))
     server.daemon_threads = True
     project.url = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -89,17 +100,26 @@ def label_studio(project: LabelledProject) -> Iterator[str]:
         server.server_close()
 
 
-def _handler(project: LabelledProject) -> type[BaseHTTPRequestHandler]:
+def _handler(project: LabelledProject, disturb: Disturbance) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = 1 << 16  # one packet per answer: two would wait 40 ms for each other
 
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            if found := re.fullmatch(r"/images/(\d+)", path):
-                self._send(Path(project.images[int(found[1])]).read_bytes(), "image/jpeg")
-            else:
-                self._send(json.dumps(project.answer(path)).encode(), "application/json")
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            answer = partial(self._answer, body)
+            if not disturb(self, answer):
+                self._send(*answer())
+
+        do_GET = do_POST = do_PATCH = do_DELETE = _serve
+
+        def _answer(self, body: bytes) -> tuple[bytes, str]:
+            parts = urlsplit(self.path)
+            if found := re.fullmatch(r"/images/(\d+)", parts.path):
+                return Path(project.images[int(found[1])]).read_bytes(), "image/jpeg"
+            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            value = project.answer(self.command, parts.path, query, json.loads(body or b"null"))
+            return json.dumps(value).encode(), "application/json"
 
         def _send(self, content: bytes, kind: str) -> None:
             self.send_response(200)

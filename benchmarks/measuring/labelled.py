@@ -16,12 +16,15 @@ FIRST_SCENE = 5_000_000
 SIZE = (480, 640)
 
 
-def write_scenes(folder: Path, train: int, holdout: int, split: str = "holdout") -> tuple[Path, Path]:
-    """So many scenes of each kind; `split`: what the second kind is called. The annotation file and the images.
+def write_scenes(
+    folder: Path, train: int, holdout: int, split: str = "holdout", size: tuple[int, int] = SIZE
+) -> tuple[Path, Path]:
+    """So many scenes of each kind; `split`: what the second kind is called; `size`: (height, width)
+    or the other way round. The annotation file and the images.
 
     The labels are nobody's: the starter weights, which know scenes, have to learn them.
     """
-    examples = SceneExamples(FIRST_SCENE, train + holdout, SIZE)
+    examples = SceneExamples(FIRST_SCENE, train + holdout, size)
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)
     data: dict[str, Any] = empty_coco([f"kind {number}" for number, _ in enumerate(examples.labels)])

@@ -27,6 +27,7 @@ RESIDENT = re.compile(r"^process_resident_memory_bytes (\S+)$", re.MULTILINE)
 class RunningServer:
     """A `prelabel serve` that is ready; seconds from its start to its first answer and to its model."""
 
+    process_id: int
     port: int
     answered_after: float
     ready_after: float
@@ -67,7 +68,7 @@ def prelabel(
     with _running(command, home / "log", {**clean_environment(), **settings}) as process:
         answered = _wait(port, "/health", process, home / "log") - started
         ready = _wait(port, "/ready", process, home / "log") - started
-        yield RunningServer(port, answered, ready)
+        yield RunningServer(process.pid, port, answered, ready)
 
 
 @contextmanager

@@ -155,7 +155,7 @@ class _Images(BaseHTTPRequestHandler):
     def _body(self) -> bytes | None:
         number = re.search(r"img(\d+)", self.path)
         if "broken" in self.path:
-            return png((9, 9, 9))[:-40]
+            return png((9, 9, 9))[:60]
         if "blue" in self.path:
             return png((0, 0, 255))
         return png((int(number[1]) * RED_PER_NUMBER, 0, 0)) if number else None

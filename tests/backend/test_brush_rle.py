@@ -215,6 +215,7 @@ WHOLE = mask_to_rle(BoxMask.from_full(CHECKERS), CHECKERS.shape)
         ([256], "bytes"),
         (["a"], "bytes"),
         (None, "bytes"),
+        (2**40, "bytes"),
         (mask_to_rle(BoxMask.from_full(CHECKERS.T), (12, 10)), "120 pixels, its image 108"),
     ],
 )

@@ -308,3 +308,33 @@ def test_what_is_not_xml_is_one_sentence(config: str):
 def test_impossible_attributes_are_named(attribute: str, message: str):
     with pytest.raises(LabelConfigError, match=message):
         spec_of(f'<BrushLabels name="m" toName="image" {attribute}><Label value="car"/></BrushLabels>')
+
+
+def test_a_repeater_without_its_list_is_named() -> None:
+    xml = (
+        '<View><Repeater indexFlag="{{idx}}"><Image name="p_{{idx}}" value="$images[{{idx}}]"/>'
+        '<RectangleLabels name="r_{{idx}}" toName="p_{{idx}}"><Label value="car"/></RectangleLabels></Repeater></View>'
+    )
+    notes = LabelSpec.from_config(xml, ["car"], 0.3).left_out
+    assert any(note.startswith("Repeater has no list of pages") for note in notes)
+
+
+@pytest.mark.parametrize(("tag", "says"), [("name", "has no toName"), ("toName", "has no name")])
+def test_a_tag_without_its_name_or_image_is_named(tag: str, says: str) -> None:
+    value = {"name": "r", "toName": "image"}[tag]
+    spec = spec_of(f'<RectangleLabels {tag}="{value}"><Label value="car"/></RectangleLabels>')
+    assert any(note.startswith("RectangleLabels") and says in note for note in spec.left_out)
+
+
+@pytest.mark.parametrize("start", ['<?xml version="1.0" encoding="UTF-8"?>', '\ufeff<?xml version="1.0"?>\n'])
+def test_a_declaration_before_the_config_is_passed_over(start: str) -> None:
+    xml = (
+        f'{start}<View><Image name="image" value="$image"/>'
+        '<RectangleLabels name="r" toName="image"><Label value="car"/></RectangleLabels></View>'
+    )
+    assert LabelSpec.from_config(xml, ["car"], 0.3).controls[0].label_map == {"car": "car"}
+
+
+def test_spaces_around_a_label_make_no_difference() -> None:
+    spec = spec_of('<RectangleLabels name="r" toName="image"><Label value=" Car "/></RectangleLabels>')
+    assert dict(spec.controls[0].label_map) == {"car": " Car "}

@@ -13,6 +13,7 @@ from serving import RED_PER_NUMBER, ColourDetector
 
 from fbnetv3.active_learning import PoolImage
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
+from prelabel.labelstudio.project_config import ProjectConfig
 from prelabel.labelstudio.repeaters import expand
 from prelabel.labelstudio.smart_tools import missing_page_tools, missing_tools
 from prelabel.projects.annotate import annotate_project
@@ -245,3 +246,14 @@ def test_labels_and_predictions_of_every_page_are_reviewed(
     assert [(image.place.image_key, image.value) for image in found] == [
         (f"pages[{n}].url", f"http://{host}/img{5 + n}.png") for n in range(2)
     ]
+
+
+def test_regions_of_pages_whose_tags_have_one_name_are_not_learnt() -> None:
+    xml = (
+        '<View><Repeater on="$images" indexFlag="{{idx}}"><Image name="page" value="$images[{{idx}}]"/>'
+        '<RectangleLabels name="box" toName="page"><Label value="Disc"/></RectangleLabels></Repeater></View>'
+    )
+    config = ProjectConfig(xml)
+    one, two = (config.of({"images": ["a.jpg", "b.jpg"][:count]}) for count in (1, 2))
+    assert one.image_keys == ("images[0]",) and not one.problems
+    assert two.image_keys == () and "several pages have a tag of this name" in two.problems[0]

@@ -572,3 +572,20 @@ def test_real_annotations_are_read(capture: str) -> None:
         assert 1 <= len(image.objects) <= count
         kinds = {r["from_name"] for r in one["result"]}
         assert any(o.mask is not None for o in image.objects) == bool(kinds & {"poly", "brush"})
+
+
+SKIPPED = f'<RectangleLabels name="spare" toName="image" model_skip="true">{ROWS}</RectangleLabels>'
+
+
+@pytest.mark.parametrize(("label", "is_reliable"), [("Disc", False), ("Scratch", True)])
+def test_an_image_on_which_only_a_skipped_tag_shows_an_object_is_not_one_of_nothing(
+    label: str, is_reliable: bool
+) -> None:
+    spare = SKIPPED.replace("</R", '<Label value="Scratch"/></R')
+    image = read([rectangle(0, 0, 10, 10, label, name="spare")], RECT, spare)
+    assert not image.objects and bool(image.left_out) != is_reliable
+
+
+def test_a_skipped_tag_beside_objects_takes_nothing_from_them() -> None:
+    result = [rectangle(0, 0, 10, 10, name="spare"), rectangle(50, 50, 10, 10, id="r2")]
+    assert only(read(result, RECT, SKIPPED)).box == (40, 30, 48, 36)

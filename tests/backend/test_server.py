@@ -163,6 +163,16 @@ def test_unknown_routes_and_methods_are_json(client: FlaskClient) -> None:
     assert set(answer.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
 
 
+@pytest.mark.parametrize("what", ["runs", "versions"])
+def test_a_number_that_no_project_can_have_is_no_route(client: FlaskClient, what: str) -> None:
+    assert client.get(f"/api/projects/{2**31 - 1}/{what}").json == []
+    answer = client.get(f"/api/projects/{10**21}/{what}")
+    assert (answer.status_code, answer.json) == (
+        404,
+        {"error": f"There is no route /api/projects/{10**21}/{what}."},
+    )
+
+
 def test_a_request_line_cannot_be_split(client: FlaskClient) -> None:
     answer = client.get("/no%0d%0aSet-Cookie:%20x=1")
     assert answer.status_code == 404

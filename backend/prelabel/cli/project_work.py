@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from prelabel.cli.errors import fail
+from prelabel.ids import LARGEST_ID
 from prelabel.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended."""
 
 ProjectId = Annotated[
-    int, typer.Option("--project", min=1, help="The number in the address of the project's page.")
+    int,
+    typer.Option("--project", min=1, max=LARGEST_ID, help="The number in the address of the project's page."),
 ]
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
 from prelabel.cli.errors import fail
+from prelabel.ids import LARGEST_ID
 
 if TYPE_CHECKING:
     from prelabel.labelstudio.client import LabelStudioClient
@@ -30,7 +31,8 @@ COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
 
 def review(
     project: Annotated[
-        int | None, typer.Option(min=1, help="The number in the address of the project's page.")
+        int | None,
+        typer.Option(min=1, max=LARGEST_ID, help="The number in the address of the project's page."),
     ] = None,
     coco: Annotated[
         Path | None,

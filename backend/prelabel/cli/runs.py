@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prelabel.cli.errors import fail
+from prelabel.ids import LARGEST_ID
 from prelabel.settings import Settings, SettingsError, load_settings
 from prelabel.store.database import Database, StoreError
 
@@ -27,12 +28,16 @@ CHUNK = 1 << 16
 
 app = typer.Typer(help="Trainings: what is queued, what runs, what ended and why.", no_args_is_help=True)
 
-RunId = Annotated[int, typer.Argument(metavar="ID", min=1, help="The number that `runs list` shows.")]
+RunId = Annotated[
+    int, typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="The number that `runs list` shows.")
+]
 
 
 @app.command("list")
 def list_(
-    project: Annotated[int | None, typer.Option(min=1, help="Only the runs of this project.")] = None,
+    project: Annotated[
+        int | None, typer.Option(min=1, max=LARGEST_ID, help="Only the runs of this project.")
+    ] = None,
 ) -> None:
     """List the newest runs first."""
     from prelabel.store.runs import list_runs

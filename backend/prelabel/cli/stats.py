@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prelabel.cli.errors import fail
+from prelabel.ids import LARGEST_ID
 from prelabel.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ HEADINGS = ("used", "kept", "changed", "added", "deleted", "no edit", "with", "w
 
 def stats(
     project: Annotated[
-        int, typer.Option("--project", min=1, help="The number in the address of the project's page.")
+        int,
+        typer.Option(
+            "--project", min=1, max=LARGEST_ID, help="The number in the address of the project's page."
+        ),
     ],
     file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
 ) -> None:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fbnetv3.config import Norm
 from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
 from prelabel.cli.errors import fail
+from prelabel.ids import LARGEST_ID
 
 if TYPE_CHECKING:
     from fbnetv3.finetuning import FineTuningSettings, OnProgress, Report
@@ -34,7 +35,7 @@ COLUMNS = (
 
 def train(
     project: Annotated[
-        int | None, typer.Option(min=1, help="Ask the worker for a training of this project.")
+        int | None, typer.Option(min=1, max=LARGEST_ID, help="Ask the worker for a training of this project.")
     ] = None,
     coco: Annotated[Path | None, typer.Option("--coco", help=f"Train here, on this. {ANNOTATIONS}")] = None,
     images: Annotated[Path | None, typer.Option("--images", help=IMAGES)] = None,

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prelabel.cli.errors import fail
+from prelabel.ids import LARGEST_ID
 from prelabel.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ BASE = "base"
 SUFFIXES = (".pth", ".safetensors")
 
 ProjectId = Annotated[
-    int, typer.Option("--project", min=1, help="The number in the address of the project's page.")
+    int,
+    typer.Option("--project", min=1, max=LARGEST_ID, help="The number in the address of the project's page."),
 ]
 Name = Annotated[str, typer.Argument(help="Such as p3-v7.")]
 

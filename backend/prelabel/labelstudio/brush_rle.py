@@ -126,7 +126,7 @@ class _Bits:
 
     def __init__(self, rle: Sequence[int]) -> None:
         try:
-            data = np.frombuffer(bytes(rle), np.uint8)
+            data = np.frombuffer(bytes(iter(rle)), np.uint8)  # bytes of a number would be so many zeros
         except (TypeError, ValueError):
             raise RleError("the mask is not a list of bytes") from None
         self._count = 8 * len(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from label_studio_sdk.label_interface import LabelInterface
@@ -15,6 +16,9 @@ from prelabel.labelstudio.unsupported import image_problem
 Tag = Any
 """A control or object tag of the SDK: its classes declare all fields optional, parsed tags have them."""
 
+DECLARATION = re.compile(r"\A\ufeff?\s*<\?xml[^>]*\?>")
+"""What says how a file is encoded; the SDK's parser takes none in text."""
+
 TRUE_WORDS, FALSE_WORDS = ("true", "1", "yes"), ("false", "0", "no", "")
 
 
@@ -23,7 +27,7 @@ def parse_config(xml: str) -> LabelInterface:
     if not isinstance(xml, str):
         raise LabelConfigError("The labelling config must be text.")
     try:
-        return LabelInterface(respelled(xml))
+        return LabelInterface(DECLARATION.sub("", respelled(xml), count=1))
     except (LabelStudioXMLSyntaxErrorSentryIgnored, TypeError, ValueError, KeyError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
     raise LabelConfigError(f"The labelling config cannot be read: {reason}.")

@@ -3,7 +3,7 @@
 For one label of the model, the first of these that holds decides:
 
 1. a label of the project has exactly its name;
-2. a label of the project has its name but for upper and lower case;
+2. a label of the project has its name but for upper and lower case, and spaces around it;
 3. a label of the project claims it in `predicted_values`.
 
 So a model label becomes at most one project label, and several model labels may become the same one.
@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from fbnetv3.learning.label_names import folded
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,10 @@ def map_labels(
     """({model label: project label}, remarks on claims that came to nothing)."""
     exact = _index((name, label) for label in labels for name in label.names)
     claimed = _index((claim, label) for label in labels for claim in label.claims)
-    folded = _index((name.casefold(), label) for label in labels for name in label.names)
+    alike = _index((folded(name), label) for label in labels for name in label.names)
     label_map = {}
     for model_label in model_labels:
-        match = exact.get(model_label) or folded.get(model_label.casefold()) or claimed.get(model_label)
+        match = exact.get(model_label) or alike.get(folded(model_label)) or claimed.get(model_label)
         if match:
             label_map[model_label] = match.name
     return label_map, _remarks(labels, label_map, model_labels)

@@ -24,9 +24,9 @@ from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.labelstudio.image_values import image_value
 from prelabel.labelstudio.label_map import ProjectLabel, map_labels
 from prelabel.labelstudio.object_controls import label_tags
-from prelabel.labelstudio.repeaters import flags_of_names, missing_flags
+from prelabel.labelstudio.repeaters import WITHOUT_LIST, flags_of_names, missing_flags, repeaters_without_list
 from prelabel.labelstudio.shapes import SHAPE_OF_TAG, Shape
-from prelabel.labelstudio.unsupported import nothing_to_fill, same_on_every_page, unsupported
+from prelabel.labelstudio.unsupported import nothing_to_fill, same_on_every_page, unsupported, without_name
 
 __all__ = ["ControlSpec", "LabelConfigError", "LabelSpec", "image_value", "predicted_shape"]
 
@@ -133,6 +133,7 @@ class LabelSpec:
         left_out += [
             same_on_every_page(name, gone) for name, of in flags if (gone := missing_flags(name, of))
         ]
+        left_out += [*([WITHOUT_LIST] if repeaters_without_list(xml) else []), *without_name(xml)]
         if not controls and not choices.controls:
             left_out.append(nothing_to_fill(interface))
         left_out = list(dict.fromkeys(left_out))

@@ -57,6 +57,20 @@ def ignored_ids(result: Sequence[Region], controls: ObjectControls) -> set[str]:
     return ignored - labels_by_id(result, controls).keys()
 
 
+def skipped_objects(result: Sequence[Region], controls: ObjectControls, image_key: str) -> dict[int, str]:
+    """{place of a region in the result: why its image is not one of nothing}, for regions of tags that the config
+    leaves aside (`ObjectControls.ignored`) with a label that is learnt.
+    """
+    return {
+        place: "is of a tag with model_skip, and no other region shows what it shows"
+        for place, region in enumerate(result)
+        if str(region.get("from_name")) in controls.ignored
+        and is_drawn(region)
+        and controls.objects.get(str(region.get("to_name")), image_key) == image_key
+        and any(label in controls.label_names for label in labels_in(region, str(region.get("type"))))
+    }
+
+
 def _of_labels_tags(result: Sequence[Region]) -> Iterator[Region]:
     return (one for one in result if one.get("type") == LABELS and id_of(one))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from prelabel.labelstudio.choice_controls import ChoiceControls
 from prelabel.labelstudio.object_controls import ObjectControls
-from prelabel.labelstudio.repeaters import expand
+from prelabel.labelstudio.repeaters import expand, names_on_several_pages
 
 KNOWN_CONFIGS = 64
 """Configs whose reading is remembered: one per number of pages."""
@@ -44,6 +44,9 @@ class ProjectConfig:
     def of(self, data: Mapping[str, Any]) -> TaskControls:
         """The controls for a task with this data, those of every page."""
         expanded = expand(self._label_config, data)
+        if names := names_on_several_pages(expanded.xml):
+            problem = f"{names[0]!r}: several pages have a tag of this name, so whose regions are whose cannot be told"
+            return TaskControls(ObjectControls(()), ChoiceControls(), (*expanded.problems, problem))
         read = self._read(expanded.xml)
         return TaskControls(read.objects, read.choices, expanded.problems)
 

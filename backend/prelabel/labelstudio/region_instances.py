@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from prelabel.labelstudio.other_regions import (
     labels_by_id,
     labels_in,
     other_regions,
+    skipped_objects,
 )
 from prelabel.labelstudio.same_object import FoundObject, join, merge
 from prelabel.labelstudio.shapes import LABELS, SHAPES, Box, Drawn, RegionError, Shape
@@ -26,7 +26,7 @@ class LabelledObject:
     """One object: box x0, y0, x1, y1 in pixels of the upright image; `mask` is None where it is not known.
 
     `regions`: the ids of the regions that show it, those of the exact form first; a region without an id is not named.
-    `score`: that of its first region, None where it has none.
+    `score`: that of its first region, 0 to 1; None where it has none.
     """
 
     label: str
@@ -38,9 +38,7 @@ class LabelledObject:
     @classmethod
     def of(cls, found: FoundObject) -> LabelledObject:
         """The object without its place."""
-        is_number = isinstance(found.score, int | float) and math.isfinite(found.score)
-        score = float(found.score) if is_number else None
-        return cls(found.label, found.box, found.mask, found.regions, score)
+        return cls(found.label, found.box, found.mask, found.regions, _score(found.score))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +85,8 @@ def to_objects(
     for shape in SHAPES:
         for control in (one for one in on_image if one.shape is shape):
             objects = merge(objects, _in_control(annotation, control, shape))
+    if not objects and not reasons:
+        reasons |= skipped_objects(result, controls, image_key)
     objects.sort(key=lambda one: one.place)
     left_out = (f"{_named(result[place])} {reason}" for place, reason in sorted(reasons.items()))
     return LabelledImage(tuple(map(LabelledObject.of, objects)), tuple(left_out), no_objects)
@@ -154,8 +154,13 @@ def _is_upright(rotation: Any) -> bool:
     """Whether an image was turned in the editor by nothing, or by whole turns."""
     try:
         return float(rotation or 0) % 360 == 0
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
+
+
+def _score(value: Any) -> float | None:
+    """A score; None for what is no number between 0 and 1."""
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
 
 
 def _named(region: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ it. Pure: no I/O.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,10 @@ from prelabel.labelstudio.image_values import image_key, image_value, shown_key
 REPEATER = "repeater"
 DEFAULT_FLAG = "{{idx}}"
 """What the editor takes for the number of a page where no indexFlag is given."""
+
+WITHOUT_LIST = (
+    'Repeater has no list of pages: name the key of the task\'s data that holds it, such as on="$images"'
+)
 
 NAME_IN_CONFIG = "prelabel_name"
 """The attribute in which a tag of a page keeps the name that it has in the config."""
@@ -51,6 +56,21 @@ def expand(label_config: str, data: Any) -> TaskConfig:
     expansion = _Expansion(data if isinstance(data, Mapping) else {})
     expanded = expansion.written_out(root)
     return TaskConfig(ElementTree.tostring(expanded, "unicode"), tuple(dict.fromkeys(expansion.problems)))
+
+
+def repeaters_without_list(label_config: str) -> bool:
+    """Whether a Repeater does not say which of the task's lists its pages are."""
+    root = _with_repeater(label_config)
+    found = (one for one in root.iter() if _is_repeater(one)) if root is not None else ()
+    return any(not image_key(attribute(one, "on")) for one in found)
+
+
+def names_on_several_pages(expanded: str) -> list[str]:
+    """Names of tags in a written-out config that stand on several pages: whose region is on which cannot be told."""
+    root = read_xml(expanded)
+    elements = root.iter() if root is not None else ()
+    count = Counter(attribute(one, "name") for one in elements if NAME_IN_CONFIG in one.attrib)
+    return [name for name, times in count.items() if times > 1]
 
 
 def has_repeater(label_config: str) -> bool:
@@ -160,7 +180,11 @@ class _Expansion:
             return items
         if any(element.tag.lower() == "image" for element in repeater.iter()):
             why = "is empty" if isinstance(items, list) else "is not in the task, or is no list"
-            self.problems.append(f"{shown_key(key)}: The task has no image: the list of its pages {why}.")
+            self.problems.append(
+                f"{shown_key(key)}: The task has no image: the list of its pages {why}."
+                if key
+                else WITHOUT_LIST
+            )
         return []
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from label_studio_sdk.label_interface import LabelInterface
 
+from prelabel.labelstudio.config_xml import attribute, read_xml
 from prelabel.labelstudio.image_urls import place
 from prelabel.labelstudio.shapes import LABELS, SHAPES
 
@@ -82,6 +83,20 @@ def unsupported(interface: LabelInterface) -> Iterator[str]:
                 f"{tag.tag} {tag.name!r} takes labels from the task ({tag.attr.get('value') or 'apiUrl'}), which is "
                 f"not supported: write them into the config as {child} tags"
             )
+
+
+def without_name(label_config: str) -> Iterator[str]:
+    """A sentence for each tag that could be filled and does not say what it is called, or which image it is on."""
+    root = read_xml(label_config)
+    for element in root.iter() if root is not None else ():
+        if element.tag.lower() not in {*BARE_SHAPES, *LABELLED_SHAPES, LABELS, "choices"}:
+            continue
+        for needed in ("name", "toName"):
+            if not attribute(element, needed):
+                called = attribute(element, "name")
+                tag = f"{element.tag} {called!r}" if called else element.tag
+                yield f"{tag} is left out: it has no {needed}, without which its regions belong nowhere"
+                break
 
 
 def same_on_every_page(name: str, missing: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from prelabel.server.metrics import Metrics
 from prelabel.server.ml_backend import ml_backend_routes
 from prelabel.server.model_holder import ModelHolder, ModelState
 from prelabel.server.operations import operations_routes
+from prelabel.server.project_ids import ProjectId
 from prelabel.server.runs import run_routes
 from prelabel.server.versions import version_routes
 from prelabel.server.webhooks import webhook_routes
@@ -23,6 +24,7 @@ MAX_BODY_BYTES = 256 << 20
 def create_app(settings: Settings, model: ModelHolder, database: Database) -> Flask:
     """The server as a WSGI application."""
     app = Flask("prelabel", static_folder=None)
+    app.url_map.converters["int"] = ProjectId
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     metrics = Metrics(lambda: model.state is ModelState.READY, settings.image_cache_path)
     metrics.watch(app)

@@ -9,6 +9,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, Index, String, Text, exists, insert, literal, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from prelabel.ids import LARGEST_ID
 from prelabel.store.database import Base, Database, UtcDateTime
 from prelabel.store.label_counts import accepted_labels, count_labels
 
@@ -69,7 +70,7 @@ def project_of(payload: Any) -> int | None:
     """The id of the event's project, None where the payload does not say."""
     project = payload.get("project") if isinstance(payload, dict) else None
     project_id = project.get("id") if isinstance(project, dict) else None
-    return project_id if type(project_id) is int and 0 < project_id < 2**31 else None
+    return project_id if type(project_id) is int and 0 < project_id <= LARGEST_ID else None
 
 
 def _insert_unless_repeated(row: dict[str, Any], since: datetime) -> Any:
