@@ -180,7 +180,12 @@ class LabelStudioStandIn:
         }
 
     def _export(self, _: Json, __: int) -> Reply:
-        return 200, [task for task in self.tasks.values() if task["annotations"]]
+        made = [(row["task"], row["id"]) for row in self.predictions.values()]
+        return 200, [
+            task | {"predictions": [number for of, number in made if of == task["id"]]}
+            for task in self.tasks.values()
+            if task["annotations"]
+        ]
 
     def _get_task(self, _: Json, number: int) -> Reply:
         if number not in self.tasks:

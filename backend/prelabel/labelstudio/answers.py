@@ -59,6 +59,9 @@ TASK = Record(
         "predictions": ListOf(PREDICTION),
     },
 )
+EXPORTED_TASK = Record("a task", {"id": int, "data": dict, "annotations": ListOf(ANNOTATION)})
+"""Its predictions are numbers."""
+
 TASK_ROW = Record(
     "a task",
     {

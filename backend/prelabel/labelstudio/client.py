@@ -16,6 +16,7 @@ from prelabel.labelstudio.answers import (
     BACKEND,
     COLUMNS,
     CREATED,
+    EXPORTED_TASK,
     FULL_TASK_PAGE,
     IMPORTED,
     PREDICTION,
@@ -134,7 +135,7 @@ class LabelStudioClient(Connection):
         Drafts and predictions come apart from the annotations. The quickest way to read labels: 3 s per 1,000 tasks.
         """
         path, params = f"/api/projects/{project_id}/export", {"exportType": "JSON"}
-        return self._read(ListOf(TASK), "GET", path, params=params, timeout=WRITE_TIMEOUT_S)
+        return self._read(ListOf(EXPORTED_TASK), "GET", path, params=params, timeout=WRITE_TIMEOUT_S)
 
     def ml_backends(self, project_id: int) -> list[Json]:
         """The connected backends: `id`, `url`, `title`, `state` (Label Studio asks each how it is)."""
