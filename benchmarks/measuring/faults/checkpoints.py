@@ -16,6 +16,7 @@ from torch import Tensor
 from fbnetv3.config import ConfigError
 from fbnetv3.detector import Detector
 from fbnetv3.scenes import generate_scene
+from fbnetv3.trial import try_out
 from fbnetv3.weights import Checkpoint, WeightsError, load_checkpoint, write_checkpoint
 from fbnetv3.weights.store import import_file
 from measuring.faults.mutation import damaged
@@ -70,7 +71,7 @@ class Checkpoints(Subject):
         file = self._folder / name
         file.write_bytes(content)
         try:
-            stored = import_file(file, "tried", folder=self._folder / "store", overwrite=True)
+            stored = import_file(file, try_out, "tried", folder=self._folder / "store", overwrite=True)
             detector = Detector.load(stored, engine="torch", threads=1, min_size=MIN_SIZE, max_size=MAX_SIZE)
         except (WeightsError, ConfigError) as error:
             if not str(error) or "\n" in str(error):
