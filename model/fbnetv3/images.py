@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,10 @@ FULL_SCALES = (1, 255, 1023, 4095, 65535)
 DARKEST = 1 / 16
 
 #: What Pillow's decoders raise on damaged files, depending on the format and the place of the damage.
-DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, RuntimeError)
+DECODER_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, RuntimeError, TypeError, ArithmeticError, LookupError, AttributeError,
+    struct.error,
+)  # fmt: skip
 
 
 class ImageError(ValueError):
