@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,7 +19,10 @@ objects that are there would be learnt as "nothing is here"."""
 ROW_BY_ROW = ("BMP", "PNG", "PPM", "TGA", "TIFF")
 """Formats of which Pillow keeps the rows that it could decode."""
 
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, SystemError)
+DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, RuntimeError, SystemError, TypeError, ArithmeticError, LookupError,
+    AttributeError, struct.error,
+)  # fmt: skip
 """What Pillow's decoders raise on damaged files, depending on the format and the place of the damage."""
 
 

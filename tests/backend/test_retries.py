@@ -135,7 +135,7 @@ def test_a_run_that_dies_each_time_is_tried_again_later(training: Training) -> N
         (NothingToLearn("project 7 has no accepted labels"), True),
         (LabelConfigError("the labelling config is no XML"), True),
         (TrainingError("loss is nan: training diverged; lower the learning rate"), True),
-        (WeightsError("there are no weights called 'x'"), True),
+        (WeightsError("the disk is full"), False),
         (ConfigError("PRELABEL_NORM must be one of"), True),
     ],
 )

@@ -18,7 +18,7 @@ from stand_in import Answer, StandIn, stand_in
 from fbnetv3.learning.snapshot import SnapshotError, is_held_out
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
-from prelabel.projects.snapshots import ProjectSnapshot, build_snapshot
+from prelabel.projects.snapshots import NothingToLearn, ProjectSnapshot, build_snapshot
 
 PROJECT = 7
 ROWS = '<Label value="Disc"/><Label value="Box"/><Label value="Never drawn"/>'
@@ -428,3 +428,24 @@ def test_skipped_choices_are_not_learnt(project: Project) -> None:
     assert [head["name"] for head in found.snapshot.data["image_heads"]] == ["things"]
     assert said(found) == {1: None}
     assert found.left_out == []
+
+
+@pytest.mark.parametrize(("away", "is_refused"), [(2, False), (3, True)])
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_label_studio_that_goes_away_while_images_are_fetched_ends_the_snapshot(
+    project: Project, server: StandIn, away: int, is_refused: bool, status: int
+) -> None:
+    """The run is tried again then, rather than to learn from the images that came first."""
+    for number in range(1, away + 1):
+        path = f"/data/upload/7/{number}.png"
+        server.answers(path, Answer({"detail": "away"}, status))
+    tasks = [
+        task(number, box(0, 0, 50, 50), image=f"/data/upload/7/{number}.png") for number in range(1, away + 1)
+    ]
+    tasks += [task(number, box(0, 0, 50, 50)) for number in range(10, 20)]
+    if is_refused:
+        with pytest.raises(SnapshotError, match=f"was away for {away} of the 13 labelled images") as caught:
+            project.snapshot(*tasks)
+        assert not isinstance(caught.value, NothingToLearn)
+    else:
+        assert len(project.snapshot(*tasks).left_out) == away

@@ -358,3 +358,13 @@ class TestToNetwork:
         board = np.indices((64, 64)).sum(0) % 2 * np.uint8(254)
         found = to_network(read_image(board.astype(np.uint8)), (16, 16))
         assert np.abs(found - 127).max() <= 8
+
+
+def test_a_tiff_whose_offsets_are_floats_is_damaged():
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(stream, "TIFF")
+    content = bytearray(stream.getvalue())
+    entry = content.index(struct.pack("<HHI", 273, 4, 1))  # StripOffsets, one LONG
+    content[entry + 2 : entry + 4] = struct.pack("<H", 11)  # FLOAT
+    with pytest.raises(ImageError, match="damaged"):
+        read_image(bytes(content))

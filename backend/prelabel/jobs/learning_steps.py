@@ -39,12 +39,12 @@ from prelabel.store.runs import Run
 
 logger = logging.getLogger(__name__)
 
-PASSING = (LabelStudioError, StoreError, SnapshotError, CocoError, ImageError, VersionError)
+PASSING = (LabelStudioError, StoreError, SnapshotError, CocoError, ImageError, VersionError, WeightsError)
 """Errors whose messages are worded for people, and that another run may not meet: Label Studio was away, images could
 not be had, a disk was full, a file was damaged (and is written anew), other weights were chosen meanwhile."""
 
-LASTING = (LabelConfigError, NothingToLearn, TrainingError, WeightsError, ConfigError)
-"""Likewise, but only new labels or a person can mend what is wrong with labels, labelling config, weights, settings."""
+LASTING = (LabelConfigError, NothingToLearn, TrainingError, ConfigError)
+"""Likewise, but only new labels or a person can mend what is wrong with labels, labelling config, settings."""
 
 
 class LearningSteps:

@@ -16,4 +16,8 @@ class LabelConfigError(ValueError):
 
 
 class FetchError(Exception):
-    """An image that was not fetched."""
+    """An image that was not fetched. `is_outage`: because Label Studio was away, not because of the image."""
+
+    def __init__(self, message: str, *, is_outage: bool = False) -> None:
+        super().__init__(message)
+        self.is_outage = is_outage

@@ -43,6 +43,9 @@ __all__ = ["FetchError", "FetchLimits", "ImageFetcher"]
 logger = logging.getLogger(__name__)
 
 MAX_REDIRECTS = 5
+AWAY = frozenset({None, 502, 503, 504})
+"""What a Label Studio that is stopped, restarted or overloaded answers, through a proxy or not at all."""
+
 CHUNK_BYTES = 2**18
 NO_COMPRESSION = {"Accept-Encoding": "identity"}
 """Images are compressed already; and what is not packed cannot unpack to a thousand times its size."""
@@ -114,7 +117,8 @@ class ImageFetcher:
             requests.RequestException,
             urllib3.exceptions.HTTPError,
         ) as error:
-            raise FetchError(f"{_reason(error, url)}{self._looked_in(url)}") from None
+            reason = f"{_reason(error, url)}{self._looked_in(url)}"
+            raise FetchError(reason, is_outage=_is_outage(error)) from None
 
     def _read_local(self, url: str) -> bytes | None:
         """The file of a local-files URL where it lies in one of the folders that may be read; else None."""
@@ -215,7 +219,8 @@ class ImageFetcher:
             if with_token and response.status_code == 404 and (missing := missing_local_file(response.url)):
                 raise FetchError(missing)
             if with_token:
-                raise FetchError(self._label_studio().refusal(response))
+                refusal = self._label_studio().refusal(response)
+                raise FetchError(refusal, is_outage=response.status_code in AWAY)
             raise FetchError(f"{place(response.url)} answered {response.status_code}.")
         content = self._read(response, deadline)
         headers = response.headers
@@ -247,6 +252,12 @@ def _guarded_session(limits: FetchLimits) -> requests.Session:
     session.trust_env = False
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
     return session
+
+
+def _is_outage(error: Exception) -> bool:
+    if isinstance(error, FetchError):
+        return error.is_outage
+    return isinstance(error, LabelStudioError) and error.status in AWAY
 
 
 def _reason(error: Exception, url: str) -> str:

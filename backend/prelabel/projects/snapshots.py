@@ -41,6 +41,10 @@ logger = logging.getLogger(__name__)
 FETCH_THREADS = 4
 """Enough to hide the latency of a storage service, few enough for a small Label Studio and for memory."""
 
+FEW_OUTAGES, MOST_OUTAGES = 3, 0.1
+"""Images, and their share, from which on an outage of Label Studio ends the snapshot, and the run is tried again: it would
+learn from those that came before, and judge by them."""
+
 Json = dict[str, Any]
 
 
@@ -83,12 +87,21 @@ class _Stored:
     size: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class _Missing:
+    """Why an image is not in the folder; `is_outage`: because Label Studio was away."""
+
+    reason: str
+    is_outage: bool = False
+
+
 @dataclass
 class Contents:
     """What goes into a snapshot, as it is collected. Records also say where they come from: images name their task and
     `annotation`, objects their `regions`.
 
     `labelled`: how many images people labelled, usable or not. `no_objects`: how many regions of them show no objects.
+    `outages`: for how many images Label Studio was away.
     """
 
     labels: tuple[str, ...]
@@ -98,6 +111,7 @@ class Contents:
     left_out: list[str] = field(default_factory=list)
     labelled: int = 0
     no_objects: int = 0
+    outages: int = 0
 
     def add(
         self,
@@ -202,8 +216,9 @@ def collect_labels(
     store = partial(_store, fetcher=fetcher, folder=images, max_pixels=max_pixels)
     with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="snapshot") as pool:
         for done, (request, stored) in enumerate(zip(requests, pool.map(store, requests), strict=True), 1):
-            if isinstance(stored, str):
-                contents.left_out.append(f"{request.name}: {stored}")
+            if isinstance(stored, _Missing):
+                contents.left_out.append(f"{request.name}: {stored.reason}")
+                contents.outages += stored.is_outage
             else:
                 _add_labels(contents, request, stored, answers)
             on_progress(done, len(requests))
@@ -242,15 +257,17 @@ def _unreadable(found: LabelledImage) -> str:
     return f"{first}, and {len(others)} more regions cannot be learnt" if others else first
 
 
-def _store(image: _TaskImage, fetcher: ImageFetcher, folder: Path, max_pixels: int) -> _Stored | str:
+def _store(image: _TaskImage, fetcher: ImageFetcher, folder: Path, max_pixels: int) -> _Stored | _Missing:
     """Put an image into the folder; or why that cannot be done. Raises SnapshotError where the disk refuses."""
     try:
         content = fetcher.fetch(image_value(image.task.data, image.key), image.task.task_id)
         height, width = read_image(content, max_pixels=max_pixels).shape[:2]
-    except (FetchError, ImageError) as error:
-        return str(error)
+    except FetchError as error:
+        return _Missing(str(error), error.is_outage)
+    except ImageError as error:
+        return _Missing(str(error))
     except MemoryError:
-        return "the image does not fit into memory"
+        return _Missing("the image does not fit into memory")
     sha256 = hashlib.sha256(content).hexdigest()
     file = folder / sha256
     try:
@@ -273,6 +290,10 @@ def _geometry(one: LabelledObject, size: tuple[int, int]) -> Json:
 def _check_enough(contents: Contents, project_id: int) -> None:
     """Raises NothingToLearn, or SnapshotError where no image can be had."""
     count = f"{contents.labelled} labelled images of project {project_id}"
+    if contents.outages >= max(FEW_OUTAGES, MOST_OUTAGES * contents.labelled):
+        raise SnapshotError(
+            f"Label Studio was away for {contents.outages} of the {count}: {contents.left_out[-1]}"
+        )
     splits = {image["split"] for image in contents.images}
     if not splits:
         raise SnapshotError(f"none of the {count} can be used: {contents.left_out[0]}")

@@ -25,16 +25,17 @@ from measuring.processes import RunningServer, prelabel
 from measuring.traffic import get, post
 from measuring.whole_runs import ENDS, RUNS, START_TRAINING
 from measuring.workload import webhooks
+from prelabel.jobs.refreshing import RETRY_SECONDS
 from prelabel.projects.version_files import RECORD, WEIGHTS
 from prelabel.projects.versions import VersionError, project_versions, serving_version, version_checkpoint
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 
 PART = "kills"
-#: Seconds between two looks, and for all of it at least: a refresh that was killed is begun again by the minute. At
-#: most so many times as long as without a kill.
+#: Seconds between two looks, and for all of it at least: a refresh that was killed is begun again after RETRY_SECONDS.
+#: At most so many times as long as without a kill.
 LOOK = 0.1
-PATIENCE = 300.0
+PATIENCE = RETRY_SECONDS + 300.0
 SLOWER = 4
 FIRST_PATIENCE = 3600.0
 #: Deliveries before and after each kill, of which all that were answered must be kept.

@@ -35,12 +35,12 @@ def _of(subject: type[Subject], small: int, full: int) -> Part:
 
 PARTS = {
     "images": _of(Images, 2000, 60_000),
-    "coco": _of(CocoFiles, 300, 10_000),
-    "configs": _of(Configs, 150, 5000),
+    "coco": _of(CocoFiles, 200, 10_000),
+    "configs": _of(Configs, 60, 5000),
     "annotations": _of(Annotations, 2000, 20_000),
-    "checkpoints": _of(Checkpoints, 40, 1000),
-    "requests": Part(http_requests.attempt, 700, 14_000),
-    "annotate-outages": _of(AnnotateOutages, 40, 400),
-    "run-outages": _of(RunOutages, 10, 1200),
-    "kills": Part(kills.attempt, 2, 36),
+    "checkpoints": _of(Checkpoints, 20, 1000),
+    "requests": Part(http_requests.attempt, 500, 14_000),
+    "annotate-outages": _of(AnnotateOutages, 20, 400),
+    "run-outages": _of(RunOutages, 6, 1200),
+    "kills": Part(kills.attempt, 1, 36),
 }
