@@ -42,8 +42,8 @@ FETCH_THREADS = 4
 """Enough to hide the latency of a storage service, few enough for a small Label Studio and for memory."""
 
 FEW_OUTAGES, MOST_OUTAGES = 3, 0.1
-"""Images, and their share, from which on an outage of Label Studio ends the snapshot, and the run is tried again: it would
-learn from those that came before, and judge by them."""
+"""Images, and their share, from which on an outage of Label Studio ends the snapshot, so that the run is tried again:
+it would learn from those that came before, and judge by them."""
 
 Json = dict[str, Any]
 
