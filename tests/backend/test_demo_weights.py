@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from fbnetv3.detector import version_of
+from fbnetv3.trial import try_out
 from fbnetv3.weights.zoo import ZOO
 from prelabel.demo import weights
 from prelabel.demo.service import free_port
@@ -71,7 +72,7 @@ def test_what_is_fetched_goes_into_the_demos_own_store(choose: Choose, tmp_path:
     fetched: list[object] = []
     monkeypatch.setattr(weights, "pull", lambda *given, **_: fetched.append(given))
     assert choose("auto", True)[0] == "coco"
-    assert fetched == [("coco", tmp_path / "demo")]
+    assert fetched == [("coco", try_out, tmp_path / "demo")]
     assert not (tmp_path / "home").exists()
 
 

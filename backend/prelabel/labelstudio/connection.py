@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -20,7 +20,13 @@ from urllib3.util import Retry
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.labelstudio.http_session import PlainSession
 from prelabel.labelstudio.image_urls import shown_path
-from prelabel.labelstudio.proxies import SETTING, refusal_of_proxy, takes_authorization, token_header
+from prelabel.labelstudio.proxies import (
+    SETTING,
+    redirection,
+    refusal_of_proxy,
+    takes_authorization,
+    token_header,
+)
 from prelabel.labelstudio.tokens import PERSONAL_ACCESS_TOKEN, credentials
 
 CONNECT_TIMEOUT_S = 5.0
@@ -29,9 +35,6 @@ DETAIL_LENGTH = 300
 
 POOL_SIZE = 32
 """Connections kept open: as many threads as a server is likely to have."""
-
-LOGIN_PAGE = re.compile(r"log-?in|sign-?_?in|sso|auth", re.IGNORECASE)
-"""In the path that a request without a session is sent to."""
 
 RETRY = Retry(total=1, backoff_factor=0.3, allowed_methods={"GET"}, status_forcelist={502, 503, 504})
 """One more try where repeating is harmless: no connection at all, or a GET that a restart cut short."""
@@ -166,29 +169,13 @@ class Connection:
             hint = self._credentials.rejected_hint
             return f"Label Studio at {self.url} refuses the {self.token_kind}: {hint}."
         if response.is_redirect:
-            return _redirection(self.url, f"{method} {path}", response)
+            return redirection(self.url, f"{method} {path}", response)
         return f"Label Studio answered {method} {path} with {status}: {_detail(response)}."
 
 
 def _keep_header(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """An `auth` that changes nothing: without one, requests lets ~/.netrc replace our header."""
     return request
-
-
-def _redirection(url: str, call: str, response: requests.Response) -> str:
-    """One sentence on an answer that sends the caller elsewhere, without its query string."""
-    location = response.headers["Location"].partition("?")[0]
-    try:
-        target = urlsplit(urljoin(response.url, location))
-    except ValueError:
-        return f"{url} redirects {call} to {location!r}, which is no address."
-    origin = f"{target.scheme}://{target.netloc}"
-    if LOGIN_PAGE.search(target.path):
-        page = origin + target.path
-        return f"{url} sends {call} to the login page {page}: a proxy before it does not let the token in."
-    if response.url.startswith(f"{origin}/"):
-        return f"{url} redirects {call} to {target.path}: is that the address of Label Studio?"
-    return f"{url} redirects to {origin}: set the URL to that."
 
 
 def _detail(response: requests.Response) -> str:

@@ -29,6 +29,9 @@ HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 PASSWORD_SCHEMES = frozenset({"basic", "digest", "negotiate", "ntlm"})
 """Schemes of WWW-Authenticate that Label Studio never asks for: it says Token, or Bearer for a spent token."""
 
+LOGIN_PAGE = re.compile(r"log-?in|sign-?_?in|sso|auth", re.IGNORECASE)
+"""In the path that a request without a session is sent to."""
+
 EXAMPLE = """'{"Authorization": "Basic '$(printf user:password | base64 | tr -d '\\n')'"}'"""
 """The setting for a proxy with basic auth, for a shell."""
 
@@ -74,13 +77,26 @@ def refusal_of_proxy(response: Response, url: str, *, has_headers: bool) -> str 
             f"Something in front of Label Studio at {url} answers {response.status_code} with a page of its own: "
             f"let prelabel pass it, with {SETTING} where it asks for a header."
         )
-    if response.is_redirect and _leads_elsewhere(response):
-        target = urlsplit(urljoin(response.url, response.headers["Location"]))
-        return (
-            f"{url} redirects to {target.scheme}://{target.netloc}{target.path}: where that is a page to sign in at, "
-            f"let prelabel pass it, with {SETTING} where it asks for a header."
-        )
     return None
+
+
+def redirection(url: str, call: str, response: Response) -> str:
+    """One sentence on an answer that sends the caller elsewhere, without its query string. `call`: method and path."""
+    location = response.headers["Location"].partition("?")[0]
+    try:
+        target = urlsplit(urljoin(response.url, location))
+    except ValueError:
+        return f"{url} redirects {call} to {location!r}, which is no address."
+    origin = f"{target.scheme}://{target.netloc}"
+    if LOGIN_PAGE.search(target.path):
+        page = origin + target.path
+        return (
+            f"{url} sends {call} to the login page {page}: a proxy before it does not let the token in; {SETTING} has "
+            "what it asks for."
+        )
+    if response.url.startswith(f"{origin}/"):
+        return f"{url} redirects {call} to {target.path}: is that the address of Label Studio?"
+    return f"{url} redirects to {origin}: set the URL to that."
 
 
 def _asks_for_password(response: Response) -> bool:
@@ -95,9 +111,3 @@ def _is_page(response: Response) -> bool:
 def _is_of_api(response: Response, url: str) -> bool:
     """Whether an address was asked where Label Studio itself never answers with a page."""
     return urlsplit(response.url).path.startswith(f"{urlsplit(url).path}/api/")
-
-
-def _leads_elsewhere(response: Response) -> bool:
-    """Not to the same path of another host or scheme, which is where Label Studio has moved to."""
-    asked, target = urlsplit(response.url), urlsplit(urljoin(response.url, response.headers["Location"]))
-    return target.path.rstrip("/") != asked.path.rstrip("/")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import urljoin, urlsplit
-
 import requests
 
 from fbnetv3.weights import WeightsError
 from prelabel.labelstudio.choice_controls import CHOICES
 from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
-from prelabel.labelstudio.proxies import SETTING, refusal_of_proxy
+from prelabel.labelstudio.proxies import SETTING, redirection, refusal_of_proxy
 from prelabel.projects.doctor.examination import Examination
 from prelabel.projects.doctor.findings import Verdict, broken, ok, warning
 from prelabel.projects.version_files import VersionFileError
@@ -39,9 +37,7 @@ def label_studio(exam: Examination) -> Verdict:
         if refusal := refusal_of_proxy(answer, url, has_headers=bool(headers)):
             return broken(refusal, f"docs/server.md has examples of {SETTING}")
         if answer.is_redirect:
-            target = urlsplit(urljoin(answer.url, answer.headers["Location"]))
-            moved = f"{target.scheme}://{target.netloc}"
-            return broken(f"{url} redirects to {moved}", "set LABEL_STUDIO_URL to that")
+            return broken(redirection(url, "GET /api/version", answer), "set LABEL_STUDIO_URL to its address")
         release = answer.json()["release"]
     except requests.ConnectionError:
         return broken(
