@@ -54,6 +54,7 @@ class ProjectModels:
         self._failed_at: dict[str, float] = {}
         self._checked_at = time.monotonic()
         self._told_at = float("-inf")
+        self._asked = self._heard = 0
         with self._lock:
             for name in islice(self._wanted.values(), capacity):
                 self._start_loading(name)
@@ -90,12 +91,17 @@ class ProjectModels:
             if time.monotonic() - self._checked_at < CHECK_SECONDS:
                 return
             self._checked_at = time.monotonic()
+            self._asked += 1
+            turn = self._asked
         try:
             wanted = self._serving()
         except StoreError as error:
             self._tell_once(error)
             return
         with self._lock:
+            if turn < self._heard:  # the store was asked again meanwhile, and that answer was quicker
+                return
+            self._heard = turn
             self._wanted = wanted
             for project_id in self._answering.keys() - wanted.keys():
                 del self._answering[project_id]
