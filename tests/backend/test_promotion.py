@@ -330,5 +330,6 @@ def test_the_doctor_says_where_the_store_is_out_of_reach(studio, settings, serve
     (tmp_path / "folder").mkdir()
     monkeypatch.setenv("PRELABEL_DATABASE_URL", f"sqlite:///{tmp_path}/folder")
     findings = {finding.link: finding for finding in examine(Examination(load_settings(), PROJECT))}
-    assert findings["weights"].status is Status.BROKEN
-    assert "PRELABEL_DATABASE_URL" in findings["weights"].remedy
+    assert findings["database"].status is Status.BROKEN
+    assert "it is a folder" in findings["database"].detail
+    assert "PRELABEL_DATABASE_URL" in findings["database"].remedy

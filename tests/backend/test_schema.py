@@ -79,14 +79,6 @@ def opened(url: str) -> None:
     Database.open(url).close()
 
 
-def everything(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
-    with engine.connect() as connection:
-        return {
-            table.name: sorted((tuple(row) for row in connection.execute(table.select())), key=str)
-            for table in Base.metadata.sorted_tables
-        }
-
-
 def differences(engine: Engine) -> list[object]:
     options = {"version_table": schema.VERSION_TABLE, "compare_type": True}
     with engine.connect() as connection:
