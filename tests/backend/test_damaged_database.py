@@ -104,9 +104,13 @@ def test_a_file_in_the_way_of_the_folder_is_one_sentence(tmp_path: Path) -> None
         use(tmp_path / "file" / "prelabel.sqlite3")
 
 
-def test_a_disk_that_cannot_be_written_is_one_sentence_and_can_be_read(tmp_path: Path) -> None:
+def test_a_disk_that_cannot_be_written_is_one_sentence_and_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     filled(tmp_path / "prelabel.sqlite3")
+    monkeypatch.chdir(tmp_path)
     database = Database.open(f"sqlite:///file:{tmp_path}/prelabel.sqlite3?mode=ro&uri=true")
+    assert not (tmp_path / "file:").exists()
     assert len(list_runs(database)) == 39
     with pytest.raises(
         StoreError, match="readonly database; prelabel needs the right to write it and its folder"

@@ -112,7 +112,9 @@ def test_a_page_of_something_in_front_is_not_label_studios(server: StandIn, stat
 )
 def test_a_redirect_to_a_page_to_sign_in_at_is_named_without_its_query(server: StandIn, target: str) -> None:
     server.answers(WHOAMI, Answer(b"", 302, {"Location": target}))
-    with pytest.raises(LabelStudioError, match=r"to the login page .*PRELABEL_LABEL_STUDIO_HEADERS") as caught:
+    with pytest.raises(
+        LabelStudioError, match=r"to the login page .*PRELABEL_LABEL_STUDIO_HEADERS"
+    ) as caught:
         LabelStudioClient(server.url, LEGACY).whoami()
     assert target.partition("?")[0] in str(caught.value)
     assert "secret" not in str(caught.value)

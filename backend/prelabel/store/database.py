@@ -26,6 +26,9 @@ from prelabel.store.errors import StoreError as StoreError
 from prelabel.store.errors import first_line, shown, worded
 from prelabel.store.schema import SchemaError, bring_up_to_date
 
+URI = "file:"
+"""How a database begins that is named by SQLite's own URI, for options such as mode=ro."""
+
 BUSY_TIMEOUT_MS = 5_000
 """How long a writer waits for another one: several times what any transaction of prelabel takes."""
 
@@ -97,7 +100,8 @@ class Database:
             raise worded(self.engine.url, error) from error
 
     def _prepare_sqlite(self) -> None:
-        if file := self.engine.url.database:
+        file = self.engine.url.database
+        if file and not file.startswith(URI):
             Path(file).parent.mkdir(parents=True, exist_ok=True)
         event.listen(self.engine, "connect", self._configure_sqlite)
 
