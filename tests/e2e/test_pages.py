@@ -21,11 +21,13 @@ from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
 from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
+from prelabel.labelstudio.project_config import ProjectConfig
+from prelabel.projects.accepted import accepted_tasks
 from prelabel.projects.annotate import annotate_project
 from prelabel.projects.connect import connect_project
 from prelabel.projects.own_versions import OwnVersions
 from prelabel.projects.predictor import Predictor
-from prelabel.projects.snapshots import build_snapshot
+from prelabel.projects.snapshots import collect_labels
 
 PAGES = 3
 NEXT_PAGE = "[class*=pagination__btn_arrow-right]:not([class*=double])"
@@ -124,8 +126,11 @@ def test_a_person_sees_both_pages_and_what_they_submit_is_learnt(
     [annotation] = client.task(task["id"])["annotations"]
     assert {one["to_name"] for one in annotation["result"]} == {"page_0", "page_1"}
     assert len(annotation["result"]) == len(task["predictions"][0]["result"])
-    built = build_snapshot(client, fetcher, project_id, tmp_path, 10**7)
-    assert built.left_out == []
+    config = ProjectConfig(client.project(project_id)["label_config"])
+    read = collect_labels(accepted_tasks(client, project_id), config, fetcher, tmp_path, 10**7)
+    assert (len(read.images), read.left_out) == (2, [])
+    boxes = [region for region in annotation["result"] if region["type"] == "rectanglelabels"]
+    assert len(read.annotations) == len(boxes)
 
 
 def _config(labels: tuple[str, ...]) -> str:

@@ -17,6 +17,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from fbnetv3.instances import BoxMask, Instances
+from fbnetv3.learning.coco import CocoExamples
 from fbnetv3.overlap import box_iou
 from fbnetv3.scenes import SCENE_LABELS, generate_scene
 from prelabel.demo.images import write_photo
@@ -25,9 +26,11 @@ from prelabel.labelstudio.client import LabelStudioClient
 from prelabel.labelstudio.images import FetchLimits, ImageFetcher
 from prelabel.labelstudio.label_spec import LabelSpec
 from prelabel.labelstudio.object_controls import ObjectControls
+from prelabel.labelstudio.project_config import ProjectConfig
 from prelabel.labelstudio.region_instances import LabelledObject, to_objects
 from prelabel.labelstudio.regions import to_prediction, to_regions
-from prelabel.projects.snapshots import build_snapshot
+from prelabel.projects.accepted import accepted_tasks
+from prelabel.projects.snapshots import collect_labels
 
 SIZE = (240, 360)
 SCENE = 9_600_002
@@ -137,10 +140,10 @@ def test_a_person_sees_every_shape_with_its_label_and_submits_it(
                 assert np.array_equal(ours.mask.full(SIZE), theirs.mask.full(SIZE))
 
     fetcher = ImageFetcher(client, FetchLimits(), tmp_path / "cache")
-    built = build_snapshot(client, fetcher, task["project"], tmp_path, 10_000_000)
-    assert built.left_out == []
-    [record] = built.snapshot.data["images"]
-    example = (built.snapshot.train if record["split"] == "train" else built.snapshot.holdout)[0]
+    config = ProjectConfig(client.project(task["project"])["label_config"])
+    read = collect_labels(accepted_tasks(client, task["project"]), config, fetcher, tmp_path, 10_000_000)
+    assert read.left_out == []
+    example = CocoExamples(read.data(), tmp_path)[0]
     assert example.classes.tolist() == instances.classes.tolist(), "all forms of an object are one"
     np.testing.assert_allclose(example.boxes, instances.boxes, atol=0.01)
     assert example.masks is not None and instances.masks is not None
