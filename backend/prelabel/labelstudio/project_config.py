@@ -44,11 +44,8 @@ class ProjectConfig:
     def of(self, data: Mapping[str, Any]) -> TaskControls:
         """The controls for a task with this data, those of every page."""
         expanded = expand(self._label_config, data)
-        if names := names_on_several_pages(expanded.xml):
-            problem = f"{names[0]!r}: several pages have a tag of this name, so whose regions are whose cannot be told"
-            return TaskControls(ObjectControls(()), ChoiceControls(), (*expanded.problems, problem))
         read = self._read(expanded.xml)
-        return TaskControls(read.objects, read.choices, expanded.problems)
+        return TaskControls(read.objects, read.choices, (*expanded.problems, *read.problems))
 
     def labels_of(self, controls: Iterable[TaskControls]) -> tuple[str, ...]:
         """Every label that an object of these tasks can have, in the order of the config, each once."""
@@ -57,5 +54,8 @@ class ProjectConfig:
         return everywhere if set(found) <= set(everywhere) else tuple(found)
 
     def _read_xml(self, xml: str) -> TaskControls:
+        if names := names_on_several_pages(xml):
+            problem = f"{names[0]!r}: several pages have a tag of this name, so whose regions are whose cannot be told"
+            return TaskControls(ObjectControls(()), ChoiceControls(), (problem,))
         choices = ChoiceControls.from_config(xml) if self._with_choices else ChoiceControls()
         return TaskControls(ObjectControls.from_config(xml), choices)
