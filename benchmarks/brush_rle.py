@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fbnetv3.instances import BoxMask
-from prelabel.labelstudio.brush_rle import mask_to_rle, rle_to_mask
+from prelabel.labelstudio.shapes.brush_rle import mask_to_rle, rle_to_mask
 
 VGA, FULL_HD, PHOTO = (480, 640), (1080, 1920), (3000, 4000)
 

@@ -23,6 +23,7 @@ from measuring.reliability_plot import Reliability, plot_reliability
 from measuring.sheets import Sheet
 
 from fbnetv3 import Detector
+from fbnetv3.data.snapshot import is_held_out
 from fbnetv3.judging import (
     IDENTITY,
     SCORE_THRESHOLD,
@@ -33,7 +34,6 @@ from fbnetv3.judging import (
     judge,
     reliability,
 )
-from fbnetv3.learning.snapshot import is_held_out
 from fbnetv3.simulation import ReplayData, read_replay_data
 from fbnetv3.simulation.storage import Storage
 

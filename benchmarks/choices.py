@@ -33,9 +33,9 @@ from measuring.labelled import write_scenes
 from fbnetv3.classification.fitting import fit_head
 from fbnetv3.classification.linear_head import pool, pool_images
 from fbnetv3.classification.suggestions import SUGGESTION_THRESHOLD
+from fbnetv3.data.coco import CocoExamples, read_coco
+from fbnetv3.data.image_labels import HeadSpec, truth_of
 from fbnetv3.detector import Detector
-from fbnetv3.learning.coco import CocoExamples, read_coco
-from fbnetv3.learning.image_labels import HeadSpec, truth_of
 
 LABELS = (5, 10, 20, 50)
 MOST_CLASSES = 6

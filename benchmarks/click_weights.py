@@ -22,7 +22,7 @@ from measuring.prompts import LabelledObject, click_beside, clicks, examples, la
 from fbnetv3.detector import Detector, ImageFeatures
 from fbnetv3.pasting import paste_mask
 from fbnetv3.prompts.candidates import candidates_at
-from fbnetv3.prompts.explanation import WEIGHTS, measurements
+from fbnetv3.prompts.scoring import WEIGHTS, measurements
 
 NAMES = ("fit", "log score", "off centre", "stability", "contrast")
 SCORE_ALONE = np.array([0.0, 1.0, 0.0, 0.0, 0.0])

@@ -32,7 +32,7 @@ from measuring.ablation import Ablation, Cell, read_cells
 from measuring.ablation_table import cost_sheet, figures_sheet
 from measuring.labelled import write_scenes
 
-from fbnetv3.learning.coco import CocoError
+from fbnetv3.data.coco import CocoError
 from fbnetv3.simulation import read_replay_data
 from fbnetv3.weights import WeightsError, load_checkpoint
 

@@ -28,13 +28,13 @@ from measuring.sheets import Sheet
 from onnxruntime.quantization import CalibrationMethod
 
 from fbnetv3.config import ModelConfig
+from fbnetv3.data.coco import read_coco, to_coco
+from fbnetv3.data.examples import SceneExamples
 from fbnetv3.detector import Detector
 from fbnetv3.engines import exports
 from fbnetv3.engines.onnx_engine import OnnxEngine, open_session
 from fbnetv3.images import ImageSource, read_image
-from fbnetv3.learning.coco import read_coco, to_coco
-from fbnetv3.learning.evaluation import AveragePrecision, evaluate
-from fbnetv3.learning.examples import SceneExamples
+from fbnetv3.judging.average_precision import AveragePrecision, evaluate
 from fbnetv3.scenes import generate_scene
 
 FLOAT = "float"

@@ -37,11 +37,11 @@ from measuring.label_error_plot import plot_precision
 from measuring.label_error_tables import corrections_sheet, precision_sheet
 from measuring.labelled import write_scenes
 
+from fbnetv3.data.coco import CocoError, CocoExamples, read_coco
+from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
 from fbnetv3.files import write_whole
 from fbnetv3.finetuning import FineTuningSettings
-from fbnetv3.learning.coco import CocoError, CocoExamples, read_coco
-from fbnetv3.learning.examples import Examples
 from fbnetv3.review import OutOfFold, held_out, out_of_fold
 from fbnetv3.weights import WeightsError, load_checkpoint
 

@@ -33,7 +33,7 @@ from measuring.labelled import write_scenes
 from measuring.sheets import Sheet, write
 
 from fbnetv3.architectures import ARCHITECTURES
-from fbnetv3.learning.coco import CocoError
+from fbnetv3.data.coco import CocoError
 from fbnetv3.simulation import ReplayData, read_replay_data
 from fbnetv3.weights import WeightsError, load_checkpoint
 

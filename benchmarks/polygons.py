@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fbnetv3.instances import BoxMask
-from prelabel.labelstudio.polygons import TOLERANCE, fill, polygons
+from prelabel.labelstudio.shapes.outlines import TOLERANCE, fill, polygons
 
 SIZES = {
     "all": (0, np.inf),

@@ -19,13 +19,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from fbnetv3.data.coco import CocoExamples, read_coco
+from fbnetv3.data.examples import Example
 from fbnetv3.instances import Instances
-from fbnetv3.learning.coco import CocoExamples, read_coco
-from fbnetv3.learning.examples import Example
-from prelabel.labelstudio.label_spec import LabelSpec
-from prelabel.labelstudio.object_controls import ObjectControls
-from prelabel.labelstudio.region_instances import LabelledObject, to_objects
-from prelabel.labelstudio.regions import to_regions
+from prelabel.labelstudio.config.label_spec import LabelSpec
+from prelabel.labelstudio.config.object_controls import ObjectControls
+from prelabel.labelstudio.regions.annotations import LabelledObject, to_objects
+from prelabel.labelstudio.regions.predictions import to_regions
 
 TOLERANCE_PX = 0.002
 """Percentages have four decimals: 0.0005 pixels in an image 1,000 pixels wide."""

@@ -10,10 +10,10 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from fbnetv3.data.coco import to_coco
+from fbnetv3.data.examples import SceneExamples
 from fbnetv3.detector import Detector
-from fbnetv3.learning.coco import to_coco
-from fbnetv3.learning.evaluation import evaluate
-from fbnetv3.learning.examples import SceneExamples
+from fbnetv3.judging.average_precision import evaluate
 
 #: Training draws from the first million.
 FIRST_UNSEEN = 1_000_000

@@ -15,8 +15,8 @@ DOCS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
 #: package -> packages of the project that nothing in it may import, at any depth, not even inside a function.
 FORBIDDEN = {
     "model/fbnetv3": ["prelabel"],
-    "model/fbnetv3/network": ["fbnetv3.learning", "fbnetv3.detector", "fbnetv3.weights", "fbnetv3.scenes"],
-    "model/fbnetv3/weights": ["fbnetv3.network", "fbnetv3.learning", "fbnetv3.detector"],
+    "model/fbnetv3/network": ["fbnetv3.training", "fbnetv3.detector", "fbnetv3.weights", "fbnetv3.scenes"],
+    "model/fbnetv3/weights": ["fbnetv3.network", "fbnetv3.training", "fbnetv3.detector"],
     "model/fbnetv3/prompts": [f"fbnetv3.{name}" for name in ("network", "detector", "learning", "weights")],
     "model/fbnetv3/classification": [f"fbnetv3.{name}" for name in ("judging", "finetuning", "simulation")],
     "model/fbnetv3/learning": [f"fbnetv3.{name}" for name in ("judging", "finetuning", "simulation")],

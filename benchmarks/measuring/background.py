@@ -13,8 +13,8 @@ from pathlib import Path
 from fbnetv3.finetuning import FineTuningSettings, Progress, fine_tune, loop
 from fbnetv3.simulation import read_replay_data
 from fbnetv3.weights import load_checkpoint
-from prelabel.jobs.lifeline import end_with_parent
 from prelabel.settings import load_settings
+from prelabel.worker.lifeline import end_with_parent
 
 BATCH_SIZE = 4
 ENDLESS = 1e5

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from fbnetv3.data.examples import Examples
 from fbnetv3.finetuning import FineTuningSettings, OnProgress, Progress, fine_tune
 from fbnetv3.finetuning.loop import REPORT_EVERY
 from fbnetv3.finetuning.plan import BATCH_SIZE, VIEWS
-from fbnetv3.learning.examples import Examples
 from fbnetv3.simulation import ReplayData
 from fbnetv3.weights import Checkpoint
 from measuring.sheets import Sheet

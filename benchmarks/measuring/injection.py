@@ -8,8 +8,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from fbnetv3.data.examples import Example, Examples
 from fbnetv3.instances import BoxMask
-from fbnetv3.learning.examples import Example, Examples
 from fbnetv3.overlap import box_iou
 from fbnetv3.review import Kind
 

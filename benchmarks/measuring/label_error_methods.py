@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fbnetv3.learning.examples import Example, Examples
+from fbnetv3.data.examples import Example, Examples
 from fbnetv3.network.box_head import ROI_CODER
 from fbnetv3.overlap import box_iou
 from fbnetv3.review import Finding, Kind, OutOfFold

@@ -15,11 +15,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
+from fbnetv3.data.coco import CocoExamples
 from fbnetv3.instances import Instances
-from fbnetv3.learning.coco import CocoExamples
 from measuring.workload import BOXES, BRUSH, Workload
-from prelabel.labelstudio.label_spec import LabelSpec
-from prelabel.labelstudio.regions import to_regions
+from prelabel.labelstudio.config.label_spec import LabelSpec
+from prelabel.labelstudio.regions.predictions import to_regions
 
 PROJECT = 1
 TOKEN = "a-legacy-token"

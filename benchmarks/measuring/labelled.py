@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image
 
-from fbnetv3.learning.coco import add_example, empty_coco
-from fbnetv3.learning.examples import SceneExamples
+from fbnetv3.data.coco import add_example, empty_coco
+from fbnetv3.data.examples import SceneExamples
 
 #: Neither training of the starter nor other benchmarks draw these.
 FIRST_SCENE = 5_000_000

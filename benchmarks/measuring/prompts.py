@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fbnetv3.learning.coco import CocoExamples, of_split, read_coco
+from fbnetv3.data.coco import CocoExamples, of_split, read_coco
 from fbnetv3.scenes import SCENE_LABELS, generate_scene
 
 #: Smaller objects, in pixels, are not asked for: nobody clicks on them.

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fbnetv3.data.examples import Example
 from fbnetv3.instances import BoxMask, Instances
-from fbnetv3.learning.examples import Example
 
 SIZE = (96, 128)
 

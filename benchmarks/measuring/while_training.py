@@ -23,9 +23,9 @@ from measuring.rounds import milliseconds
 from measuring.sheets import Cell, Sheet
 from measuring.traffic import post
 from measuring.workload import POLYGONS, Workload, known_labels, write_pictures
-from prelabel.jobs.lifeline import start_child, stop_child
-from prelabel.jobs.supervision import training_environment
 from prelabel.settings import load_settings
+from prelabel.worker.lifeline import start_child, stop_child
+from prelabel.worker.supervision import training_environment
 
 PATIENCE = 900
 #: Seconds after a change, for the caches to settle.

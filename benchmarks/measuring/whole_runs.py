@@ -9,7 +9,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from fbnetv3.learning.snapshot import is_held_out
+from fbnetv3.data.snapshot import is_held_out
 from fbnetv3.simulation import ReplayData
 from fbnetv3.weights import default_folder
 from measuring.label_studio import PROJECT, TOKEN, LabelledProject, label_studio

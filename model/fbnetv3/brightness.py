@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from fbnetv3.arrays import Array
+
 BYTE, SIXTEEN_BITS = 255, 65535
 DARKEST_16_BIT = SIXTEEN_BITS // 4
 """Values above 255 that stay below this come from cameras of 10, 12 or 14 bits: on the 16-bit scale they are black."""
 
 
-def to_byte(grey: np.ndarray) -> np.ndarray:
+def to_byte(grey: Array) -> Array:
     """(H, W) int32 or float32 -> (H, W) uint8.
 
     Floats within 0..1 are multiplied by 255; values within 0..255 stay; those within 0..65535 whose highest is above

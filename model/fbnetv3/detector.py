@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.config import RefinedEdges
 from fbnetv3.edges import cut_mask
 from fbnetv3.engines.engine import Engine, NetworkOutput, Wanted
@@ -124,7 +125,7 @@ class Detector:
             features, [one.pixels for one in features], lambda batch: self._find(batch, wanted)
         )
 
-    def mask_in_box(self, features: ImageFeatures, box: np.ndarray, labels: Sequence[str] = ()) -> Instances:
+    def mask_in_box(self, features: ImageFeatures, box: Array, labels: Sequence[str] = ()) -> Instances:
         """The object in a drawn box (4,), x0, y0, x1, y1 in pixels of the image: one instance, or none.
 
         `labels`: those of this detector that the object may have; without any, all. From a network without masks the
@@ -133,7 +134,7 @@ class Detector:
         return self._prompts.in_box(features, box, labels)
 
     def mask_at_points(
-        self, features: ImageFeatures, points: np.ndarray, positive: np.ndarray, labels: Sequence[str] = ()
+        self, features: ImageFeatures, points: Array, positive: Array, labels: Sequence[str] = ()
     ) -> Instances:
         """The object at clicks (k, 2), x, y in pixels of the image, which are on it where `positive` (k,) bool.
 
@@ -141,12 +142,12 @@ class Detector:
         """
         return self._prompts.at_points(features, points, positive, labels)
 
-    def network_size(self, image: np.ndarray) -> tuple[int, int]:
+    def network_size(self, image: Array) -> tuple[int, int]:
         """(height, width) at which the network sees this image."""
         height, width = image.shape[:2]
         return network_size(height, width, self.engine.config.min_size, self.engine.config.max_size)
 
-    def _encode(self, images: Sequence[np.ndarray]) -> list[ImageFeatures]:
+    def _encode(self, images: Sequence[Array]) -> list[ImageFeatures]:
         inputs = [to_network(image, self.network_size(image)) for image in images]
         encoded = self.engine.encode(inputs)
         return [ImageFeatures(image, one) for image, one in zip(images, encoded, strict=True)]
@@ -156,7 +157,7 @@ class Detector:
         return [self._to_instances(output, one) for output, one in zip(found, features, strict=True)]
 
     def _in_batches(
-        self, items: Sequence[Item], images: Sequence[np.ndarray], work: Callable[[list[Item]], list[Result]]
+        self, items: Sequence[Item], images: Sequence[Array], work: Callable[[list[Item]], list[Result]]
     ) -> list[Result]:
         """`work` on items whose images have one shape, as many at a time as the engine wants; in order."""
         results: dict[int, Result] = {}
@@ -164,7 +165,7 @@ class Detector:
             results |= zip(batch, work([items[i] for i in batch]), strict=True)
         return [results[index] for index in range(len(items))]
 
-    def _least_scores(self, threshold: Threshold) -> np.ndarray:
+    def _least_scores(self, threshold: Threshold) -> Array:
         """The threshold of each class; infinity for a label that is not wanted."""
         if isinstance(threshold, Mapping):
             return np.array([threshold.get(label, np.inf) for label in self.labels], np.float32)
@@ -200,7 +201,7 @@ def version_of(weights: str | Path, digest: str) -> str:
     return f"{Path(weights).stem}-{digest}"
 
 
-def _batches(arrays: Sequence[np.ndarray], size: int) -> Iterator[list[int]]:
+def _batches(arrays: Sequence[Array], size: int) -> Iterator[list[int]]:
     """Indices of images of one shape, at most `size` at a time: within a batch nothing is padded."""
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for index, array in enumerate(arrays):

@@ -7,6 +7,7 @@ import colorsys
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from fbnetv3.arrays import Array
 from fbnetv3.images import ImageSource, read_image
 from fbnetv3.instances import Instances
 
@@ -41,7 +42,7 @@ def draw(image: ImageSource, instances: Instances) -> Image.Image:
     return picture
 
 
-def _draw_mask(canvas: np.ndarray, instances: Instances, i: int) -> None:
+def _draw_mask(canvas: Array, instances: Instances, i: int) -> None:
     if instances.masks is None:
         return
     mask = instances.masks[i]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.instances import BoxMask
 from fbnetv3.overlap import mask_iou
 from fbnetv3.pasting import paste_mask, sample_mask
@@ -25,9 +26,7 @@ ITERATIONS = 2
 AGREEMENT = 0.8
 
 
-def cut_mask(
-    pixels: np.ndarray, probability: np.ndarray, box: np.ndarray, threshold: float, refine: bool
-) -> BoxMask:
+def cut_mask(pixels: Array, probability: Array, box: Array, threshold: float, refine: bool) -> BoxMask:
     """The mask that `probability` (s, s), 0..1, inside `box` (4,) has at `threshold`, at the size of the image.
 
     `pixels` (H, W, 3) uint8 RGB; box x0, y0, x1, y1 in them. `refine`: put its edges on those of the image where
@@ -37,9 +36,7 @@ def cut_mask(
     return paste_mask(probability, box, pixels.shape[:2], threshold) if fine is None else fine
 
 
-def _refined(
-    pixels: np.ndarray, probability: np.ndarray, box: np.ndarray, threshold: float
-) -> BoxMask | None:
+def _refined(pixels: Array, probability: Array, box: Array, threshold: float) -> BoxMask | None:
     """None where the colours do not help."""
     x0, y0, x1, y1 = window = _window(box, pixels.shape[:2])
     scale = min(1.0, SIDE / max(x1 - x0, y1 - y0))
@@ -55,7 +52,7 @@ def _refined(
     return _enlarged(fine, window)
 
 
-def _window(box: np.ndarray, size: tuple[int, ...]) -> tuple[int, int, int, int]:
+def _window(box: Array, size: tuple[int, ...]) -> tuple[int, int, int, int]:
     """The box with its margin, whole pixels of the image."""
     margin = MARGIN * (box[2:] - box[:2]).max()
     x0, y0 = np.maximum(np.floor(box[:2] - margin), 0).astype(int)
@@ -63,12 +60,12 @@ def _window(box: np.ndarray, size: tuple[int, ...]) -> tuple[int, int, int, int]
     return int(x0), int(y0), int(x1), int(y1)
 
 
-def _centred(probability: np.ndarray, threshold: float) -> np.ndarray:
+def _centred(probability: Array, threshold: float) -> Array:
     """The same order, with one half where the threshold was: the odds divided by the threshold's."""
     return probability * (1 - threshold) / (probability * (1 - threshold) + (1 - probability) * threshold)
 
 
-def _grab_cut(image: np.ndarray, likely: np.ndarray) -> np.ndarray | None:
+def _grab_cut(image: Array, likely: Array) -> Array | None:
     """(h, w) bool; None where there is too little of the object or of the background to learn colours from."""
     marks = np.where(likely >= 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     marks[likely >= SURELY_INSIDE] = cv2.GC_FGD
@@ -81,7 +78,7 @@ def _grab_cut(image: np.ndarray, likely: np.ndarray) -> np.ndarray | None:
     return (marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD)
 
 
-def _enlarged(mask: np.ndarray, window: tuple[int, int, int, int]) -> BoxMask:
+def _enlarged(mask: Array, window: tuple[int, int, int, int]) -> BoxMask:
     x0, y0, x1, y1 = window
     soft = cv2.resize(mask.astype(np.float32), (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
     return BoxMask(x0, y0, soft >= 0.5)

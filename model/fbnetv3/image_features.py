@@ -9,6 +9,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.engines.engine import Encoded
 
 
@@ -16,7 +17,7 @@ from fbnetv3.engines.engine import Encoded
 class ImageFeatures:
     """`pixels`: the image, (H, W, 3) uint8 RGB, upright. `encoded`: the engine's part."""
 
-    pixels: np.ndarray
+    pixels: Array
     encoded: Encoded
 
     @property
@@ -26,18 +27,18 @@ class ImageFeatures:
         return height, width
 
     @property
-    def scale(self) -> np.ndarray:
+    def scale(self) -> Array:
         """What a box (4,) in pixels of the network's input is multiplied with to be one in pixels of the image."""
         (height, width), (net_height, net_width) = self.image_size, self.encoded.size
         return np.array([width / net_width, height / net_height] * 2, np.float32)
 
     @property
-    def maps(self) -> Mapping[str, np.ndarray]:
+    def maps(self) -> Mapping[str, Array]:
         """The feature maps that the heads read, (C, h, w) float32 each."""
         return self.encoded.maps
 
     @cached_property
-    def thumbnail(self) -> np.ndarray:
+    def thumbnail(self) -> Array:
         """The image at the size of the network's input, (h, w, 3) uint8 CIELAB."""
         height, width = self.encoded.size
         small = cv2.resize(self.pixels, (width, height), interpolation=cv2.INTER_AREA)

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fbnetv3.arrays import Array
 from fbnetv3.brightness import to_byte
 from fbnetv3.cut_images import DAMAGE, MOST_MISSING, read_cut
 
 logger = logging.getLogger(__name__)
 
-ImageSource = str | Path | bytes | Image.Image | np.ndarray
+ImageSource = str | Path | bytes | Image.Image | Array
 
 #: An image of this many pixels takes 300 MB as RGB; more is refused unless the caller allows it.
 MAX_PIXELS = 100_000_000
@@ -31,7 +32,7 @@ class ImageError(ValueError):
 
 def read_image(
     source: ImageSource, max_pixels: int = MAX_PIXELS, warn: Callable[[str], object] | None = None
-) -> np.ndarray:
+) -> Array:
     """A file, the bytes of one, a PIL image or an array -> (H, W, 3) uint8, red, green, blue, upright.
 
     EXIF orientation is applied; grey becomes RGB; 16-bit values are divided by 257, as browsers show them; 32-bit
@@ -68,7 +69,7 @@ def network_size(height: int, width: int, min_size: int, max_size: int) -> tuple
     return max(int(new[0] + 0.5), 1), max(int(new[1] + 0.5), 1)
 
 
-def to_network(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def to_network(image: Array, size: tuple[int, int]) -> Array:
     """(H, W, 3) uint8 RGB -> (3, height, width) float32, blue, green, red, 0..255; bilinear with antialiasing."""
     if image.shape[:2] != size:
         image = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
@@ -84,7 +85,7 @@ def _read_bytes(path: str | Path) -> bytes:
         raise ImageError(f"{str(path)!r} cannot be the name of a file") from None
 
 
-def _from_file(data: bytes, max_pixels: int, warn: Callable[[str], object]) -> np.ndarray:
+def _from_file(data: bytes, max_pixels: int, warn: Callable[[str], object]) -> Array:
     if not data:
         raise ImageError("the image file is empty")
     try:
@@ -119,7 +120,7 @@ def _what_is_left(
     return cut.image
 
 
-def _from_pil(image: Image.Image, max_pixels: int) -> np.ndarray:
+def _from_pil(image: Image.Image, max_pixels: int) -> Array:
     _check_size(image.width, image.height, max_pixels)
     try:
         image.load()
@@ -133,7 +134,7 @@ def _damaged(error: Exception) -> ImageError:
     return ImageError(f"the image is damaged or cut short ({error})")
 
 
-def _flatten(image: Image.Image) -> np.ndarray:
+def _flatten(image: Image.Image) -> Array:
     if image.mode in ("I", "F"):
         return _from_array(to_byte(np.asarray(image)), image.width * image.height)
     if image.mode.startswith("I"):
@@ -144,7 +145,7 @@ def _flatten(image: Image.Image) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def _from_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
+def _from_array(array: Array, max_pixels: int) -> Array:
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fbnetv3.arrays import Array
+
 
 @dataclass(frozen=True, eq=False)
 class BoxMask:
@@ -17,10 +19,10 @@ class BoxMask:
 
     x: int
     y: int
-    bitmap: np.ndarray
+    bitmap: Array
 
     @classmethod
-    def from_full(cls, mask: np.ndarray) -> BoxMask:
+    def from_full(cls, mask: Array) -> BoxMask:
         """Crop a full-size mask (H, W) to its set pixels; an empty mask becomes 0 x 0."""
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         if not len(rows):
@@ -28,7 +30,7 @@ class BoxMask:
         y0, y1, x0, x1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
         return cls(int(x0), int(y0), np.ascontiguousarray(mask[y0:y1, x0:x1], dtype=bool))
 
-    def full(self, image_size: tuple[int, int]) -> np.ndarray:
+    def full(self, image_size: tuple[int, int]) -> Array:
         """The mask at the size of the image: (height, width) bool."""
         canvas = np.zeros(image_size, bool)
         height, width = self.bitmap.shape
@@ -51,9 +53,9 @@ class Instances:
     """
 
     image_size: tuple[int, int]
-    boxes: np.ndarray
-    scores: np.ndarray
-    classes: np.ndarray
+    boxes: Array
+    scores: Array
+    classes: Array
     label_names: tuple[str, ...]
     masks: tuple[BoxMask, ...] | None = None
 
@@ -65,7 +67,7 @@ class Instances:
         """The label of every object."""
         return [self.label_names[index] for index in self.classes]
 
-    def select(self, keep: Sequence[int] | np.ndarray) -> Instances:
+    def select(self, keep: Sequence[int] | Array) -> Instances:
         """The objects at these indices (or where this (n,) bool array is true), in that order."""
         index = np.asarray(keep)
         if index.dtype == bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.instances import BoxMask
 
 
-def box_iou(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+def box_iou(ours: Array, theirs: Array) -> Array:
     """(n, 4) and (m, 4) boxes x0, y0, x1, y1 -> (n, m) intersection over union, 0..1."""
     size = np.minimum(ours[:, None, 2:], theirs[:, 2:]) - np.maximum(ours[:, None, :2], theirs[:, :2])
     shared = size.clip(0).prod(-1)

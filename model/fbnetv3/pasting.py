@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.instances import BoxMask
 
 #: Multiply-adds of one matrix product. OpenBLAS starts threads for more than 262,144 (its
@@ -11,7 +12,7 @@ from fbnetv3.instances import BoxMask
 SINGLE_THREADED = 262_144
 
 
-def paste_mask(probability: np.ndarray, box: np.ndarray, size: tuple[int, int], threshold: float) -> BoxMask:
+def paste_mask(probability: Array, box: Array, size: tuple[int, int], threshold: float) -> BoxMask:
     """Sample a mask at every pixel centre near its box and cut it at the threshold.
 
     probability (s, s), 0..1, covers `box` (4,), in pixels of an image of `size` (height, width). Sampling is
@@ -31,14 +32,14 @@ def paste_mask(probability: np.ndarray, box: np.ndarray, size: tuple[int, int], 
     return BoxMask(int(x0), int(y0), bitmap)
 
 
-def sample_mask(probability: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def sample_mask(probability: Array, box: Array, size: tuple[int, int]) -> Array:
     """The same sampling at every pixel of a small image of `size` (height, width): (height, width) float32, not cut."""
     rows = _weights(0, size[0], box[1], box[3], probability.shape[0])
     columns = _weights(0, size[1], box[0], box[2], probability.shape[1])
     return (rows @ probability @ columns.T).astype(np.float32)
 
 
-def _weights(start: int, stop: int, low: float, high: float, count: int) -> np.ndarray:
+def _weights(start: int, stop: int, low: float, high: float, count: int) -> Array:
     """(stop - start, count): the share of each of `count` cells between low and high in each pixel's sample."""
     centres = np.arange(start, stop, dtype=np.float32) + np.float32(0.5)
     places = (centres - low) / (high - low) * count - np.float32(0.5)

@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from label_studio_stand_in import LabelStudioStandIn, label_studio_stand_in
 from serving import ColourDetector, Serving, image_server
 
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.images import FetchLimits, ImageFetcher
-from prelabel.projects.predictor import Predictor
+from prelabel.inference.predictor import Predictor
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
 from prelabel.server import ml_backend
 from prelabel.settings import Settings, environment_name, load_settings
 from prelabel.store.database import Database

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from fbnetv3.files import write_whole
-from prelabel.jobs.run_process import run_process
-from prelabel.jobs.training_run import Judged, OnProgress, RunFailed
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.runs import Run
+from prelabel.training.training_run import Judged, OnProgress, RunFailed
+from prelabel.worker.run_process import run_process
 
 STEPS = 20
 

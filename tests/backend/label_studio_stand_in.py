@@ -17,7 +17,7 @@ from itertools import count
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.labelstudio.api.client import LabelStudioClient
 
 PROJECT = 7
 BANNED = "URL resolves to a reserved network address (block: 127.0.0.0/8)"

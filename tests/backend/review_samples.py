@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from fbnetv3.data.coco import CocoExamples
 from fbnetv3.instances import Instances
-from fbnetv3.learning.coco import CocoExamples
-from prelabel.projects.review.findings import Place, ReviewFinding, finding_id
-from prelabel.projects.review.review import Picture, Review
-from prelabel.projects.review.subjects import Subjects
+from prelabel.review.findings import Place, ReviewFinding, finding_id
+from prelabel.review.review import Picture, Review
+from prelabel.review.subjects import Subjects
 
 LABELS = ("disc", "box")
 SIZE = (120, 160)

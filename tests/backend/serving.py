@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
@@ -213,3 +215,13 @@ def image_server() -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def free_port() -> int:
+    """A port of the range that is set aside for these tests."""
+    for port in range(28120, 28130):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+    pytest.skip("no port of 28120 to 28129 is free")

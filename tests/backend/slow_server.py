@@ -12,8 +12,8 @@ from serving import ColourDetector
 
 from fbnetv3.detector import ImageFeatures, Threshold
 from fbnetv3.instances import Instances
-from prelabel.labelstudio.images import FetchLimits, ImageFetcher
-from prelabel.projects.predictor import Predictor, PredictorOptions
+from prelabel.inference.predictor import Predictor, PredictorOptions
+from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
 from prelabel.server.app import create_app
 from prelabel.server.model_holder import ModelHolder
 from prelabel.server.process import Server

@@ -8,7 +8,7 @@ import pytest
 import typer.main
 
 from prelabel.cli import app
-from prelabel.projects.doctor import CHAIN
+from prelabel.connect.doctor import CHAIN
 
 TEXT = (Path(__file__).parents[2] / "docs" / "projects.md").read_text()
 SECTIONS = {section.partition("\n")[0]: section for section in TEXT.split("\n## ")}

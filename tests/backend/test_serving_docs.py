@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from pydantic.fields import FieldInfo
 
 from prelabel.cli.serve import serve as serve_command
-from prelabel.projects.predictor import Predictor
+from prelabel.inference.predictor import Predictor
 from prelabel.settings import CONFIDENTIAL, Settings, environment_name
 
 DOCS = Path(__file__).parents[2] / "docs"

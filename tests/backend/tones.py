@@ -8,9 +8,9 @@ import numpy as np
 from serving import RED_PER_NUMBER, ColourDetector
 
 from fbnetv3.classification.linear_head import LinearHead, pool
+from fbnetv3.data.image_labels import HeadSpec
 from fbnetv3.detector import ImageFeatures
 from fbnetv3.engines.onnx_engine import OnnxEncoded
-from fbnetv3.learning.image_labels import HeadSpec
 
 
 class ToneDetector(ColourDetector):

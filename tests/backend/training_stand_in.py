@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from prelabel.jobs.supervision import Supervisor
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.runs import Run, get_run
+from prelabel.worker.supervision import Supervisor
 
 COMMAND = (sys.executable, str(Path(__file__).with_name("fake_training.py")))
 PATIENCE_SECONDS = 15.0

@@ -10,9 +10,9 @@ from label_studio_stand_in import PROJECT
 from weights_samples import small_checkpoint
 
 from fbnetv3.weights import Checkpoint, load_checkpoint
-from prelabel.projects.versions import Version, create_version
 from prelabel.settings import Settings
 from prelabel.store.database import Database
+from prelabel.versions.records import Version, create_version
 
 JUDGEMENT = {
     "images": 12,

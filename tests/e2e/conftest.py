@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from rich.console import Console
 
 from prelabel.demo.run import Demo, DemoOptions, running_demo
-from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.labelstudio.api.client import LabelStudioClient
 
 ROOT = Path(__file__).parents[2]
 LABEL_STUDIO_PORT, PRELABEL_PORT = 28140, 28141

@@ -13,8 +13,7 @@ from typing import Any
 import requests
 
 from prelabel.demo.service import Service
-from prelabel.jobs.folders import LOG
-from prelabel.projects.folders import project_folder
+from prelabel.folders import LOG, project_folder
 from prelabel.settings import Settings, as_environment
 
 LIMIT_SECONDS = 120.0

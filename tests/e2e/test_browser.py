@@ -13,7 +13,7 @@ from browser import CHROMIUM, HEIGHT, NO_CHROMIUM, TIMEOUT_MS, WIDTH, log_in
 from playwright.sync_api import Page, expect
 
 from prelabel.demo.run import Demo
-from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.labelstudio.api.client import LabelStudioClient
 
 RESIZE_MS = 2_000
 CROWD = 8

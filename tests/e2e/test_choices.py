@@ -16,12 +16,12 @@ from learning_server import learning_server, promoted_run, served, wait_until
 from PIL import Image, ImageFilter
 
 from fbnetv3.scenes import SCENE_LABELS, generate_scene
+from prelabel.connect.connect import connect_project
 from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
 from prelabel.demo.service import Service, free_port
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.label_config import label_config
-from prelabel.projects.connect import connect_project
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.writing import label_config
 from prelabel.settings import Settings, load_settings
 
 PORT = 28150

@@ -20,9 +20,9 @@ from prelabel.demo.images import EXIF_ORIENTATION, SCENES, write_photo
 from prelabel.demo.project import UNFINISHED, UPLOAD_FILES, DemoProject, open_project
 from prelabel.demo.run import Demo, DemoError, DemoOptions, running_demo
 from prelabel.demo.service import port_is_free
-from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.writing import label_config
 from prelabel.labelstudio.errors import LabelStudioError
-from prelabel.labelstudio.label_config import label_config
 
 READY_SECONDS = 300
 PAGE = re.compile(

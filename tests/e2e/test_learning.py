@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 
 from fbnetv3.scenes import SCENE_LABELS, Scene, generate_scene
 from prelabel.cli import app
+from prelabel.connect.connect import connect_project
 from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
 from prelabel.demo.service import Service, free_port
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.label_config import label_config
-from prelabel.projects.attached import attached_backends
-from prelabel.projects.connect import connect_project
+from prelabel.labelstudio.api.backends import attached_backends
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.writing import label_config
 from prelabel.settings import Settings, as_environment, load_settings
 
 PORT = 28142

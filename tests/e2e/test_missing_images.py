@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from fbnetv3.scenes import SCENE_LABELS, generate_scene
 from prelabel.cli import app
+from prelabel.connect.connect import connect_project
 from prelabel.demo.run import Demo
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.projects.connect import connect_project
+from prelabel.labelstudio.api.client import LabelStudioClient
 
 SCENES = 3
 SIZE = (240, 320)

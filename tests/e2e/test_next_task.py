@@ -15,11 +15,12 @@ from version_samples import real_checkpoint, store_version
 from fbnetv3.scenes import SCENE_LABELS, generate_scene
 from prelabel.cli import app
 from prelabel.demo.run import Demo
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.views import find_tab
-from prelabel.projects.promotion import promote, refresh_predictions
-from prelabel.projects.queue.listing import Queue, read_queue
-from prelabel.projects.queue.refresh import TAB
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.api.tabs import find_tab
+from prelabel.publish.promotion import promote
+from prelabel.queue.after_promotion import refresh_predictions
+from prelabel.queue.listing import Queue, read_queue
+from prelabel.queue.refresh import TAB
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 

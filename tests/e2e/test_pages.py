@@ -17,17 +17,17 @@ from playwright.sync_api import Page, expect
 
 from fbnetv3.images import read_image
 from fbnetv3.scenes import generate_scene
+from prelabel.connect.connect import connect_project
 from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.images import FetchLimits, ImageFetcher
-from prelabel.labelstudio.project_config import ProjectConfig
-from prelabel.projects.accepted import accepted_tasks
-from prelabel.projects.annotate import annotate_project
-from prelabel.projects.connect import connect_project
-from prelabel.projects.own_versions import OwnVersions
-from prelabel.projects.predictor import Predictor
-from prelabel.projects.snapshots import collect_labels
+from prelabel.inference.predictor import Predictor
+from prelabel.labels.accepted import accepted_tasks
+from prelabel.labels.snapshots import collect_labels
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.project_config import ProjectConfig
+from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.publish.annotate import annotate_project
+from prelabel.versions.own_versions import OwnVersions
 
 PAGES = 3
 NEXT_PAGE = "[class*=pagination__btn_arrow-right]:not([class*=double])"

@@ -16,10 +16,10 @@ from PIL import Image
 from fbnetv3.images import read_image
 from fbnetv3.instances import Instances
 from fbnetv3.scenes import generate_scene
+from prelabel.connect.connect import connect_project
 from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.projects.connect import connect_project
+from prelabel.labelstudio.api.client import LabelStudioClient
 
 SIZE = (600, 800)
 PHOTOS = {"upright.jpg": False, "turned.jpg": True, "portrait.jpg": False}

@@ -16,27 +16,27 @@ from werkzeug.serving import make_server
 from fbnetv3.detector import ImageFeatures, Threshold
 from fbnetv3.instances import Instances
 from fbnetv3.weights import write_checkpoint
+from prelabel.connect.connect import ConnectError, connect_project
+from prelabel.connect.doctor import Examination, Status, examine
+from prelabel.connect.running_server import find_server, served_version
 from prelabel.demo import label_studio as demo_label_studio
 from prelabel.demo.label_studio import LabelStudio
 from prelabel.demo.run import Demo
 from prelabel.demo.service import free_port
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.images import FetchLimits, ImageFetcher
-from prelabel.projects.annotate import annotate_project
-from prelabel.projects.attached import attached_backends
-from prelabel.projects.connect import ConnectError, connect_project
-from prelabel.projects.doctor import Examination, Status, examine
-from prelabel.projects.own_versions import OwnVersions
-from prelabel.projects.predictor import Predictor
-from prelabel.projects.running import find_server, served_version
-from prelabel.projects.shown_version import notes_after
-from prelabel.projects.survey import survey
-from prelabel.projects.webhooks import project_webhooks
+from prelabel.inference.predictor import Predictor
+from prelabel.labelstudio.api.backends import attached_backends
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.api.webhooks import project_webhooks
+from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.publish.annotate import annotate_project
+from prelabel.publish.shown_version import notes_after
+from prelabel.publish.survey import survey
 from prelabel.server.app import create_app
 from prelabel.server.model_holder import ModelHolder
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
 from prelabel.store.events import WebhookEvent
+from prelabel.versions.own_versions import OwnVersions
 
 CHECKPOINT = small_checkpoint(ColourDetector.labels, masks=True)
 VERSION = f"tiny-{CHECKPOINT.digest}"

@@ -12,18 +12,17 @@ from serving import CONFIG, image_server
 from version_samples import real_checkpoint, store_version
 from werkzeug.serving import make_server
 
+from prelabel.connect.connect import connect_project
+from prelabel.connect.doctor import Examination, Status, examine
 from prelabel.demo.run import Demo
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.projects.annotate import annotate_project
-from prelabel.projects.attached import attached_backends
-from prelabel.projects.connect import connect_project
-from prelabel.projects.doctor import Examination, Status, examine
-from prelabel.projects.loading import build_predictor, load_detector
-from prelabel.projects.own_versions import OwnVersions
-from prelabel.projects.promotion import promote, refresh_predictions, roll_back
-from prelabel.projects.prompt_features import PromptFeatures
-from prelabel.projects.survey import survey
-from prelabel.projects.usefulness import effort_of, usefulness
+from prelabel.inference.prompt_features import PromptFeatures
+from prelabel.labels.usefulness import effort_of, usefulness
+from prelabel.labelstudio.api.backends import attached_backends
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.publish.annotate import annotate_project
+from prelabel.publish.promotion import promote, roll_back
+from prelabel.publish.survey import survey
+from prelabel.queue.after_promotion import refresh_predictions
 from prelabel.server.app import create_app
 from prelabel.server.model_holder import ModelHolder
 from prelabel.server.process import _load, _load_version
@@ -31,6 +30,8 @@ from prelabel.server.project_models import ProjectModels
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 from prelabel.store.versions import newest_promotion, serving_names
+from prelabel.versions.loading import build_predictor, load_detector
+from prelabel.versions.own_versions import OwnVersions
 
 FOREIGN = "somebody-elses-v2"
 AUTH = ("ann", "secret")

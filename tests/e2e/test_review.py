@@ -22,8 +22,8 @@ from fbnetv3.scenes import SCENE_LABELS, Scene, generate_scene
 from prelabel.cli import app
 from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.label_config import label_config
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.writing import label_config
 from prelabel.settings import Settings, as_environment, load_settings
 
 SIZE = (240, 320)

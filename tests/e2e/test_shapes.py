@@ -16,21 +16,21 @@ from browser import CHROMIUM, HEIGHT, NO_CHROMIUM, TIMEOUT_MS, WIDTH, log_in
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from fbnetv3.data.coco import CocoExamples
 from fbnetv3.instances import BoxMask, Instances
-from fbnetv3.learning.coco import CocoExamples
 from fbnetv3.overlap import box_iou
 from fbnetv3.scenes import SCENE_LABELS, generate_scene
 from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.images import FetchLimits, ImageFetcher
-from prelabel.labelstudio.label_spec import LabelSpec
-from prelabel.labelstudio.object_controls import ObjectControls
-from prelabel.labelstudio.project_config import ProjectConfig
-from prelabel.labelstudio.region_instances import LabelledObject, to_objects
-from prelabel.labelstudio.regions import to_prediction, to_regions
-from prelabel.projects.accepted import accepted_tasks
-from prelabel.projects.snapshots import collect_labels
+from prelabel.labels.accepted import accepted_tasks
+from prelabel.labels.snapshots import collect_labels
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.label_spec import LabelSpec
+from prelabel.labelstudio.config.object_controls import ObjectControls
+from prelabel.labelstudio.config.project_config import ProjectConfig
+from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.regions.annotations import LabelledObject, to_objects
+from prelabel.labelstudio.regions.predictions import to_prediction, to_regions
 
 SIZE = (240, 360)
 SCENE = 9_600_002

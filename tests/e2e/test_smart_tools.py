@@ -17,11 +17,11 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from fbnetv3.scenes import SCENE_LABELS, Scene, generate_scene
+from prelabel.connect.connect import connect_project
 from prelabel.demo.run import Demo
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.label_config import label_config
-from prelabel.labelstudio.smart_tools import missing_tools
-from prelabel.projects.connect import connect_project
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.smart_tools import missing_tools
+from prelabel.labelstudio.config.writing import label_config
 
 FIRST_SEED = 9_300_000
 LARGE = 0.01

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fbnetv3.data.examples import Example
 from fbnetv3.instances import Instances
-from fbnetv3.learning.examples import Example
 from fbnetv3.scenes import SCENE_LABELS, generate_scene
 from prelabel.demo.images import write_photo
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.images import FetchLimits, ImageFetcher
-from prelabel.labelstudio.label_spec import LabelSpec
-from prelabel.labelstudio.regions import to_prediction, to_regions
-from prelabel.projects.snapshots import ProjectSnapshot, build_snapshot
+from prelabel.labels.snapshots import ProjectSnapshot, build_snapshot
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.label_spec import LabelSpec
+from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.regions.predictions import to_prediction, to_regions
 
 SIZE = (240, 320)
 FIRST_SCENE = 9_500_000

@@ -10,9 +10,9 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
+from fbnetv3.data.snapshot import Snapshot, write_snapshot
 from fbnetv3.detector import Detector
 from fbnetv3.images import read_image
-from fbnetv3.learning.snapshot import Snapshot, write_snapshot
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
 WEATHER = {"name": "weather", "classes": ["red", "green", "blue"], "multi_label": False}

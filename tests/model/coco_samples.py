@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from fbnetv3.learning.coco import encode_mask, read_mask, to_coco
-from fbnetv3.learning.coco_files import CocoDataSet, read_data_set
-from fbnetv3.learning.evaluation import average_precision
-from fbnetv3.learning.examples import SceneExamples
+from fbnetv3.data.coco import encode_mask, read_mask, to_coco
+from fbnetv3.data.coco_files import CocoDataSet, read_data_set
+from fbnetv3.data.examples import SceneExamples
+from fbnetv3.judging.average_precision import average_precision
 
 Json = dict[str, Any]
 Change = Callable[[Json], Any]

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fbnetv3.learning.coco import to_coco
-from fbnetv3.learning.examples import Example, SceneExamples
+from fbnetv3.data.coco import to_coco
+from fbnetv3.data.examples import Example, SceneExamples
 
 
 @cache

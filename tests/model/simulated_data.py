@@ -11,9 +11,9 @@ from typing import Any
 
 from PIL import Image
 
+from fbnetv3.data.coco import CocoExamples, to_coco
+from fbnetv3.data.examples import SceneExamples
 from fbnetv3.finetuning import FineTuningSettings, Progress
-from fbnetv3.learning.coco import CocoExamples, to_coco
-from fbnetv3.learning.examples import SceneExamples
 from fbnetv3.weights import Checkpoint
 
 SIZE = (192, 256)

@@ -6,10 +6,10 @@ import pytest
 from reference import SHARED, needs_shared
 from typer.testing import CliRunner
 
+from fbnetv3.data.coco import read_coco, to_coco
+from fbnetv3.data.examples import SceneExamples
 from fbnetv3.detector import Detector
-from fbnetv3.learning.coco import read_coco, to_coco
-from fbnetv3.learning.evaluation import evaluate
-from fbnetv3.learning.examples import SceneExamples
+from fbnetv3.judging.average_precision import evaluate
 from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.weights import load_checkpoint
 from fbnetv3.weights.folders import find_weights

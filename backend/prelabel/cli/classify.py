@@ -46,7 +46,7 @@ def classify(
 def _load(weights: Path | None) -> Classifier:
     from fbnetv3 import ConfigError, WeightsError
     from fbnetv3.classification.published import PUBLISHED_AT
-    from prelabel.projects.loading import load_classifier
+    from prelabel.versions.loading import load_classifier
 
     try:
         classifier = load_classifier(load_settings(prelabel_classifier_weights=weights))

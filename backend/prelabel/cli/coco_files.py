@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from fbnetv3.learning.coco_files import CocoDataSet
+    from fbnetv3.data.coco_files import CocoDataSet
 
 SENTENCES = 5
 """So many of those that are left out are named; they are mostly of one kind."""
@@ -33,7 +33,7 @@ def labelled_images(
 
     Raises CocoError.
     """
-    from fbnetv3.learning.coco_files import read_data_set, unpacked
+    from fbnetv3.data.coco_files import read_data_set, unpacked
 
     with unpacked(coco, images) as files:
         found = read_data_set(files.annotations, files.images, split, strict=strict, name=files.name)

@@ -94,11 +94,11 @@ def _readable_end(console: Console) -> Iterator[None]:
     """Ctrl-C is how the demo ends; what a person can mend is told in one sentence."""
     from fbnetv3.config import ConfigError
     from fbnetv3.weights import WeightsError
+    from prelabel.connect.connect import ConnectError
     from prelabel.demo.run import DemoError
     from prelabel.demo.service import ServiceError
     from prelabel.labelstudio.errors import LabelStudioError
-    from prelabel.projects.annotate import AnnotateError
-    from prelabel.projects.connect import ConnectError
+    from prelabel.publish.annotate import AnnotateError
     from prelabel.settings import SettingsError
 
     of_the_demo = (DemoError, ServiceError, SettingsError)

@@ -16,7 +16,7 @@ from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
 from prelabel.cli.errors import fail
 
 if TYPE_CHECKING:
-    from fbnetv3.learning.evaluation import Evaluation
+    from fbnetv3.judging.average_precision import Evaluation
 
 
 def evaluate(
@@ -34,8 +34,8 @@ def evaluate(
 ) -> None:
     """Measure average precision by COCO's rules, and the time per image."""
     from fbnetv3 import ConfigError, Detector, ImageError, WeightsError
-    from fbnetv3.learning.coco import CocoError
-    from fbnetv3.learning.evaluation import evaluate as measure
+    from fbnetv3.data.coco import CocoError
+    from fbnetv3.judging.average_precision import evaluate as measure
 
     given = {"min_size": min_size, "max_size": max_size, "post_nms_proposals_test": proposals}
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

@@ -16,9 +16,8 @@ from fbnetv3.engines.opening import EngineName
 from prelabel.cli.errors import fail
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from fbnetv3 import Detector, Instances
+    from fbnetv3.arrays import Array
 
 
 Writer = Callable[[int, Path, "Instances"], list[dict[str, Any]]]
@@ -78,7 +77,7 @@ def label_config(
 ) -> None:
     """Print a labelling config with every label of some weights: boxes, and masks where they have them."""
     from fbnetv3.weights import WeightsError, load_checkpoint
-    from prelabel.labelstudio.label_config import label_config as config_for
+    from prelabel.labelstudio.config.writing import label_config as config_for
 
     try:
         checkpoint = load_checkpoint(weights)
@@ -87,7 +86,7 @@ def label_config(
     typer.echo(config_for(checkpoint.labels, has_masks=checkpoint.has_masks), nl=False)
 
 
-def _read_images(paths: list[Path], max_pixels: int) -> Iterator[tuple[Path, np.ndarray | None]]:
+def _read_images(paths: list[Path], max_pixels: int) -> Iterator[tuple[Path, Array | None]]:
     """Each path with its pixels, or None where it cannot be read; what is wrong with it goes to stderr."""
     from fbnetv3.images import ImageError, read_image
 
@@ -110,11 +109,11 @@ def _writer(format: Format, detector: Detector, threshold: float, config: Path |
     """How the instances of an image (its number from 0, its path) become JSON records."""
     if format is Format.coco:
         return _to_coco
-    from prelabel.labelstudio.image_values import data_with, shown_key
-    from prelabel.labelstudio.label_config import label_config as config_for
-    from prelabel.labelstudio.label_spec import LabelSpec
-    from prelabel.labelstudio.regions import image_score, to_prediction, to_regions
-    from prelabel.labelstudio.repeaters import expand, first_page
+    from prelabel.labelstudio.config.image_values import data_with, shown_key
+    from prelabel.labelstudio.config.label_spec import LabelSpec
+    from prelabel.labelstudio.config.repeaters import expand, first_page
+    from prelabel.labelstudio.config.writing import label_config as config_for
+    from prelabel.labelstudio.regions.predictions import image_score, to_prediction, to_regions
 
     xml = _read(config) if config else config_for(detector.labels, has_masks=detector.has_masks)
     spec = LabelSpec.from_config(xml, detector.labels, threshold)
@@ -147,7 +146,7 @@ def _read(config: Path) -> str:
 
 
 def _to_coco(number: int, path: Path, found: Instances) -> list[dict[str, Any]]:
-    from fbnetv3.learning.coco import encode_mask
+    from fbnetv3.data.coco import encode_mask
 
     records = []
     for i, (x0, y0, x1, y1) in enumerate(found.boxes.tolist()):
@@ -165,7 +164,7 @@ def _to_coco(number: int, path: Path, found: Instances) -> list[dict[str, Any]]:
     return records
 
 
-def _draw(target: Path, pixels: np.ndarray, found: Instances) -> None:
+def _draw(target: Path, pixels: Array, found: Instances) -> None:
     from fbnetv3.drawing import draw
 
     target.parent.mkdir(parents=True, exist_ok=True)

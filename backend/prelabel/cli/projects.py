@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from prelabel.cli.errors import fail
-from prelabel.cli.project_work import (
+from prelabel.cli.common import (
     ProjectId,
     console,
     errors_in_one_sentence,
@@ -19,12 +18,13 @@ from prelabel.cli.project_work import (
     stoppable,
     warn,
 )
+from prelabel.cli.errors import fail
 from prelabel.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from prelabel.labelstudio.client import LabelStudioClient
-    from prelabel.projects.annotate import Summary
-    from prelabel.projects.doctor import Finding
+    from prelabel.connect.doctor import Finding
+    from prelabel.labelstudio.api.client import LabelStudioClient
+    from prelabel.publish.annotate import Summary
 
 MODEL_PATIENCE_S = 120.0
 """How long `connect` waits for a server that was just started: loading takes seconds, on a busy machine
@@ -46,12 +46,11 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
     """
     settings = settings_or_fail()
     with errors_in_one_sentence():
-        from prelabel.projects.connect import connect_project
-        from prelabel.projects.label_studio import label_studio_client
-        from prelabel.projects.running import basic_auth_of, find_server, served_version
-        from prelabel.projects.webhooks import webhook_secret_of
+        from prelabel.connect.connect import connect_project
+        from prelabel.connect.running_server import find_server, served_version
+        from prelabel.labelstudio.api.client import label_studio_client
 
-        local, auth = f"http://localhost:{settings.port}", basic_auth_of(settings)
+        local, auth = f"http://localhost:{settings.port}", settings.basic_auth
         url = (url or local).rstrip("/")
         client = label_studio_client(settings)
         server = find_server([url, local])
@@ -60,7 +59,7 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
         with console.status("waiting for the model"):
             version = served_version(server, auth, MODEL_PATIENCE_S, project)
         connection = connect_project(
-            client, project, url, version, basic_auth=auth, webhook_secret=webhook_secret_of(settings)
+            client, project, url, version, basic_auth=auth, webhook_secret=settings.webhook_secret
         )
         label_map = _label_map(settings, client, project, version)
         tools = _missing_tools(client, project)
@@ -96,12 +95,12 @@ def annotate(
     """
     settings = settings_or_fail()
     with errors_in_one_sentence():
-        from prelabel.projects.annotate import annotate_project
-        from prelabel.projects.attached import attached_backends
-        from prelabel.projects.loading import label_studio_client
-        from prelabel.projects.own_versions import OwnVersions
-        from prelabel.projects.shown_version import notes_after, serving_note
+        from prelabel.labelstudio.api.backends import attached_backends
+        from prelabel.labelstudio.api.client import label_studio_client
+        from prelabel.publish.annotate import annotate_project
+        from prelabel.publish.shown_version import notes_after, serving_note
         from prelabel.store.database import Database
+        from prelabel.versions.own_versions import OwnVersions
 
         client = label_studio_client(settings)
         backends = attached_backends(client, project)
@@ -133,7 +132,7 @@ def doctor(project: ProjectId, url: BackendUrl = None) -> None:
         settings = load_settings()
     except SettingsError as error:
         fail(f"settings: {error}")
-    from prelabel.projects.doctor import Examination, Status, examine
+    from prelabel.connect.doctor import Examination, Status, examine
 
     broken = 0
     for finding in examine(Examination(settings, project, url)):
@@ -146,9 +145,9 @@ def doctor(project: ProjectId, url: BackendUrl = None) -> None:
 def _label_map(settings: Settings, client: LabelStudioClient, project: int, version: str) -> list[str]:
     """What becomes what, where this machine has the weights that are served."""
     from fbnetv3.weights import WeightsError
-    from prelabel.labelstudio.label_spec import LabelConfigError, LabelSpec
-    from prelabel.projects.loading import project_checkpoint
+    from prelabel.labelstudio.config.label_spec import LabelConfigError, LabelSpec
     from prelabel.store.database import Database
+    from prelabel.versions.loading import project_checkpoint
 
     config, threshold = client.project(project)["label_config"], settings.model_score_threshold
     try:
@@ -167,8 +166,8 @@ def _label_map(settings: Settings, client: LabelStudioClient, project: int, vers
 
 def _missing_tools(client: LabelStudioClient, project: int) -> list[str]:
     """What to add to the project's labelling config for smart tools; nothing where it has them."""
+    from prelabel.labelstudio.config.smart_tools import EXPLANATION, missing_page_tools, missing_tools
     from prelabel.labelstudio.errors import LabelConfigError
-    from prelabel.labelstudio.smart_tools import EXPLANATION, missing_page_tools, missing_tools
 
     config = client.project(project)["label_config"]
     try:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 from rich.table import Table
 
-from prelabel.cli.errors import fail
-from prelabel.cli.project_work import (
+from prelabel.cli.common import (
     ProjectId,
     console,
     errors_in_one_sentence,
@@ -20,12 +19,13 @@ from prelabel.cli.project_work import (
     stoppable,
     warn,
 )
+from prelabel.cli.errors import fail
 from prelabel.settings import StrategyName
 
 if TYPE_CHECKING:
-    from prelabel.projects.annotate import Summary
-    from prelabel.projects.queue.listing import NextTask, Queue
-    from prelabel.projects.queue.refresh import Refreshed
+    from prelabel.publish.annotate import Summary
+    from prelabel.queue.listing import NextTask, Queue
+    from prelabel.queue.refresh import Refreshed
 
 app = typer.Typer(help="The order in which a project's tasks are labelled.", no_args_is_help=True)
 
@@ -55,12 +55,12 @@ def refresh(
         fail("PRELABEL_STRATEGY is none: name one with --strategy.")
     share = settings.prelabel_random_share if random_share is None else random_share
     with errors_in_one_sentence():
-        from prelabel.projects.attached import attached_backends
-        from prelabel.projects.label_studio import label_studio_client
-        from prelabel.projects.own_versions import OwnVersions
-        from prelabel.projects.queue.refresh import QueueRefresh
-        from prelabel.projects.shown_version import notes_after, serving_note
+        from prelabel.labelstudio.api.backends import attached_backends
+        from prelabel.labelstudio.api.client import label_studio_client
+        from prelabel.publish.shown_version import notes_after, serving_note
+        from prelabel.queue.refresh import QueueRefresh
         from prelabel.store.database import Database
+        from prelabel.versions.own_versions import OwnVersions
 
         client = label_studio_client(settings)
         backends = attached_backends(client, project)
@@ -90,8 +90,8 @@ def show(
     """List the next tasks in the order in which Label Studio serves them, and why each comes there."""
     settings = settings_or_fail()
     with errors_in_one_sentence():
-        from prelabel.projects.loading import label_studio_client
-        from prelabel.projects.queue.listing import QueueError, read_queue
+        from prelabel.labelstudio.api.client import label_studio_client
+        from prelabel.queue.listing import QueueError, read_queue
 
         try:
             queue = read_queue(label_studio_client(settings), project, limit)

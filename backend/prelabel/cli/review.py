@@ -17,11 +17,11 @@ from prelabel.cli.errors import fail
 from prelabel.ids import LARGEST_ID
 
 if TYPE_CHECKING:
-    from prelabel.labelstudio.client import LabelStudioClient
-    from prelabel.projects.review.decisions import Memory
-    from prelabel.projects.review.findings import ReviewFinding
-    from prelabel.projects.review.judges import OnStep
-    from prelabel.projects.review.review import Review, ReviewOptions
+    from prelabel.labelstudio.api.client import LabelStudioClient
+    from prelabel.review.decisions import Memory
+    from prelabel.review.findings import ReviewFinding
+    from prelabel.review.judges import OnStep
+    from prelabel.review.review import Review, ReviewOptions
 
 # Labels and file names are anybody's; brackets in them are no markup.
 console = Console(markup=False, highlight=False, soft_wrap=True)
@@ -72,7 +72,7 @@ def review(
         fail("give either --project, or --coco and --images")
     decisions = {**dict.fromkeys(accept or [], "accepted"), **dict.fromkeys(dismiss or [], "dismissed")}
     with _one_sentence():
-        from prelabel.projects.review.review import ReviewOptions
+        from prelabel.review.review import ReviewOptions
 
         options = ReviewOptions(quick, predictions, least)
         if project is not None:
@@ -89,10 +89,10 @@ def _review_project(
     top: int,
     write_back: bool,
 ) -> None:
-    from prelabel.projects.label_studio import label_studio_client
-    from prelabel.projects.review.decisions import StoreMemory
-    from prelabel.projects.review.review import review_project
-    from prelabel.projects.review.write_back import write_findings
+    from prelabel.labelstudio.api.client import label_studio_client
+    from prelabel.review.decisions import StoreMemory
+    from prelabel.review.review import review_project
+    from prelabel.review.write_back import write_findings
     from prelabel.settings import load_settings
     from prelabel.store.database import Database
 
@@ -125,8 +125,8 @@ def _review_coco(
 
     from fbnetv3.finetuning import FineTuningSettings
     from fbnetv3.weights import load_checkpoint
-    from prelabel.projects.review.decisions import FolderMemory
-    from prelabel.projects.review.review import review_coco
+    from prelabel.review.decisions import FolderMemory
+    from prelabel.review.review import review_coco
 
     if decisions:
         if out is None:
@@ -158,7 +158,7 @@ def _decide(memory: Memory, decisions: dict[str, str]) -> list[ReviewFinding]:
 def _report(
     found: Review, out: Path | None, top: int, link_of: Callable[[ReviewFinding], str | None]
 ) -> None:
-    from prelabel.projects.review.files import write_review
+    from prelabel.review.files import write_review
 
     for line in found.by:
         console.print(f"{line}.")
@@ -209,14 +209,14 @@ def _progress() -> Iterator[OnStep]:
 def _one_sentence() -> Iterator[None]:
     """What goes wrong ends the command in one sentence."""
     from fbnetv3 import ConfigError, ImageError, WeightsError
+    from fbnetv3.data.coco import CocoError
+    from fbnetv3.data.snapshot import SnapshotError
     from fbnetv3.finetuning import TrainingError
-    from fbnetv3.learning.coco import CocoError
-    from fbnetv3.learning.snapshot import SnapshotError
     from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
-    from prelabel.projects.review.findings import ReviewError
-    from prelabel.projects.versions import VersionError
+    from prelabel.review.findings import ReviewError
     from prelabel.settings import SettingsError
     from prelabel.store.database import StoreError
+    from prelabel.versions.records import VersionError
 
     try:
         yield

@@ -66,7 +66,7 @@ def list_(
 @app.command()
 def show(run_id: RunId) -> None:
     """Show one run."""
-    from prelabel.jobs.folders import LOG, run_folder
+    from prelabel.folders import LOG, run_folder
 
     with _store() as (settings, database):
         run = _run(database, run_id)
@@ -90,8 +90,8 @@ def show(run_id: RunId) -> None:
 @app.command()
 def cancel(run_id: RunId) -> None:
     """End a run that is queued or running, and what it has learned is lost; or have a failed one not tried again."""
-    from prelabel.jobs.supervision import cancel_run
     from prelabel.store.runs import RunError, RunState
+    from prelabel.worker.supervision import cancel_run
 
     with _store() as (settings, database):
         try:
@@ -111,7 +111,7 @@ def log(
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the run has ended.")] = False,
 ) -> None:
     """Print the log of a run."""
-    from prelabel.jobs.folders import LOG, run_folder
+    from prelabel.folders import LOG, run_folder
 
     with _store() as (settings, database):
         run = _run(database, run_id)

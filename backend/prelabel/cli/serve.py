@@ -47,10 +47,10 @@ def serve(
     except SettingsError as error:
         fail(str(error))
 
-    from prelabel.jobs.queue import QueueError
     from prelabel.server.process import ListenError
     from prelabel.server.process import serve as run
     from prelabel.store.database import StoreError
+    from prelabel.worker.wake_up import QueueError
 
     try:
         run(settings)

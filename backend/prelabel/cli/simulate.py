@@ -65,9 +65,9 @@ def simulate(
     """Replay a labelled data set: what prelabel learns from 10, 20, ... labels, and the time that it saves."""
     from fbnetv3 import ConfigError, WeightsError
     from fbnetv3.active_learning import RANDOM_SHARE
+    from fbnetv3.data.coco import CocoError
     from fbnetv3.finetuning import FineTuningSettings, fine_tune
     from fbnetv3.finetuning.start import spelled_as
-    from fbnetv3.learning.coco import CocoError
     from fbnetv3.simulation import Comparison, Replay, SimulationError, SimulationSettings, replay_data
     from fbnetv3.weights import load_checkpoint
 

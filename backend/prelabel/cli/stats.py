@@ -15,7 +15,7 @@ from prelabel.ids import LARGEST_ID
 from prelabel.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from prelabel.projects.usefulness import Usefulness
+    from prelabel.labels.usefulness import Usefulness
 
 # Versions are anybody's; brackets in them are no markup.
 console = Console(markup=False, highlight=False)
@@ -37,9 +37,9 @@ def stats(
         settings = load_settings()
     except SettingsError as error:
         fail(str(error))
+    from prelabel.labels.usefulness import effort_of, usefulness
+    from prelabel.labelstudio.api.client import label_studio_client
     from prelabel.labelstudio.errors import LabelStudioError
-    from prelabel.projects.label_studio import label_studio_client
-    from prelabel.projects.usefulness import effort_of, usefulness
 
     try:
         with console.status("reading the annotations"):

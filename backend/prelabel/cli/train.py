@@ -104,10 +104,10 @@ def train(
 
 
 def _request(project: int) -> None:
-    from prelabel.jobs.folders import WORKER_LOCK, is_held
-    from prelabel.jobs.queue import QueueError, TrainingQueue, request_training
+    from prelabel.folders import WORKER_LOCK, is_held
     from prelabel.settings import SettingsError, load_settings
     from prelabel.store.database import Database, StoreError
+    from prelabel.worker.wake_up import QueueError, TrainingQueue, request_training
 
     try:
         settings = load_settings()
@@ -152,9 +152,9 @@ def _train_here(
     settings: FineTuningSettings,
 ) -> None:
     from fbnetv3 import ConfigError, ImageError, WeightsError
+    from fbnetv3.data.coco import CocoError
+    from fbnetv3.data.snapshot import SnapshotError, snapshot_of_coco
     from fbnetv3.finetuning import TrainingError, train_and_judge
-    from fbnetv3.learning.coco import CocoError
-    from fbnetv3.learning.snapshot import SnapshotError, snapshot_of_coco
     from fbnetv3.weights import load_checkpoint
 
     is_first = os.environ.get("RANK", "0") == "0"

@@ -16,8 +16,8 @@ from prelabel.ids import LARGEST_ID
 from prelabel.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from prelabel.projects.versions import Version
     from prelabel.store.database import Database
+    from prelabel.versions.records import Version
 
 app = typer.Typer(help="List, show, roll back and export the versions of projects.", no_args_is_help=True)
 # Labels and reasons may hold brackets, which are no markup.
@@ -50,7 +50,7 @@ Name = Annotated[str, typer.Argument(help="Such as p3-v7.")]
 @app.command("list")
 def list_versions(project: ProjectId) -> None:
     """List a project's versions with their figures on the hold-out, newest first."""
-    from prelabel.projects.versions import file_problem, project_versions
+    from prelabel.versions.records import file_problem, project_versions
 
     with _store() as (settings, database):
         versions = project_versions(database, project)
@@ -81,7 +81,7 @@ def list_versions(project: ProjectId) -> None:
 @app.command()
 def show(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Such as p3-v7.")]) -> None:
     """Show all that is known of a version; of several, side by side."""
-    from prelabel.projects.versions import file_problem, named_version
+    from prelabel.versions.records import file_problem, named_version
 
     with _store() as (settings, database):
         versions = [named_version(database, name) for name in names]
@@ -107,10 +107,10 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Is kept with the promotion.")] = "rolled back by hand",
 ) -> None:
     """Make an earlier version serve a project again; servers and Label Studio follow."""
+    from prelabel.labelstudio.api.client import label_studio_client
     from prelabel.labelstudio.errors import LabelStudioError
-    from prelabel.projects.label_studio import label_studio_client
-    from prelabel.projects.promotion import previous_version, roll_back
-    from prelabel.projects.versions import named_version
+    from prelabel.publish.promotion import previous_version, roll_back
+    from prelabel.versions.records import named_version
 
     with _store() as (settings, database):
         if name is None:
@@ -142,7 +142,7 @@ def export(
     from fbnetv3.classification.heads_file import write_heads
     from fbnetv3.weights import write_checkpoint
     from fbnetv3.weights.d2go import write_d2go
-    from prelabel.projects.versions import named_version, version_checkpoint, version_heads
+    from prelabel.versions.records import named_version, version_checkpoint, version_heads
 
     files = [out] if out.suffix in SUFFIXES else [out / f"{name}{suffix}" for suffix in SUFFIXES]
     with _store() as (settings, database):
@@ -172,8 +172,8 @@ def _store() -> Iterator[tuple[Settings, Database]]:
         fail(str(error))
     from fbnetv3.config import ConfigError
     from fbnetv3.weights import WeightsError
-    from prelabel.projects.versions import VersionError
     from prelabel.store.database import Database, StoreError
+    from prelabel.versions.records import VersionError
 
     try:
         yield settings, Database.open(settings.database_url)

@@ -25,10 +25,10 @@ def worker() -> None:
     except SettingsError as error:
         fail(str(error))
 
-    from prelabel.jobs.queue import QueueError
-    from prelabel.jobs.worker import AnotherWorker, work
     from prelabel.logs import logging_config
     from prelabel.store.database import StoreError
+    from prelabel.worker.wake_up import QueueError
+    from prelabel.worker.worker import AnotherWorker, work
 
     dictConfig(logging_config(settings.log_level))
     try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prelabel.labelstudio.client import LabelStudioClient
+from prelabel.labelstudio.api.client import LabelStudioClient
 
 UPLOAD_FILES = 4
 """Per request: Label Studio takes 250 MB at most, and progress should be seen."""

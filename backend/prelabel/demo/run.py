@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
+from prelabel.connect.connect import connect_project
 from prelabel.demo.backend import Backend, models_folder
 from prelabel.demo.images import SCENES, folder_images, scene_photos
 from prelabel.demo.label_studio import LabelStudio
@@ -19,15 +20,12 @@ from prelabel.demo.project import DemoProject, open_project
 from prelabel.demo.service import Service, bypass_proxies, free_port
 from prelabel.demo.steps import step
 from prelabel.demo.weights import demo_weights, readable_weights
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.label_config import label_config
-from prelabel.projects.annotate import annotate_project
-from prelabel.projects.connect import connect_project
-from prelabel.projects.loading import build_predictor, load_detector
-from prelabel.projects.own_versions import OwnVersions
-from prelabel.projects.running import basic_auth_of
-from prelabel.projects.webhooks import webhook_secret_of
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.writing import label_config
+from prelabel.publish.annotate import annotate_project
 from prelabel.settings import load_settings
+from prelabel.versions.loading import build_predictor, load_detector
+from prelabel.versions.own_versions import OwnVersions
 
 if TYPE_CHECKING:
     from fbnetv3.detector import Detector
@@ -196,8 +194,8 @@ def _publish(
             project_id,
             prelabel.url,
             detector.version,
-            basic_auth=basic_auth_of(settings),
-            webhook_secret=webhook_secret_of(settings),
+            basic_auth=settings.basic_auth,
+            webhook_secret=settings.webhook_secret,
         )
     with step(console, "Pre-labelling the images") as on_progress:
         summary = annotate_project(

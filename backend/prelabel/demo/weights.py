@@ -15,7 +15,7 @@ from fbnetv3.weights import WeightsError, default_folder
 from fbnetv3.weights.folders import STARTER, SUFFIX, find_weights, is_path, provisioned
 from fbnetv3.weights.store import pull
 from fbnetv3.weights.zoo import ZOO
-from prelabel.projects.loading import AUTO_WEIGHTS
+from prelabel.versions.loading import AUTO_WEIGHTS
 
 COCO = "coco"
 

@@ -8,8 +8,8 @@ import secrets
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
+from prelabel.inference.outcomes import Abandoned
 from prelabel.labelstudio.errors import LabelConfigError
-from prelabel.projects.outcomes import Abandoned
 from prelabel.server.not_ready import NotReady
 from prelabel.store.database import StoreError
 

@@ -18,7 +18,7 @@ from prometheus_client import (
 )
 from prometheus_client.process_collector import ProcessCollector
 
-from prelabel.projects.outcomes import TaskOutcome
+from prelabel.inference.outcomes import TaskOutcome
 
 PREDICT_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 """Seconds: from one small image to the 100 s after which Label Studio gives a request up."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from prelabel.projects.outcomes import TaskOutcome
+from prelabel.inference.outcomes import TaskOutcome
 from prelabel.server.metrics import Metrics
 from prelabel.server.model_holder import ModelHolder
 from prelabel.server.not_ready import NothingSeen
@@ -20,8 +20,8 @@ from prelabel.store.database import Database
 from prelabel.store.label_counts import note_project
 
 if TYPE_CHECKING:
-    from prelabel.projects.predictor import Predictor
-    from prelabel.projects.prompting import Prompter
+    from prelabel.inference.predictor import Predictor
+    from prelabel.inference.prompting import Prompter
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def _answer(outcome: TaskOutcome) -> dict[str, Any]:
 
 def _prompter() -> Prompter:
     """Imported where a predictor is there already: the port is to answer before NumPy and its like are read."""
-    from prelabel.projects.prompting import Prompter
+    from prelabel.inference.prompting import Prompter
 
     return Prompter()
 
@@ -129,7 +129,7 @@ def _connection_watch() -> Callable[[], bool]:
 
 
 def _log_label_map(predictor: Predictor, project_id: int | None, label_config: str) -> None:
-    from prelabel.projects.usable import why_empty
+    from prelabel.inference.usable import why_empty
 
     spec = predictor.label_spec(label_config)
     for line in predictor.describe(spec):

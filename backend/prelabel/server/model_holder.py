@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prelabel.server.not_ready import ModelNotReady
 
 if TYPE_CHECKING:
-    from prelabel.projects.predictor import Predictor
+    from prelabel.inference.predictor import Predictor
     from prelabel.server.project_models import ProjectModels
 
 logger = logging.getLogger(__name__)

@@ -12,19 +12,19 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from prelabel import __version__
-from prelabel.jobs.keeper import WorkerKeeper
-from prelabel.jobs.queue import open_huey
+from prelabel.inference.prompt_features import PromptFeatures
 from prelabel.logs import logging_config
-from prelabel.projects.prompt_features import PromptFeatures
 from prelabel.server.app import create_app
 from prelabel.server.model_holder import ModelHolder
 from prelabel.server.project_models import ProjectModels
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import serving_names
+from prelabel.worker.keeper import WorkerKeeper
+from prelabel.worker.wake_up import open_huey
 
 if TYPE_CHECKING:
-    from prelabel.projects.predictor import Predictor
+    from prelabel.inference.predictor import Predictor
 
 logger = logging.getLogger(__name__)
 
@@ -100,14 +100,14 @@ def serving_app(settings: Settings) -> Flask:
 
 def _load(settings: Settings, features: PromptFeatures) -> Predictor:
     """Imports torch and Label Studio's SDK: seconds that must not delay the first answer to /health."""
-    from prelabel.projects.loading import build_predictor, load_detector
+    from prelabel.versions.loading import build_predictor, load_detector
 
     return build_predictor(settings, load_detector(settings), features)
 
 
 def _load_version(settings: Settings, features: PromptFeatures, database: Database, name: str) -> Predictor:
-    from prelabel.projects.loading import version_predictor
-    from prelabel.projects.versions import named_version
+    from prelabel.versions.loading import version_predictor
+    from prelabel.versions.records import named_version
 
     return version_predictor(settings, named_version(database, name), features)
 

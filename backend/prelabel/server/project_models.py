@@ -23,7 +23,7 @@ from prelabel.server.not_ready import ModelNotReady
 from prelabel.store.database import StoreError
 
 if TYPE_CHECKING:
-    from prelabel.projects.predictor import Predictor
+    from prelabel.inference.predictor import Predictor
 
 logger = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import Unauthorized
 
-from prelabel.jobs.queue import TrainingQueue
-from prelabel.jobs.triggers import START_TRAINING, TriggerRules, event_reason
-from prelabel.projects.webhooks import SECRET_HEADER
+from prelabel.labelstudio.api.webhooks import SECRET_HEADER
 from prelabel.server.wire import parse_json
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.events import action_of, project_of, record_event
 from prelabel.store.label_counts import accepted_labels
 from prelabel.store.runs import NewLabels, new_labels, request_run
+from prelabel.training.triggers import START_TRAINING, TriggerRules, event_reason
+from prelabel.worker.wake_up import TrainingQueue
 
 logger = logging.getLogger(__name__)
 

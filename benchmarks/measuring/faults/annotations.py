@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from fbnetv3.data.examples import SceneExamples
 from fbnetv3.instances import BoxMask
-from fbnetv3.learning.examples import SceneExamples
 from measuring.faults.mutation import as_file, damaged, odd
 from measuring.faults.trials import Broke, Subject, Trial
-from prelabel.labelstudio.brush_rle import mask_to_rle
-from prelabel.labelstudio.object_controls import ObjectControls
-from prelabel.labelstudio.region_instances import LabelledObject, to_objects
+from prelabel.labelstudio.config.object_controls import ObjectControls
+from prelabel.labelstudio.regions.annotations import LabelledObject, to_objects
+from prelabel.labelstudio.shapes.brush_rle import mask_to_rle
 
 FIRST_SCENE = 6_200_000
 """Training draws from the first million."""

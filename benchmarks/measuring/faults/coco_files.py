@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from fbnetv3.data.coco import CocoError, CocoExamples, encode_mask
+from fbnetv3.data.coco_files import CocoDataSet, read_data_set, unpacked
+from fbnetv3.data.examples import SceneExamples
+from fbnetv3.data.snapshot import SnapshotError, snapshot_of_coco
 from fbnetv3.images import ImageError
 from fbnetv3.instances import BoxMask, Instances
-from fbnetv3.learning.coco import CocoError, CocoExamples, encode_mask
-from fbnetv3.learning.coco_files import CocoDataSet, read_data_set, unpacked
-from fbnetv3.learning.evaluation import evaluate
-from fbnetv3.learning.examples import SceneExamples
-from fbnetv3.learning.snapshot import SnapshotError, snapshot_of_coco
+from fbnetv3.judging.average_precision import evaluate
 from measuring.faults.mutation import as_file, damaged, odd, written
 from measuring.faults.trials import Broke, Subject, Trial
 

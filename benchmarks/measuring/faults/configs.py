@@ -17,10 +17,10 @@ from fbnetv3.detector import Detector
 from fbnetv3.scenes import generate_scene
 from measuring.faults.mutation import as_file, odd, odd_xml
 from measuring.faults.trials import Broke, Subject, Trial
+from prelabel.inference.predictor import Predictor, PredictorOptions
+from prelabel.labelstudio.config.object_controls import ObjectControls
 from prelabel.labelstudio.errors import LabelConfigError
-from prelabel.labelstudio.images import FetchLimits, ImageFetcher
-from prelabel.labelstudio.object_controls import ObjectControls
-from prelabel.projects.predictor import Predictor, PredictorOptions
+from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
 
 #: Training draws from the first million.
 FIRST_SCENE = 6_300_000

@@ -25,11 +25,11 @@ from measuring.processes import RunningServer, prelabel
 from measuring.traffic import get, post
 from measuring.whole_runs import ENDS, RUNS, START_TRAINING
 from measuring.workload import webhooks
-from prelabel.jobs.refreshing import RETRY_SECONDS
-from prelabel.projects.version_files import RECORD, WEIGHTS
-from prelabel.projects.versions import VersionError, project_versions, serving_version, version_checkpoint
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
+from prelabel.versions.files import RECORD, WEIGHTS
+from prelabel.versions.records import VersionError, project_versions, serving_version, version_checkpoint
+from prelabel.worker.refreshing import RETRY_SECONDS
 
 PART = "kills"
 #: Seconds between two looks, and for all of it at least: a refresh that was killed is begun again after RETRY_SECONDS.
@@ -220,7 +220,7 @@ def _processes(server: int, target: str) -> list[int]:
     if target in MODULES:
         return [process_id for process_id in family if MODULES[target] in commands[process_id]]
     return [
-        process_id for process_id in children.get(server, []) if "prelabel.jobs" not in commands[process_id]
+        process_id for process_id in children.get(server, []) if "prelabel.worker" not in commands[process_id]
     ]
 
 

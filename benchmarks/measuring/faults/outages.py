@@ -13,28 +13,29 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from fbnetv3.data.coco import CocoExamples
 from fbnetv3.detector import Detector
-from fbnetv3.learning.coco import CocoExamples
 from fbnetv3.weights import Checkpoint
 from measuring.faults.studio import KINDS, Outage, Studio
 from measuring.faults.trials import Broke, Subject, Trial
 from measuring.label_studio import PROJECT, TOKEN, Json, label_studio
-from prelabel.jobs import learning_steps
-from prelabel.jobs.folders import run_folder
-from prelabel.jobs.learning_steps import LearningSteps
-from prelabel.jobs.training_run import TrainingRun
-from prelabel.jobs.triggers import TriggerRules
-from prelabel.labelstudio.client import LabelStudioClient
-from prelabel.labelstudio.connection import Connection
+from prelabel.folders import run_folder
+from prelabel.labelstudio.api.client import LabelStudioClient, label_studio_client
+from prelabel.labelstudio.api.connection import Connection
 from prelabel.labelstudio.errors import LabelStudioError
-from prelabel.projects.annotate import annotate_project
-from prelabel.projects.loading import build_predictor, label_studio_client
-from prelabel.projects.own_versions import OwnVersions
-from prelabel.projects.promotion import publish, refresh_predictions
-from prelabel.projects.versions import project_versions, serving_version, version_weights
+from prelabel.publish.annotate import annotate_project
+from prelabel.publish.promotion import publish
+from prelabel.queue.after_promotion import refresh_predictions
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 from prelabel.store.runs import Run, RunState, claim, get_run, request_run
+from prelabel.training import steps as learning_steps
+from prelabel.training.steps import LearningSteps
+from prelabel.training.training_run import TrainingRun
+from prelabel.training.triggers import TriggerRules
+from prelabel.versions.loading import build_predictor
+from prelabel.versions.own_versions import OwnVersions
+from prelabel.versions.records import project_versions, serving_version, version_weights
 
 #: Of the network's input, px: labels that the starter learns are told apart at that size.
 MIN_SIZE, MAX_SIZE = 96, 128

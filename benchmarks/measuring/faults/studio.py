@@ -12,11 +12,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from fbnetv3.learning.coco import CocoExamples
-from fbnetv3.learning.coco_files import read_data_set
+from fbnetv3.data.coco import CocoExamples
+from fbnetv3.data.coco_files import read_data_set
 from measuring.label_studio import PROJECT, Json, LabelledProject
 from measuring.labelled import write_scenes
-from prelabel.projects.attached import RECORD
+from prelabel.labelstudio.api.backends import RECORD
 
 #: Tasks with accepted labels, as many as a training needs, and tasks without.
 LABELLED, WAITING = 12, 3

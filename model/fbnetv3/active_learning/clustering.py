@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from fbnetv3.arrays import Array
+
 #: Lloyd's steps; the groups hardly change after the first few.
 STEPS = 20
 
 
-def k_means(features: np.ndarray, count: int, seed: int) -> np.ndarray:
+def k_means(features: Array, count: int, seed: int) -> Array:
     """(n, d) -> (n,) int64, the group of each row, 0 to count - 1: Lloyd's method from k-means++ centres.
 
     No more groups than rows; a group may come out empty.
@@ -29,7 +31,7 @@ def k_means(features: np.ndarray, count: int, seed: int) -> np.ndarray:
     return groups
 
 
-def k_means_plus_plus(features: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+def k_means_plus_plus(features: Array, count: int, random: np.random.Generator) -> Array:
     """(count,) rows drawn one after the other, each with the square of its distance to the nearest one before.
 
     Arthur and Vassilvitskii (2007).
@@ -44,7 +46,7 @@ def k_means_plus_plus(features: np.ndarray, count: int, random: np.random.Genera
     return np.array(chosen)
 
 
-def squared_distances(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+def squared_distances(ours: Array, theirs: Array) -> Array:
     """(n, d), (m, d) -> (n, m) float64."""
     ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
     squares = (ours**2).sum(1)[:, None] - 2 * ours @ theirs.T + (theirs**2).sum(1)

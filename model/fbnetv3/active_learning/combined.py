@@ -17,6 +17,7 @@ from fbnetv3.active_learning.clustering import k_means
 from fbnetv3.active_learning.images import PoolImage
 from fbnetv3.active_learning.ranking import Ranking
 from fbnetv3.active_learning.uncertainty import Entropy, Uncertainty
+from fbnetv3.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Combined:
     name = "combined"
     compares_with_labelled = True
 
-    def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
+    def order(self, pool: Sequence[PoolImage], labelled: Array, seed: int) -> Ranking:
         """See Strategy."""
         if not pool:
             return Ranking.of(np.zeros(0, np.int64))
@@ -45,7 +46,7 @@ class Combined:
         return Ranking.of(order, ours)
 
 
-def _turns(groups: np.ndarray, taken: np.ndarray, order: np.ndarray) -> np.ndarray:
+def _turns(groups: Array, taken: Array, order: Array) -> Array:
     """(n,) by image: its place among its group in this order, after the `taken` (groups,) that are labelled."""
     turns = np.empty(len(groups), np.int64)
     next_turn = taken.copy()

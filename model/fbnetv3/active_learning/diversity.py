@@ -14,6 +14,7 @@ import numpy as np
 from fbnetv3.active_learning.clustering import squared_distances
 from fbnetv3.active_learning.images import PoolImage
 from fbnetv3.active_learning.ranking import Ranking, shuffle
+from fbnetv3.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Diversity:
     name = "diversity"
     compares_with_labelled = True
 
-    def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
+    def order(self, pool: Sequence[PoolImage], labelled: Array, seed: int) -> Ranking:
         """See Strategy. Takes n steps over n images."""
         if not pool:
             return Ranking.of(np.zeros(0, np.int64))
@@ -34,7 +35,7 @@ class Diversity:
         return Ranking.of(_farthest_first(features, nearest, shuffle(len(pool), seed)))
 
 
-def _farthest_first(features: np.ndarray, nearest: np.ndarray, shuffled: np.ndarray) -> np.ndarray:
+def _farthest_first(features: Array, nearest: Array, shuffled: Array) -> Array:
     """(n,) order; `nearest` (n,) squared distances to what is labelled. Equally far ones come as shuffled."""
     features, nearest = features[shuffled].astype(np.float64), nearest[shuffled]
     squares = (features**2).sum(1)

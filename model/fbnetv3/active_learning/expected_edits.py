@@ -16,6 +16,7 @@ import numpy as np
 
 from fbnetv3.active_learning.images import PoolImage
 from fbnetv3.active_learning.ranking import Ranking, by_urgency
+from fbnetv3.arrays import Array
 from fbnetv3.classification.suggestions import SUGGESTION_THRESHOLD
 from fbnetv3.judging.effort import Effort
 from fbnetv3.judging.judgement import SCORE_THRESHOLD
@@ -48,7 +49,7 @@ class ExpectedEdits:
             + drawn * effort.draw_box
         )
 
-    def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
+    def order(self, pool: Sequence[PoolImage], labelled: Array, seed: int) -> Ranking:
         """See Strategy."""
         return by_urgency(np.array([self.seconds(image) for image in pool]), seed)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.classification.linear_head import pool
 from fbnetv3.detector import Detector
 from fbnetv3.image_features import ImageFeatures
@@ -28,13 +29,13 @@ class PoolImage:
     """
 
     instances: Instances
-    class_scores: np.ndarray
-    kept: np.ndarray
-    pooled: np.ndarray
-    choices: tuple[np.ndarray, ...] = ()
+    class_scores: Array
+    kept: Array
+    pooled: Array
+    choices: tuple[Array, ...] = ()
 
     @property
-    def distributions(self) -> np.ndarray:
+    def distributions(self) -> Array:
         """(n, classes + 1) float32: the class scores with background last; every row sums to 1."""
         background = (1 - self.class_scores.sum(1, keepdims=True)).clip(0, 1)
         return np.concatenate([self.class_scores, background], 1)
@@ -68,13 +69,13 @@ def of_features(
     return PoolImage(found, scores[:, columns], calibration(found.scores), pool(features.maps))
 
 
-def pooled_features(images: Iterable[PoolImage]) -> np.ndarray:
+def pooled_features(images: Iterable[PoolImage]) -> Array:
     """(n, d) float32 of n images; (0, 0) of none."""
     rows = [image.pooled for image in images]
     return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
 
 
-def _class_scores(detector: Detector, features: ImageFeatures, found: Instances) -> np.ndarray:
+def _class_scores(detector: Detector, features: ImageFeatures, found: Instances) -> Array:
     if not len(found):
         return np.zeros((0, len(detector.labels)), np.float32)
     scores, _ = detector.engine.classify(features.encoded, found.boxes / features.scale)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fbnetv3.arrays import Array
+
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
@@ -16,12 +18,12 @@ class Ranking:
     was drawn (with_random_share). The last two, as `scores`, are by image, not by place.
     """
 
-    indices: np.ndarray
-    clusters: np.ndarray
-    at_random: np.ndarray
+    indices: Array
+    clusters: Array
+    at_random: Array
 
     @classmethod
-    def of(cls, indices: np.ndarray, clusters: np.ndarray | None = None) -> Ranking:
+    def of(cls, indices: Array, clusters: Array | None = None) -> Ranking:
         """Of an order alone; nothing in it is drawn."""
         count = len(indices)
         groups = np.zeros(count, np.int64) if clusters is None else np.asarray(clusters, np.int64)
@@ -31,7 +33,7 @@ class Ranking:
         return len(self.indices)
 
     @property
-    def scores(self) -> np.ndarray:
+    def scores(self) -> Array:
         """(n,) float64 by image, 0 <= score < 1, no two alike: its place divided by n, so the lowest comes first.
 
         A place and not a confidence, as clusters and drawn images put more into the order than one number per
@@ -42,13 +44,13 @@ class Ranking:
         return scores
 
 
-def by_urgency(urgency: np.ndarray, seed: int) -> Ranking:
+def by_urgency(urgency: Array, seed: int) -> Ranking:
     """The largest of (n,) values first. Equal ones come as in a shuffle of all, which is the random order."""
     shuffled = shuffle(len(urgency), seed)
     return Ranking.of(shuffled[np.argsort(-urgency[shuffled], kind="stable")])
 
 
-def shuffle(count: int, seed: int) -> np.ndarray:
+def shuffle(count: int, seed: int) -> Array:
     """(count,) int64: the random order with this seed."""
     return np.random.default_rng(seed).permutation(count)
 

@@ -16,6 +16,7 @@ import numpy as np
 from fbnetv3.active_learning.clustering import squared_distances
 from fbnetv3.active_learning.images import PoolImage
 from fbnetv3.active_learning.ranking import Ranking, shuffle
+from fbnetv3.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Representative:
         """How much it counts, from 0 on, that the image is like one that is chosen; alike where all are 0."""
         return 1.0
 
-    def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
+    def order(self, pool: Sequence[PoolImage], labelled: Array, seed: int) -> Ranking:
         """See Strategy. Takes `places` steps over all pairs of images."""
         if not pool:
             return Ranking.of(np.zeros(0, np.int64))
@@ -52,19 +53,19 @@ class Representative:
         rest = np.setdiff1d(np.arange(len(pool)), chosen)
         return Ranking.of(shuffled[np.concatenate([chosen, rest])])
 
-    def _scale(self, distances: np.ndarray) -> float:
+    def _scale(self, distances: Array) -> float:
         """The median of the squared distances to the neighbours; above 0."""
         farthest = min(self.neighbours, len(distances) - 1)
         near = np.partition(distances, farthest, axis=1)[:, farthest]
         return max(float(np.median(near)), np.finfo(float).tiny)
 
 
-def _likeness(distances: np.ndarray, scale: float) -> np.ndarray:
+def _likeness(distances: Array, scale: float) -> Array:
     """Squared distances -> 0..1; what is far away counts for nothing, however far."""
     return np.exp(-distances / scale)
 
 
-def _greedy(likeness: np.ndarray, worths: np.ndarray, covered: np.ndarray, places: int) -> np.ndarray:
+def _greedy(likeness: Array, worths: Array, covered: Array, places: int) -> Array:
     """The first places: each the row that adds most to the sum of `covered` (n,), weighted, given those before."""
     chosen: list[int] = []
     for _ in range(min(places, len(covered))):

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from fbnetv3.active_learning.combined import Combined
 from fbnetv3.active_learning.diversity import Diversity
 from fbnetv3.active_learning.expected_edits import ExpectedEdits
@@ -16,6 +14,7 @@ from fbnetv3.active_learning.ranking import Ranking, shuffle
 from fbnetv3.active_learning.representative import Representative
 from fbnetv3.active_learning.representative_edits import RepresentativeEdits
 from fbnetv3.active_learning.uncertainty import Entropy, LeastConfidence, Margin
+from fbnetv3.arrays import Array
 
 #: The one that measures best so far (docs/active-learning.md).
 DEFAULT_STRATEGY = "representative_edits"
@@ -36,7 +35,7 @@ class Strategy(Protocol):
         """Whether `labelled` matters to it: if not, nobody has to look at labelled images."""
         ...
 
-    def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
+    def order(self, pool: Sequence[PoolImage], labelled: Array, seed: int) -> Ranking:
         """All n images of `pool`. `labelled`: (m, d) pooled features of images that are labelled, (0, 0) for none.
 
         `pool` and `labelled` were looked at with the same detector: features of two are not alike.
@@ -51,7 +50,7 @@ class Random:
     name = "random"
     compares_with_labelled = False
 
-    def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
+    def order(self, pool: Sequence[PoolImage], labelled: Array, seed: int) -> Ranking:
         """See Strategy."""
         return Ranking.of(shuffle(len(pool), seed))
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from fbnetv3.active_learning.images import PoolImage
 from fbnetv3.active_learning.ranking import Ranking, by_urgency
+from fbnetv3.arrays import Array
 
 #: Instances that an image's uncertainty is the mean of.
 MOST_UNCERTAIN = 5
@@ -39,7 +40,7 @@ class Uncertainty(ABC):
     compares_with_labelled = False
 
     @abstractmethod
-    def of_instances(self, distributions: np.ndarray) -> np.ndarray:
+    def of_instances(self, distributions: Array) -> Array:
         """(n, classes + 1), rows that sum to 1 -> (n,) uncertainty, 0..1."""
 
     def of_image(self, image: PoolImage) -> float:
@@ -53,7 +54,7 @@ class Uncertainty(ABC):
         uncertainty = np.sort(self.of_instances(image.distributions))[::-1]
         return float(uncertainty[: self.most].sum() / self.most)
 
-    def order(self, pool: Sequence[PoolImage], labelled: np.ndarray, seed: int) -> Ranking:
+    def order(self, pool: Sequence[PoolImage], labelled: Array, seed: int) -> Ranking:
         """See Strategy."""
         return by_urgency(np.array([self.of_image(image) for image in pool]), seed)
 
@@ -64,7 +65,7 @@ class LeastConfidence(Uncertainty):
 
     name = "least_confidence"
 
-    def of_instances(self, distributions: np.ndarray) -> np.ndarray:
+    def of_instances(self, distributions: Array) -> Array:
         """See Uncertainty."""
         return 1 - distributions.max(1)
 
@@ -75,7 +76,7 @@ class Margin(Uncertainty):
 
     name = "margin"
 
-    def of_instances(self, distributions: np.ndarray) -> np.ndarray:
+    def of_instances(self, distributions: Array) -> Array:
         """See Uncertainty."""
         second, first = np.sort(distributions, 1)[:, -2:].T
         return 1 - (first - second)
@@ -87,7 +88,7 @@ class Entropy(Uncertainty):
 
     name = "entropy"
 
-    def of_instances(self, distributions: np.ndarray) -> np.ndarray:
+    def of_instances(self, distributions: Array) -> Array:
         """See Uncertainty."""
         entropy = -(distributions * np.log(distributions + TINY)).sum(1)
         return (entropy / np.log(distributions.shape[1])).clip(0, 1)

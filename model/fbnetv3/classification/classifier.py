@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.classification.engines import Engine, OnnxEngine, TorchEngine
 from fbnetv3.classification.preprocessing import to_input
 from fbnetv3.classification.published import MODEL
@@ -77,7 +78,7 @@ class Classifier:
         engine = TorchEngine(build_classifier(checkpoint), device, threads)
         return cls(engine, checkpoint.labels, _version(checkpoint.digest), max_pixels)
 
-    def probabilities(self, image: np.ndarray) -> np.ndarray:
+    def probabilities(self, image: Array) -> Array:
         """(H, W, 3) uint8 RGB -> (classes,) float32: how likely each class is; they add up to one."""
         [logits] = self.engine.logits(to_input(image))
         powers = np.exp(logits - logits.max())
@@ -90,7 +91,7 @@ class Classifier:
         """
         return [self._best(self.probabilities(read_image(image, self.max_pixels)), top) for image in images]
 
-    def _best(self, probabilities: np.ndarray, top: int) -> list[tuple[str, float]]:
+    def _best(self, probabilities: Array, top: int) -> list[tuple[str, float]]:
         order = np.argsort(-probabilities, kind="stable")[:top]
         return [(self.labels[index], float(probabilities[index])) for index in order]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
+from fbnetv3.arrays import Array
 
 if TYPE_CHECKING:
     from fbnetv3.network.classifier import ClassifierNetwork
@@ -18,7 +18,7 @@ class Engine(Protocol):
 
     name: str
 
-    def logits(self, image: np.ndarray) -> np.ndarray:
+    def logits(self, image: Array) -> Array:
         """What `to_input` made, (1, 3, 288, 288) float32 -> (1, classes) float32."""
         ...
 
@@ -33,7 +33,7 @@ class OnnxEngine:
 
         self._session = open_session(folder / GRAPH, threads)
 
-    def logits(self, image: np.ndarray) -> np.ndarray:
+    def logits(self, image: Array) -> Array:
         """See Engine."""
         [logits] = self._session.run(None, {"image": image})
         return logits
@@ -52,7 +52,7 @@ class TorchEngine:
         self._network = network.eval().to(device).to(memory_format=torch.channels_last)
         self._device = device
 
-    def logits(self, image: np.ndarray) -> np.ndarray:
+    def logits(self, image: Array) -> Array:
         """See Engine."""
         import torch
 

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fbnetv3.arrays import Array
 from fbnetv3.classification.linear_head import LinearHead, activate, pool_images
+from fbnetv3.data.image_labels import HeadSpec, truth_of
+from fbnetv3.data.snapshot import TRAIN, Snapshot
 from fbnetv3.detector import Detector
-from fbnetv3.learning.image_labels import HeadSpec, truth_of
-from fbnetv3.learning.snapshot import TRAIN, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def fit_heads(
     return tuple(heads)
 
 
-def fit_head(spec: HeadSpec, pooled: np.ndarray, truth: np.ndarray) -> LinearHead:
+def fit_head(spec: HeadSpec, pooled: Array, truth: Array) -> LinearHead:
     """The head for n images' pooled features (n, d) and what was chosen for them (n, classes) bool.
 
     A class that nobody chose gets a probability of about 1 / n.
@@ -71,11 +72,11 @@ def fit_head(spec: HeadSpec, pooled: np.ndarray, truth: np.ndarray) -> LinearHea
 class _Model:
     """Logits are x @ weight.T + bias; float64."""
 
-    weight: np.ndarray
-    bias: np.ndarray
+    weight: Array
+    bias: Array
 
 
-def _best_strength(pooled: np.ndarray, truth: np.ndarray, multi_label: bool) -> float:
+def _best_strength(pooled: Array, truth: Array, multi_label: bool) -> float:
     """The most probable strength, given the log loss on images that were left out."""
     fold_of = _folds(truth)
     losses = 0.5 * (np.log10(np.array(STRENGTHS) / USUAL_STRENGTH) / USUAL_RANGE) ** 2
@@ -87,21 +88,19 @@ def _best_strength(pooled: np.ndarray, truth: np.ndarray, multi_label: bool) -> 
     return STRENGTHS[int(losses.argmin())]
 
 
-def _folds(truth: np.ndarray) -> np.ndarray:
+def _folds(truth: Array) -> Array:
     """(n,) fold of each image: those with the same classes are spread over the folds."""
     fold_of = np.empty(len(truth), int)
     fold_of[np.lexsort(truth.T)] = np.arange(len(truth)) % FOLDS
     return fold_of
 
 
-def _log_loss(probabilities: np.ndarray, truth: np.ndarray, multi_label: bool) -> float:
+def _log_loss(probabilities: Array, truth: Array, multi_label: bool) -> float:
     likely = np.where(truth, probabilities, 1 - probabilities if multi_label else 1)
     return float(-np.log(likely.clip(1e-12)).sum())
 
 
-def _fit(
-    pooled: np.ndarray, truth: np.ndarray, multi_label: bool, strengths: tuple[float, ...]
-) -> list[_Model]:
+def _fit(pooled: Array, truth: Array, multi_label: bool, strengths: tuple[float, ...]) -> list[_Model]:
     """A model for each strength.
 
     Features are standardised and turned into the images' principal axes: the best weights lie in their span whatever
@@ -122,7 +121,7 @@ def _fit(
     return models
 
 
-def _targets(truth: np.ndarray, multi_label: bool) -> np.ndarray:
+def _targets(truth: Array, multi_label: bool) -> Array:
     """What people chose, with a few more images about which nothing is known: n labels are not certainty (Platt 1999).
 
     It keeps the bias of a class that never or always occurs finite.

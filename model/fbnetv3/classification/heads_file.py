@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fbnetv3.classification.linear_head import POOLING, LinearHead
+from fbnetv3.data.image_labels import HeadSpec
 from fbnetv3.files import write_whole
-from fbnetv3.learning.image_labels import HeadSpec
 from fbnetv3.weights import WeightsError
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fbnetv3.arrays import Array
+from fbnetv3.data.image_labels import HeadSpec
 from fbnetv3.images import ImageError
-from fbnetv3.learning.image_labels import HeadSpec
 
 if TYPE_CHECKING:
     from fbnetv3.detector import Detector
@@ -33,17 +34,17 @@ class LinearHead:
     """
 
     spec: HeadSpec
-    weight: np.ndarray
-    bias: np.ndarray
+    weight: Array
+    bias: Array
 
-    def probabilities(self, pooled: np.ndarray) -> np.ndarray:
+    def probabilities(self, pooled: Array) -> Array:
         """(n, d) -> (n, classes), 0..1: softmax, or one sigmoid per class where several may hold.
 
         Raises ValueError for pooled features of another network.
         """
         return activate(pooled @ self.weight.T + self.bias, self.spec.multi_label)
 
-    def distributions(self, pooled: np.ndarray) -> list[np.ndarray]:
+    def distributions(self, pooled: Array) -> list[Array]:
         """(d,) -> what it may be unsure of, each (k,) probabilities that sum to 1: its classes where one of them holds,
         yes and no for each class where several may. Nothing of a single class, which is certain.
         """
@@ -53,7 +54,7 @@ class LinearHead:
         return [probabilities] if len(probabilities) > 1 else []
 
 
-def activate(logits: np.ndarray, multi_label: bool) -> np.ndarray:
+def activate(logits: Array, multi_label: bool) -> Array:
     """(n, classes) logits -> probabilities, see LinearHead.probabilities."""
     if multi_label:
         return 0.5 * (1 + np.tanh(0.5 * logits))  # the sigmoid, without overflow
@@ -61,7 +62,7 @@ def activate(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     return powers / powers.sum(1, keepdims=True)
 
 
-def pool(maps: Mapping[str, np.ndarray]) -> np.ndarray:
+def pool(maps: Mapping[str, Array]) -> Array:
     """Feature maps (C, h, w) -> (d,) float32: every channel's mean, spread, largest and smallest value, level by level.
 
     Each of the statistics is scaled to length 1, so that an image's contrast does not count. docs/choices.md has
@@ -74,7 +75,7 @@ def pool(maps: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def pool_images(
     detector: Detector, paths: Sequence[Path], on_image: Callable[[], None] = lambda: None
-) -> np.ndarray:
+) -> Array:
     """(n, d) pooled features of image files, which the detector looks at once each; `on_image` is called after each.
 
     Raises ImageError, with the file's name, for one that cannot be read.

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
+from fbnetv3.arrays import Array
 from fbnetv3.config import ModelConfig
 
 
@@ -19,8 +18,8 @@ class Wanted:
     of a detection, so one that nobody will see is not made.
     """
 
-    boxes: np.ndarray
-    masks: np.ndarray
+    boxes: Array
+    masks: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +31,11 @@ class NetworkOutput:
     network without a mask head gives None for the last.
     """
 
-    boxes: np.ndarray
-    scores: np.ndarray
-    classes: np.ndarray
-    masked: np.ndarray
-    mask_probabilities: np.ndarray | None
+    boxes: Array
+    scores: Array
+    classes: Array
+    masked: Array
+    mask_probabilities: Array | None
 
 
 class Encoded(Protocol):
@@ -48,12 +47,12 @@ class Encoded(Protocol):
         ...
 
     @property
-    def proposals(self) -> np.ndarray:
+    def proposals(self) -> Array:
         """Boxes (r, 4) float32 that may hold something, in pixels of the input, the likeliest first."""
         ...
 
     @property
-    def maps(self) -> Mapping[str, np.ndarray]:
+    def maps(self) -> Mapping[str, Array]:
         """The feature maps that the heads read, (C, h, w) float32 each, the finest level first."""
         ...
 
@@ -76,7 +75,7 @@ class Engine(Protocol):
         """Whether the network has a mask head."""
         ...
 
-    def encode(self, images: Sequence[np.ndarray]) -> Sequence[Encoded]:
+    def encode(self, images: Sequence[Array]) -> Sequence[Encoded]:
         """Trunk and RPN on images of one size: (3, h, w) float32, blue, green, red, 0..255."""
         ...
 
@@ -84,10 +83,10 @@ class Engine(Protocol):
         """The wanted objects in images of one size, which this engine encoded."""
         ...
 
-    def classify(self, encoded: Any, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classify(self, encoded: Any, boxes: Array) -> tuple[Array, Array]:
         """Scores (n, classes) and a better box for every class (n, classes, 4) of boxes (n, 4) float32."""
         ...
 
-    def mask_probabilities(self, encoded: Any, boxes: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    def mask_probabilities(self, encoded: Any, boxes: Array, classes: Array) -> Array:
         """Masks (n, s, s), 0..1, of these classes (n,) int64 inside these boxes (n, 4). Needs a mask head."""
         ...

@@ -36,7 +36,7 @@ KEPT = 12
 PATIENCE = 900
 MANIFEST = "manifest.json"
 #: The module whose process exports a detector.
-DETECTOR = "fbnetv3.engines.exporting"
+DETECTOR = "fbnetv3.exporting"
 UNFINISHED = ".making-"
 #: Settings that decide what the engine keeps, not what the graphs compute: changing them needs no export.
 NOT_EXPORTED = frozenset(

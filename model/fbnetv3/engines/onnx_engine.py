@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from fbnetv3.arrays import Array
 from fbnetv3.config import ModelConfig
 from fbnetv3.engines.engine import NetworkOutput, Wanted
 
-Features = dict[str, np.ndarray]
+Features = dict[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,7 @@ class OnnxEncoded:
     """See Encoded; `features` (1, C, h, w) by level."""
 
     size: tuple[int, int]
-    proposals: np.ndarray
+    proposals: Array
     features: Features
 
     @cached_property
@@ -66,7 +67,7 @@ class OnnxEngine:
         """Whether there is a mask head."""
         return self._masks is not None
 
-    def encode(self, images: Sequence[np.ndarray]) -> list[OnnxEncoded]:
+    def encode(self, images: Sequence[Array]) -> list[OnnxEncoded]:
         """See Engine."""
         return [self._encode_in_turn(image) for image in images]
 
@@ -74,18 +75,18 @@ class OnnxEngine:
         """See Engine."""
         return [self._detect_in_turn(one, wanted) for one in encoded]
 
-    def classify(self, encoded: OnnxEncoded, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classify(self, encoded: OnnxEncoded, boxes: Array) -> tuple[Array, Array]:
         """See Engine."""
         with self._lock:
             scores, better = self._boxes.run(None, {**encoded.features, "boxes": boxes})
         return scores, better.reshape(len(boxes), -1, 4)
 
-    def mask_probabilities(self, encoded: OnnxEncoded, boxes: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    def mask_probabilities(self, encoded: OnnxEncoded, boxes: Array, classes: Array) -> Array:
         """See Engine."""
         with self._lock:
             return self._mask_probabilities(encoded.features, boxes, classes)
 
-    def _encode_in_turn(self, image: np.ndarray) -> OnnxEncoded:
+    def _encode_in_turn(self, image: Array) -> OnnxEncoded:
         """One image after the other, each with all threads.
 
         Side by side several clients get 8 to 17 % more done, but the server needs 150 MB more and everything else
@@ -98,7 +99,7 @@ class OnnxEngine:
         with self._lock:
             return self._detect(encoded, wanted)
 
-    def _encode(self, image: np.ndarray) -> OnnxEncoded:
+    def _encode(self, image: Array) -> OnnxEncoded:
         height, width = image.shape[1:]
         outputs = dict(zip(self._outputs, self._image.run(None, {"image": image}), strict=True))
         proposals = self._propose(outputs, _corner((height, width)))
@@ -111,7 +112,7 @@ class OnnxEngine:
         masks = self._mask_probabilities(features, boxes[masked], classes[masked]) if self.has_masks else None
         return NetworkOutput(boxes, scores, classes, masked, masks)
 
-    def _mask_probabilities(self, features: Features, boxes: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    def _mask_probabilities(self, features: Features, boxes: Array, classes: Array) -> Array:
         assert self._masks is not None
         side = 2 * self.config.mask_pooler_resolution
         if not len(boxes):
@@ -119,7 +120,7 @@ class OnnxEngine:
         [probabilities] = self._masks.run(None, {**features, "boxes": boxes, "classes": classes})
         return probabilities
 
-    def _propose(self, outputs: dict[str, np.ndarray], corner: np.ndarray) -> np.ndarray:
+    def _propose(self, outputs: dict[str, Array], corner: Array) -> Array:
         """The boxes (r, 4) that are most likely to hold something."""
         config = self.config
         best = [_largest(outputs[f"logits {level}"], config.pre_nms_proposals_test) for level in self._levels]
@@ -133,8 +134,8 @@ class OnnxEngine:
         return boxes[self._suppress(boxes, logits, level_of, limit, count)]
 
     def _choose(
-        self, features: Features, proposals: np.ndarray, corner: np.ndarray, wanted: Wanted
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        self, features: Features, proposals: Array, corner: Array, wanted: Wanted
+    ) -> tuple[Array, Array, Array]:
         """Boxes, scores and classes of the detections.
 
         Looking only at what the least demanding class wants changes no other detection: in non-maximum
@@ -153,9 +154,7 @@ class OnnxEngine:
         keep = keep[scores[keep] >= wanted.boxes[classes[keep]]]
         return boxes[keep], scores[keep], classes[keep]
 
-    def _suppress(
-        self, boxes: np.ndarray, scores: np.ndarray, group_of: np.ndarray, limit: float, count: int
-    ) -> np.ndarray:
+    def _suppress(self, boxes: Array, scores: Array, group_of: Array, limit: float, count: int) -> Array:
         """Indices of the best `count` boxes, best first, of which none overlaps a better one of its group.
 
         Groups are moved apart, so that boxes of two of them never overlap.
@@ -182,13 +181,13 @@ def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSessio
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _corner(size: tuple[int, int]) -> np.ndarray:
+def _corner(size: tuple[int, int]) -> Array:
     """The largest coordinates (4,) of a box in an input of this size."""
     height, width = size
     return np.array([width, height] * 2, np.float32)
 
 
-def _largest(values: np.ndarray, count: int) -> np.ndarray:
+def _largest(values: Array, count: int) -> Array:
     """Indices of the `count` largest values, largest first."""
     if count < len(values):
         chosen = np.argpartition(values, -count)[-count:]

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from fbnetv3.arrays import Array
 from fbnetv3.config import ModelConfig
 from fbnetv3.engines.engine import NetworkOutput, Wanted
 from fbnetv3.network.box_head import ROI_CODER
@@ -31,12 +31,12 @@ class TorchEncoded:
     features: dict[str, Tensor]
 
     @property
-    def proposals(self) -> np.ndarray:
+    def proposals(self) -> Array:
         """See Encoded."""
         return self.found.boxes.cpu().numpy()
 
     @cached_property
-    def maps(self) -> dict[str, np.ndarray]:
+    def maps(self) -> dict[str, Array]:
         """See Encoded."""
         return {name: feature[0].cpu().numpy() for name, feature in self.features.items()}
 
@@ -68,7 +68,7 @@ class TorchEngine:
         """Whether the model has a mask head."""
         return self.model.has_masks
 
-    def encode(self, images: Sequence[np.ndarray]) -> list[TorchEncoded]:
+    def encode(self, images: Sequence[Array]) -> list[TorchEncoded]:
         """See Engine."""
         model = self.model
         inputs = [self._tensor(image) for image in images]
@@ -93,7 +93,7 @@ class TorchEngine:
             found = self.model.detect(features, proposals, [one.size for one in encoded], *lowest)
         return [_to_output(one) for one in found]
 
-    def classify(self, encoded: TorchEncoded, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classify(self, encoded: TorchEncoded, boxes: Array) -> tuple[Array, Array]:
         """See Engine."""
         regions = self._tensor(boxes)
         with self._lock, torch.inference_mode():
@@ -102,13 +102,13 @@ class TorchEngine:
             better = ROI_CODER.decode(regions, outputs.offsets).view(len(regions), -1, 4)
         return scores.cpu().numpy(), better.cpu().numpy()
 
-    def mask_probabilities(self, encoded: TorchEncoded, boxes: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    def mask_probabilities(self, encoded: TorchEncoded, boxes: Array, classes: Array) -> Array:
         """See Engine."""
         with self._lock, torch.inference_mode():
             logits = self.model.mask_logits(encoded.features, [self._tensor(boxes)])
             return channel_of_class(logits, self._tensor(classes)).sigmoid().cpu().numpy()
 
-    def _tensor(self, array: np.ndarray) -> Tensor:
+    def _tensor(self, array: Array) -> Tensor:
         return torch.from_numpy(array).to(self._device)
 
 

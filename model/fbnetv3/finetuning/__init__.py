@@ -3,7 +3,7 @@
 from fbnetv3.finetuning.report import Report, train_and_judge
 from fbnetv3.finetuning.run import FineTuned, OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.settings import FineTuningSettings
-from fbnetv3.learning.training import Progress, TrainingError
+from fbnetv3.training.loop import Progress, TrainingError
 
 __all__ = [
     "FineTuned",

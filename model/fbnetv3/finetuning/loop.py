@@ -22,9 +22,9 @@ from fbnetv3.finetuning.plan import Plan
 from fbnetv3.finetuning.processes import Process
 from fbnetv3.finetuning.records import Records
 from fbnetv3.finetuning.viewed import ViewedExamples
-from fbnetv3.learning.training import Meter, Optimisation, Progress
 from fbnetv3.network.rcnn import RCNN
 from fbnetv3.network.targets import Target
+from fbnetv3.training.loop import Meter, Optimisation, Progress
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.config import ConfigError, ModelConfig, Norm
+from fbnetv3.data.examples import Examples
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources
 from fbnetv3.images import network_size
-from fbnetv3.learning.examples import Examples
 from fbnetv3.weights import Checkpoint
 
 FROZEN_STAGES = 2
@@ -60,7 +61,7 @@ class Outlines:
     """What the plan asks of a data set: image sizes (height, width), boxes (n, 4) in pixels, whether it has masks."""
 
     sizes: tuple[tuple[int, int], ...]
-    boxes: tuple[np.ndarray, ...]
+    boxes: tuple[Array, ...]
     has_masks: bool
     digest: str
 
@@ -78,7 +79,7 @@ class Outlines:
                 sha256.update(array.tobytes())
         return cls(tuple(sizes), tuple(boxes), has_masks, sha256.hexdigest())
 
-    def object_sizes(self, min_size: int, max_size: int) -> np.ndarray:
+    def object_sizes(self, min_size: int, max_size: int) -> Array:
         """Root of the area of every box in network pixels, ascending."""
         found = [np.zeros(0)]
         for (height, width), boxes in zip(self.sizes, self.boxes, strict=True):

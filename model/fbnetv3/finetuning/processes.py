@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from fbnetv3.learning.training import TrainingError
+from fbnetv3.training.loop import TrainingError
 
 Item = TypeVar("Item")
 

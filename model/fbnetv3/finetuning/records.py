@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from fbnetv3.learning.training import Progress
+from fbnetv3.training.loop import Progress
 
 METRICS = "metrics.jsonl"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from fbnetv3.config import ConfigError
+from fbnetv3.data.snapshot import Snapshot
 from fbnetv3.detector import Detector
 from fbnetv3.finetuning.run import OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources, sources_by_name, spelled_as
 from fbnetv3.judging import Judgement, Verdict, decide, judge
-from fbnetv3.learning.snapshot import Snapshot
 from fbnetv3.weights import Checkpoint, write_checkpoint
 
 WEIGHTS = "weights.safetensors"

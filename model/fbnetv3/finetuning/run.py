@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
 from fbnetv3.engines.torch_engine import TorchEngine
 from fbnetv3.finetuning.feature_cache import FeatureCache
@@ -24,10 +25,9 @@ from fbnetv3.finetuning.start import Sources, sources_by_name, start_network
 from fbnetv3.finetuning.viewed import ViewedExamples
 from fbnetv3.finetuning.views import make_views
 from fbnetv3.judging import judge
-from fbnetv3.learning.examples import Examples
-from fbnetv3.learning.training import Progress, TrainingError
 from fbnetv3.network.norms import freeze
 from fbnetv3.network.rcnn import RCNN
+from fbnetv3.training.loop import Progress, TrainingError
 from fbnetv3.weights import Checkpoint
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fbnetv3.data.label_names import in_spelling_of
 from fbnetv3.factory import create_model
-from fbnetv3.learning.label_names import in_spelling_of
 from fbnetv3.network.rcnn import RCNN
 from fbnetv3.weights import Checkpoint
 

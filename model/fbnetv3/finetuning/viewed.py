@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fbnetv3.data.examples import Example, Examples
 from fbnetv3.finetuning.feature_cache import FeatureCache
 from fbnetv3.finetuning.parts import Features, FrozenPart
 from fbnetv3.finetuning.view_masks import ViewMasks, shrink
 from fbnetv3.finetuning.views import View, look, view_size
-from fbnetv3.learning.examples import Example, Examples
 from fbnetv3.network.boxes import mirror_boxes
 from fbnetv3.network.targets import Target
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fbnetv3.arrays import Array
+from fbnetv3.data.examples import Example
 from fbnetv3.images import network_size, to_network
-from fbnetv3.learning.examples import Example
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def view_size(image_size: tuple[int, int], view: View, min_size: int, max_size: 
     return network_size(*image_size, round(min_size * view.scale), round(max_size * view.scale))
 
 
-def look(example: Example, view: View, min_size: int, max_size: int) -> np.ndarray:
+def look(example: Example, view: View, min_size: int, max_size: int) -> Array:
     """The network's input: (3, h, w) float32, blue, green, red, 0..255, not mirrored yet."""
     size = view_size(example.image.shape[:2], view, min_size, max_size)
     pixels = to_network(example.image, size)

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fbnetv3.arrays import Array
+
 #: Standard deviations of the prior on slope - 1 and on the offset: after some tens of regions the data decides.
 PRIOR = np.array([0.5, 1.0])
 #: The least slope: a smaller one would make all regions alike, a negative one turn their order around.
@@ -43,7 +45,7 @@ class Calibration:
     offset: float = 0.0
     regions: int = 0
 
-    def __call__(self, scores: np.ndarray) -> np.ndarray:
+    def __call__(self, scores: Array) -> Array:
         """Scores (n,), 0..1 -> probabilities (n,) float32 in the same order of size."""
         if (self.slope, self.offset) == (1.0, 0.0):
             return np.asarray(scores, np.float32)
@@ -72,7 +74,7 @@ def fit_calibration(regions: Sequence[ScoredRegion]) -> Calibration:
     return Calibration(max(float(slope), FLATTEST), float(offset), len(regions))
 
 
-def _maximum(inputs: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def _maximum(inputs: Array, kept: Array) -> Array:
     """Newton's method on the log posterior of (slope, offset) with a normal prior around (1, 0)."""
     identity = np.array([1.0, 0.0])
     weights = identity
@@ -124,10 +126,10 @@ def calibration_error(table: Sequence[ReliabilityBin]) -> float:
     return sum(one.regions * abs(one.mean - one.kept) for one in table) / max(total, 1)
 
 
-def _logit(scores: np.ndarray) -> np.ndarray:
+def _logit(scores: Array) -> Array:
     clipped = np.clip(np.asarray(scores, np.float64), TINY, 1 - TINY)
     return np.log(clipped / (1 - clipped))
 
 
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
+def _sigmoid(logits: Array) -> Array:
     return 0.5 * (1 + np.tanh(0.5 * logits))

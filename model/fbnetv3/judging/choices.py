@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.classification.linear_head import LinearHead, pool_images
 from fbnetv3.classification.suggestions import SUGGESTION_THRESHOLD, suggested
+from fbnetv3.data.image_labels import HeadSpec
+from fbnetv3.data.snapshot import HOLDOUT, Snapshot
 from fbnetv3.detector import Detector
 from fbnetv3.judging.choice_outcomes import ChoiceOutcome, HeadJudgement, HeadsJudgement
 from fbnetv3.judging.gate import ENOUGH_IMAGES, LEVEL, Verdict, bootstrap_share
-from fbnetv3.learning.image_labels import HeadSpec
-from fbnetv3.learning.snapshot import HOLDOUT, Snapshot
 
 #: Clicks per image that one choice may lose for another's sake: one in twenty images.
 TOLERANCE = 0.05
@@ -73,7 +74,7 @@ def judge_heads(
     return HeadsJudgement(tuple(judged))
 
 
-def _shown(head: LinearHead, pooled: np.ndarray, spec: HeadSpec, threshold: float) -> set[str]:
+def _shown(head: LinearHead, pooled: Array, spec: HeadSpec, threshold: float) -> set[str]:
     [probabilities] = head.probabilities(pooled[None]).tolist()
     of_class = dict(zip(head.spec.classes, probabilities, strict=True))
     known = {name: of_class[name] for name in spec.classes if name in of_class}
@@ -108,7 +109,7 @@ def decide_heads(candidate: HeadsJudgement, serving: HeadsJudgement | None) -> C
     return ChoicesVerdict(True, f"Better: {figures}.", worse=False)
 
 
-def clicks_saved(candidate: HeadsJudgement, serving: HeadsJudgement | None) -> np.ndarray:
+def clicks_saved(candidate: HeadsJudgement, serving: HeadsJudgement | None) -> Array:
     """(n,) clicks that the candidate saves on each image of the hold-out, in its order, over all choices.
 
     An image that is not labelled for any choice has 0. The same order as the outcomes of a Judgement of the same
@@ -131,7 +132,7 @@ def _pairs(candidate: HeadsJudgement, serving: HeadsJudgement | None) -> list[_P
     return [(after, before if before.known else None) for after, before in pairs]
 
 
-def _saved(after: HeadJudgement, before: HeadJudgement | None) -> np.ndarray:
+def _saved(after: HeadJudgement, before: HeadJudgement | None) -> Array:
     """(images of the hold-out,) clicks saved by one choice's suggestions; 0 for an image not labelled for it."""
     if before is None:
         return np.array([0.0 if one is None else one.right - one.wrong for one in after.outcomes])
@@ -143,15 +144,15 @@ def _saved(after: HeadJudgement, before: HeadJudgement | None) -> np.ndarray:
     )
 
 
-def _is_labelled(head: HeadJudgement) -> np.ndarray:
+def _is_labelled(head: HeadJudgement) -> Array:
     return np.array([one is not None for one in head.outcomes], bool)
 
 
-def _labelled(judgement: HeadsJudgement) -> np.ndarray:
+def _labelled(judgement: HeadsJudgement) -> Array:
     return np.any([_is_labelled(head) for head in judgement.heads], axis=0)
 
 
-def _not_better(saved: np.ndarray) -> str | None:
+def _not_better(saved: Array) -> str | None:
     """What speaks against calling (n,) saved clicks a gain, if anything."""
     if saved.sum() <= 0:
         return "Not better"
@@ -165,7 +166,7 @@ def _not_better(saved: np.ndarray) -> str | None:
     )
 
 
-def _is_worse(saved: np.ndarray) -> bool:
+def _is_worse(saved: Array) -> bool:
     """Whether one choice loses clicks, by more than is tolerated and than chance makes likely."""
     if len(saved) < ENOUGH_IMAGES:
         return bool(saved.sum() < 0)

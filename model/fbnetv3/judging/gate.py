@@ -30,6 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.judging.effort import Effort, seconds_with, seconds_without
 from fbnetv3.judging.judgement import Judgement
 
@@ -76,7 +77,7 @@ def _without_images(serving: Judgement | None) -> Verdict:
     return Verdict(False, "Not judged: no image is held out yet, so the serving version stays.")
 
 
-def _gains(candidate: Judgement, serving: Judgement | None, effort: Effort) -> np.ndarray:
+def _gains(candidate: Judgement, serving: Judgement | None, effort: Effort) -> Array:
     """(n,) seconds that the candidate saves on each image, against the serving version or against no pre-labels."""
     theirs = candidate.outcomes if serving is None else serving.outcomes
     cost = seconds_without if serving is None else seconds_with
@@ -88,7 +89,7 @@ def _gains(candidate: Judgement, serving: Judgement | None, effort: Effort) -> n
     )
 
 
-def _objection(candidate: Judgement, serving: Judgement | None, gains: np.ndarray) -> str | None:
+def _objection(candidate: Judgement, serving: Judgement | None, gains: Array) -> str | None:
     """What speaks against the candidate, if anything."""
     few = len(gains) < ENOUGH_IMAGES
     if gains.sum() <= 0:
@@ -109,7 +110,7 @@ def _objection(candidate: Judgement, serving: Judgement | None, gains: np.ndarra
     )
 
 
-def bootstrap_share(gains: np.ndarray, seed: int = 0) -> float:
+def bootstrap_share(gains: Array, seed: int = 0) -> float:
     """The share, 0..1, of resamples of these (n,) gains whose mean is above 0 (paired bootstrap, Efron 1979)."""
     draws = np.random.default_rng(seed).integers(0, len(gains), (RESAMPLES, len(gains)))
     return float((gains[draws].mean(1) > 0).mean())

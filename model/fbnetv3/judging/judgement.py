@@ -7,15 +7,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-
+from fbnetv3.arrays import Array
+from fbnetv3.data.coco import add_example, empty_coco
+from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
 from fbnetv3.instances import Instances
+from fbnetv3.judging.average_precision import average_precision, to_results, with_crowds
 from fbnetv3.judging.calibration import ScoredRegion
 from fbnetv3.judging.outcomes import ImageOutcome, image_outcome, scored_regions
-from fbnetv3.learning.coco import add_example, empty_coco
-from fbnetv3.learning.evaluation import average_precision, to_results, with_crowds
-from fbnetv3.learning.examples import Examples
 
 #: Regions that score less are not shown: the default of `PRELABEL_SCORE_THRESHOLD`.
 SCORE_THRESHOLD = 0.3
@@ -94,7 +93,7 @@ def judge(
     return _summary(box, mask, tuple(outcomes), tuple(regions))
 
 
-def _look(detector: Detector, image: np.ndarray, boxes_only: bool) -> Instances:
+def _look(detector: Detector, image: Array, boxes_only: bool) -> Instances:
     if not boxes_only:
         return detector.predict([image])[0]
     [found] = detector.predict([image], mask_threshold=math.inf)

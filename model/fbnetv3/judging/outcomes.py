@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fbnetv3.arrays import Array
+from fbnetv3.data.examples import Example, Examples
 from fbnetv3.detector import Detector
 from fbnetv3.instances import Instances
 from fbnetv3.judging.calibration import ScoredRegion
-from fbnetv3.learning.examples import Example, Examples
 from fbnetv3.overlap import box_iou, mask_iou
 
 #: From this IoU on a person leaves a region as it is; a mask differs from another along its whole outline.
@@ -98,7 +99,7 @@ def _of_labels(found: Instances, labels: Sequence[str]) -> Instances:
     return found.select([i for i, label in enumerate(found.labels) if label in labels])
 
 
-def has_outline(example: Example) -> np.ndarray:
+def has_outline(example: Example) -> Array:
     """(n,) bool: whether an object's mask is known; an empty one is not."""
     if example.masks is None:
         return np.zeros(len(example.boxes), bool)
@@ -124,7 +125,7 @@ def _pairs(shown: Instances, example: Example, labels: Sequence[str]) -> Iterato
             yield good, iou, region, object_
 
 
-def _partners(pairs: Iterable[_Pair], first: np.ndarray | None = None) -> dict[int, tuple[int, bool]]:
+def _partners(pairs: Iterable[_Pair], first: Array | None = None) -> dict[int, tuple[int, bool]]:
     """{object: (its region, whether that is good)}, one to one: good pairs first, then the largest IoU.
 
     Scores decide nothing here: whoever labels sees all regions at once and keeps the one that fits. Regions of

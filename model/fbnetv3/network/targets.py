@@ -12,6 +12,8 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from fbnetv3.arrays import Array
+
 
 class TargetMasks(Protocol):
     """The masks of m objects, in whatever form they are known."""
@@ -46,7 +48,7 @@ class Bitmaps:
 class Polygons:
     """Masks as outlines: `outlines[i]` holds object i's polygons, each (2k,) x, y, x, y, ... in pixels."""
 
-    outlines: Sequence[Sequence[np.ndarray]]
+    outlines: Sequence[Sequence[Array]]
 
     def crop(self, boxes: Tensor, index: Tensor, side: int) -> Tensor:
         masks = np.zeros((len(boxes), side, side), bool)
@@ -58,12 +60,12 @@ class Polygons:
         return Polygons([[_mirrored(outline, width) for outline in outlines] for outlines in self.outlines])
 
 
-def _mirrored(outline: np.ndarray, width: int) -> np.ndarray:
+def _mirrored(outline: Array, width: int) -> Array:
     points = outline.reshape(-1, 2)
     return np.column_stack([width - points[:, 0], points[:, 1]]).ravel()
 
 
-def _rasterise(outlines: Sequence[np.ndarray], box: np.ndarray, side: int) -> np.ndarray:
+def _rasterise(outlines: Sequence[Array], box: Array, side: int) -> Array:
     """Shift and scale polygons into the box, then fill them by COCO's rule (detectron2 structures/masks.py)."""
     scale = side / np.maximum(box[2:] - box[:2], 0.1)
     moved = [((outline.reshape(-1, 2) - box[:2]) * scale).ravel() for outline in outlines]

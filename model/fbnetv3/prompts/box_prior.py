@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fbnetv3.arrays import Array
+
 #: Thresholds to choose from: at 0.1 nearly everything is object.
 THRESHOLDS = np.arange(0.1, 0.51, 0.05)
 
@@ -20,13 +22,13 @@ RELUCTANCE = 0.6
 STEPS = 4
 
 
-def threshold_in_box(probability: np.ndarray) -> float:
+def threshold_in_box(probability: Array) -> float:
     """Where to cut a mask (s, s), 0..1, that covers a drawn box: at most one half, lower if it then fills the box."""
     spans = _spans(probability.max(1)) * _spans(probability.max(0))
     return float(THRESHOLDS[np.argmax(spans + RELUCTANCE * THRESHOLDS)])
 
 
-def _spans(profile: np.ndarray) -> np.ndarray:
+def _spans(profile: Array) -> Array:
     """The share of one side that the mask spans at every threshold; `profile` (s,): the largest value across it."""
     cells = len(profile)
     places = (np.arange(cells * STEPS) + 0.5) / STEPS - 0.5

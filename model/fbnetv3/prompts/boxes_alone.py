@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.engines.engine import Engine
 from fbnetv3.image_features import ImageFeatures
 from fbnetv3.prompts.candidates import candidate_boxes
@@ -15,12 +16,12 @@ from fbnetv3.prompts.candidates import candidate_boxes
 class Found(NamedTuple):
     """A box (4,) in pixels of the image, its class and its score."""
 
-    box: np.ndarray
+    box: Array
     class_index: int
     score: float
 
 
-def in_box(engine: Engine, features: ImageFeatures, box: np.ndarray, classes: Sequence[int]) -> Found:
+def in_box(engine: Engine, features: ImageFeatures, box: Array, classes: Sequence[int]) -> Found:
     """Halfway between the drawn box and what the box head makes of it: nearer than either (docs/smart-tools.md)."""
     region = (box / features.scale).astype(np.float32)
     scores, better = engine.classify(features.encoded, region[None])
@@ -31,7 +32,7 @@ def in_box(engine: Engine, features: ImageFeatures, box: np.ndarray, classes: Se
 
 
 def at_points(
-    engine: Engine, features: ImageFeatures, points: np.ndarray, positive: np.ndarray, classes: Sequence[int]
+    engine: Engine, features: ImageFeatures, points: Array, positive: Array, classes: Sequence[int]
 ) -> Found | None:
     """The likeliest box that contains all positive clicks and no other."""
     places = points / features.scale[:2]

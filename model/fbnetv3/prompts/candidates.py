@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.engines.engine import Encoded, Engine
 from fbnetv3.overlap import box_iou
 
@@ -29,13 +30,13 @@ LEAST_SIDE = 2
 class Candidates:
     """n boxes (n, 4) in pixels of the network's input, with the class (n,), its score (n,) and its mask (n, s, s)."""
 
-    boxes: np.ndarray
-    classes: np.ndarray
-    scores: np.ndarray
-    masks: np.ndarray
+    boxes: Array
+    classes: Array
+    scores: Array
+    masks: Array
 
 
-def candidates_at(engine: Engine, encoded: Encoded, points: np.ndarray, classes: Sequence[int]) -> Candidates:
+def candidates_at(engine: Engine, encoded: Encoded, points: Array, classes: Sequence[int]) -> Candidates:
     """The candidates whose box contains all points (k, 2), x, y in pixels of the input.
 
     `classes`: those that the object may have; of each box the likeliest one counts.
@@ -45,8 +46,8 @@ def candidates_at(engine: Engine, encoded: Encoded, points: np.ndarray, classes:
 
 
 def candidate_boxes(
-    engine: Engine, encoded: Encoded, points: np.ndarray, classes: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    engine: Engine, encoded: Encoded, points: Array, classes: Sequence[int]
+) -> tuple[Array, Array, Array]:
     """Their boxes (n, 4), scores (n,) and classes (n,)."""
     proposed = encoded.proposals[_contain(encoded.proposals, points)]
     kinds = [
@@ -56,7 +57,7 @@ def candidate_boxes(
     return boxes, scores, of_class
 
 
-def _around(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _around(points: Array, size: tuple[int, int]) -> Array:
     """Boxes with the middle of the points in their own."""
     root, ratio = (grid.ravel() for grid in np.meshgrid(SIZES, np.sqrt(RATIOS)))
     half = np.stack([root / ratio, root * ratio], 1) / 2
@@ -65,8 +66,8 @@ def _around(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _read(
-    engine: Engine, encoded: Encoded, boxes: np.ndarray, points: np.ndarray, classes: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    engine: Engine, encoded: Encoded, boxes: Array, points: Array, classes: Sequence[int]
+) -> tuple[Array, Array, Array]:
     """Better boxes that still contain the points, their scores and classes, the best of those that differ."""
     if not len(boxes):
         return np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
@@ -79,7 +80,7 @@ def _read(
     return boxes[keep], scores[keep], chosen[keep]
 
 
-def _different(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
+def _different(boxes: Array, scores: Array) -> list[int]:
     """Indices of the best `MOST` boxes, best first, of which none is nearly the same as a better one."""
     same = box_iou(boxes, boxes) >= SAME
     kept: list[int] = []
@@ -89,12 +90,12 @@ def _different(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
     return kept
 
 
-def _contain(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _contain(boxes: Array, points: Array) -> Array:
     """(n,) bool: every point lies in the box."""
     inside = (points >= boxes[:, None, :2]) & (points <= boxes[:, None, 2:])
     return np.asarray(inside.all((1, 2)))
 
 
-def _clipped(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _clipped(boxes: Array, size: tuple[int, int]) -> Array:
     height, width = size
     return boxes.clip(0, np.array([width, height] * 2)).astype(np.float32)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.edges import cut_mask
 from fbnetv3.engines.engine import Engine
 from fbnetv3.image_features import ImageFeatures
 from fbnetv3.instances import BoxMask, Instances
 from fbnetv3.prompts import boxes_alone
-from fbnetv3.prompts.at_points import read_points
-from fbnetv3.prompts.in_box import read_box
+from fbnetv3.prompts.boxes import read_box
+from fbnetv3.prompts.points import read_points
 from fbnetv3.prompts.reading import Reading
 
 
@@ -27,7 +28,7 @@ class PromptReader:
         self._labels = labels
         self._refine = refine
 
-    def in_box(self, features: ImageFeatures, box: np.ndarray, labels: Sequence[str]) -> Instances:
+    def in_box(self, features: ImageFeatures, box: Array, labels: Sequence[str]) -> Instances:
         """One instance, or none."""
         height, width = features.image_size
         box = np.asarray(box, np.float32).clip(0, np.array([width, height] * 2, np.float32))
@@ -40,7 +41,7 @@ class PromptReader:
         return self._instance(features, reading, self._cut(features, reading, self._refine))
 
     def at_points(
-        self, features: ImageFeatures, points: np.ndarray, positive: np.ndarray, labels: Sequence[str]
+        self, features: ImageFeatures, points: Array, positive: Array, labels: Sequence[str]
     ) -> Instances:
         """One instance, or none."""
         classes = self._classes(labels)
@@ -83,7 +84,7 @@ class PromptReader:
     def _one(
         self,
         features: ImageFeatures,
-        box: np.ndarray,
+        box: Array,
         class_index: int,
         score: float,
         masks: tuple[BoxMask, ...] | None,
@@ -95,7 +96,7 @@ class PromptReader:
         return Instances.empty(features.image_size, self._labels, self._engine.has_masks)
 
 
-def _holds(mask: BoxMask, points: np.ndarray) -> np.ndarray:
+def _holds(mask: BoxMask, points: Array) -> Array:
     """(k,) bool: whether the pixel of each point (k, 2) is set."""
     columns, rows = np.floor(points).astype(int).T - np.array([[mask.x], [mask.y]])
     height, width = mask.bitmap.shape

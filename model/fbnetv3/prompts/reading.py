@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
+from fbnetv3.arrays import Array
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
     """A mask (s, s), 0..1, inside `box` (4,), x0, y0, x1, y1 in pixels of the image, to be cut at `threshold`."""
 
-    box: np.ndarray
+    box: Array
     class_index: int
-    probability: np.ndarray
+    probability: Array
     threshold: float
 
     @property

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from fbnetv3.architectures import ARCHITECTURES
+from fbnetv3.data.examples import Example, Examples
 from fbnetv3.detector import Detector
 from fbnetv3.finetuning import FineTuningSettings, OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.plan import Outlines, make_plan
 from fbnetv3.finetuning.start import Sources
-from fbnetv3.learning.examples import Example, Examples
-from fbnetv3.learning.training import TrainingError
 from fbnetv3.review.predictions import OutOfFold, look
+from fbnetv3.training.loop import TrainingError
 from fbnetv3.weights import Checkpoint
 
 FOLDS = 3

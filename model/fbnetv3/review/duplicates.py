@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.instances import BoxMask
 from fbnetv3.overlap import box_iou, mask_iou
 
@@ -20,7 +21,7 @@ WITH_TWO_LABELS = 0.5
 
 
 def duplicates(
-    boxes: np.ndarray, classes: np.ndarray, masks: tuple[BoxMask, ...] | None
+    boxes: Array, classes: Array, masks: tuple[BoxMask, ...] | None
 ) -> Iterator[tuple[int, int, float]]:
     """Pairs of objects of one image that are probably one: indices, the lower first, and a confidence 0..1.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fbnetv3.learning.examples import Example, Examples
+from fbnetv3.data.examples import Example, Examples
 from fbnetv3.review.duplicates import duplicates
 from fbnetv3.review.evidence import OfObjects, mask_of, of_detections, of_objects
 from fbnetv3.review.findings import Finding, Kind

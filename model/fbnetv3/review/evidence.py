@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fbnetv3.arrays import Array
+from fbnetv3.data.examples import Example
 from fbnetv3.instances import BoxMask
-from fbnetv3.learning.examples import Example
 from fbnetv3.overlap import box_iou, mask_iou
 from fbnetv3.review.predictions import OutOfFold
 
@@ -31,9 +32,9 @@ class OfObjects:
     class. `partner` (m,): that detection's index, -1 for none.
     """
 
-    values: np.ndarray
-    other: np.ndarray
-    partner: np.ndarray
+    values: Array
+    other: Array
+    partner: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +45,8 @@ class OfDetections:
     of the box inside one of its label, as of a part that was found for a whole. `index` (k,): among the instances.
     """
 
-    values: np.ndarray
-    index: np.ndarray
+    values: Array
+    index: Array
 
 
 def of_objects(example: Example, seen: OutOfFold) -> OfObjects:
@@ -77,7 +78,7 @@ def of_detections(example: Example, seen: OutOfFold) -> OfDetections:
     return OfDetections(values[index], index)
 
 
-def _partners(example: Example, seen: OutOfFold) -> tuple[np.ndarray, np.ndarray]:
+def _partners(example: Example, seen: OutOfFold) -> tuple[Array, Array]:
     """The detection that belongs to each object, -1 for none, and its score times how far the label is from it.
 
     A detection belongs to the object that it overlaps most. Where both masks are known, the worse of box and mask
@@ -105,7 +106,7 @@ def mask_of(masks: tuple[BoxMask, ...] | None, index: int) -> BoxMask | None:
     return masks[index] if masks is not None and masks[index].bitmap.any() else None
 
 
-def _best_of_each(boxes: np.ndarray) -> list[int]:
+def _best_of_each(boxes: Array) -> list[int]:
     """Of boxes (n, 4), the best first, those that overlap no better one, whatever their labels."""
     iou = box_iou(boxes, boxes)
     kept: list[int] = []
@@ -115,12 +116,12 @@ def _best_of_each(boxes: np.ndarray) -> list[int]:
     return kept
 
 
-def _inside(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _inside(boxes: Array, others: Array) -> Array:
     """(n, 4) and (m, 4) -> (n, m): the share of each box that lies inside each other one."""
     size = np.minimum(boxes[:, None, 2:], others[:, 2:]) - np.maximum(boxes[:, None, :2], others[:, :2])
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     return size.clip(0).prod(-1) / np.maximum(area, FLOOR)[:, None]
 
 
-def _log(values: np.ndarray) -> np.ndarray:
+def _log(values: Array) -> Array:
     return np.log(np.clip(values, FLOOR, 1.0))

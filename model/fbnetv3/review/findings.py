@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numpy as np
-
+from fbnetv3.arrays import Array
 from fbnetv3.instances import BoxMask
 
 #: An object without a label; an object with another's label; a box or mask that does not fit its object; a label
@@ -30,5 +29,5 @@ class Finding:
     image: int
     objects: tuple[int, ...]
     label: str | None = None
-    box: np.ndarray | None = None
+    box: Array | None = None
     mask: BoxMask | None = None

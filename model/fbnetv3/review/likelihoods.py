@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.review.findings import Kind
 
 #: What a labelled object may be: right (None), or wrong in one of three ways.
@@ -27,7 +28,7 @@ class Likelihoods:
     objects: Sequence[Sequence[float]]
     detections: Sequence[float]
 
-    def of_objects(self, values: np.ndarray, can_be_swapped: bool) -> np.ndarray:
+    def of_objects(self, values: Array, can_be_swapped: bool) -> Array:
         """(m, 5) -> probabilities (m, 4) of OUTCOMES. `can_be_swapped`: False where there is one label only."""
         logits = _with_one(values) @ np.array(self.objects).T
         if not can_be_swapped:
@@ -35,12 +36,12 @@ class Likelihoods:
         weights = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
         return weights / weights.sum(1, keepdims=True)
 
-    def of_detections(self, values: np.ndarray) -> np.ndarray:
+    def of_detections(self, values: Array) -> Array:
         """(k, 3) -> probabilities (k,) that an object was overlooked."""
         return 1 / (1 + np.exp(-(_with_one(values) @ np.array(self.detections))))
 
 
-def _with_one(values: np.ndarray) -> np.ndarray:
+def _with_one(values: Array) -> Array:
     return np.column_stack([values, np.ones(len(values))])
 
 

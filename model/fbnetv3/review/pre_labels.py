@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.instances import Instances
 from fbnetv3.review.duplicates import duplicates
 from fbnetv3.review.findings import Finding
 from fbnetv3.review.sizes import USUAL, UsualSizes
 
 #: Scores (n,) 0..1 -> the probability that a person keeps each region: `fbnetv3.judging.calibration.Calibration`.
-Calibrated = Callable[[np.ndarray], np.ndarray]
+Calibrated = Callable[[Array], Array]
 
 LEAST = 0.5
 """Regions that a person more likely deletes than keeps."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fbnetv3.arrays import Array
+from fbnetv3.data.examples import Example, Examples
 from fbnetv3.detector import Detector
 from fbnetv3.image_features import ImageFeatures
 from fbnetv3.instances import Instances
-from fbnetv3.learning.examples import Example, Examples
 from fbnetv3.overlap import box_iou
 
 #: What scores less gets no mask, the dearest part of a detection, and is no correction to suggest.
@@ -28,10 +29,10 @@ class OutOfFold:
     """
 
     instances: Instances
-    class_scores: np.ndarray
-    redrawn: np.ndarray
-    proposal_iou: np.ndarray
-    known: np.ndarray
+    class_scores: Array
+    redrawn: Array
+    proposal_iou: Array
+    known: Array
 
 
 def held_out(
@@ -58,8 +59,8 @@ def look(detector: Detector, example: Example, labels: Sequence[str]) -> OutOfFo
 
 
 def _at_labels(
-    detector: Detector, features: ImageFeatures, example: Example, own: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    detector: Detector, features: ImageFeatures, example: Example, own: Array
+) -> tuple[Array, Array]:
     """Class scores (m, classes) of the labelled boxes, and the boxes (m, 4) that the box head makes of them.
 
     `own` (classes,): the detector's class of each label, -1 for none. A box whose label the detector does not know

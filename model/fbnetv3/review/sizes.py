@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fbnetv3.learning.examples import Examples
+from fbnetv3.arrays import Array
+from fbnetv3.data.examples import Examples
 
 FEWEST_OBJECTS = 10
 """Of a label: fewer do not say what is usual."""
@@ -30,12 +31,12 @@ class UsualSizes:
     with few objects are left out.
     """
 
-    ranges: Mapping[str, np.ndarray]
+    ranges: Mapping[str, Array]
 
     @classmethod
     def of(cls, examples: Examples) -> UsualSizes:
         """Of labelled examples; each is read once."""
-        measured: dict[str, list[np.ndarray]] = {label: [] for label in examples.labels}
+        measured: dict[str, list[Array]] = {label: [] for label in examples.labels}
         for index in range(len(examples)):
             example = examples[index]
             values = measures(example.boxes, example.image.shape[:2])
@@ -49,7 +50,7 @@ class UsualSizes:
             }
         )
 
-    def strangeness(self, label: str, box: np.ndarray, image_size: tuple[int, ...]) -> float:
+    def strangeness(self, label: str, box: Array, image_size: tuple[int, ...]) -> float:
         """How many spreads a box (4,) is from what is usual for its label, in the worse of the two respects."""
         if label not in self.ranges:
             return 0.0
@@ -57,13 +58,13 @@ class UsualSizes:
         return float((np.abs(measures(box[None], image_size)[0] - median) / spread).max())
 
 
-def measures(boxes: np.ndarray, image_size: tuple[int, ...]) -> np.ndarray:
+def measures(boxes: Array, image_size: tuple[int, ...]) -> Array:
     """Boxes (n, 4) in an image of this (height, width) -> (n, 2): logarithms of side and elongation."""
     width, height = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-3).T
     return np.stack([np.log(np.sqrt(width * height) / min(image_size)), np.log(height / width)], 1)
 
 
-def _median_and_spread(values: np.ndarray) -> np.ndarray:
+def _median_and_spread(values: Array) -> Array:
     median = np.median(values, 0)
     spread = NORMAL * np.median(np.abs(values - median), 0)
     return np.stack([median, np.maximum(spread, LEAST_SPREAD)])

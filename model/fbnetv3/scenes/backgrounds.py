@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from fbnetv3.arrays import Array
 from fbnetv3.scenes.texture import CLOUDY, GRITTY, blend, hsv, noise, plain, smoothstep
 
 WORKING_SIDE = 1000  # longest side drawn in pixels; a larger picture gets this one enlarged
@@ -12,7 +13,7 @@ WORKING_SIDE = 1000  # longest side drawn in pixels; a larger picture gets this 
 Shape = tuple[int, int]
 
 
-def _grid(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+def _grid(shape: Shape) -> tuple[Array, Array]:
     """(rows, columns) in units of the shorter side, as (h, 1) and (1, w) float32."""
     short = min(shape)
     rows, columns = (np.arange(count, dtype=np.float32) / short for count in shape)
@@ -25,7 +26,7 @@ def _texels(shape: Shape, rows: float, columns: float) -> tuple[float, float]:
     return rows * shape[0] / short, columns * shape[1] / short
 
 
-def draw_wood(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def draw_wood(shape: Shape, rng: np.random.Generator) -> Array:
     """Planks with grain and dark joints."""
     rows, columns = _grid(shape)
     base = hsv(rng.uniform(0.05, 0.1), rng.uniform(0.25, 0.6), rng.uniform(0.4, 0.8))
@@ -41,7 +42,7 @@ def draw_wood(shape: Shape, rng: np.random.Generator) -> np.ndarray:
     return base * tone[..., None]
 
 
-def draw_cloth(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def draw_cloth(shape: Shape, rng: np.random.Generator) -> Array:
     """Woven cloth, plain, striped or chequered, with soft folds."""
     rows, columns = _grid(shape)
     thread = rng.uniform(45, 75) * 2 * np.pi
@@ -64,7 +65,7 @@ def draw_cloth(shape: Shape, rng: np.random.Generator) -> np.ndarray:
     return colour
 
 
-def draw_concrete(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def draw_concrete(shape: Shape, rng: np.random.Generator) -> Array:
     """Grey stone with stains, grit and small holes."""
     colour = plain(shape, hsv(rng.uniform(0.0, 0.7), rng.uniform(0.0, 0.12), rng.uniform(0.4, 0.8)))
     stains = noise(rng, shape, _texels(shape, 90, 90), CLOUDY)
@@ -74,7 +75,7 @@ def draw_concrete(shape: Shape, rng: np.random.Generator) -> np.ndarray:
     return colour
 
 
-def draw_tiles(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def draw_tiles(shape: Shape, rng: np.random.Generator) -> Array:
     """Kitchen tiles with grout between them, every tile a little lighter or darker."""
     rows, columns = _grid(shape)
     count = rng.uniform(2, 6)
@@ -92,7 +93,7 @@ def draw_tiles(shape: Shape, rng: np.random.Generator) -> np.ndarray:
     return colour
 
 
-def draw_marble(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def draw_marble(shape: Shape, rng: np.random.Generator) -> Array:
     """Polished stone with thin veins."""
     colour = plain(shape, hsv(rng.uniform(0.05, 0.6), rng.uniform(0.0, 0.15), rng.choice([0.25, 0.8, 0.92])))
     vein = hsv(rng.uniform(0.05, 0.6), rng.uniform(0.0, 0.3), rng.uniform(0.3, 0.8))
@@ -103,7 +104,7 @@ def draw_marble(shape: Shape, rng: np.random.Generator) -> np.ndarray:
     return colour
 
 
-def draw_sky(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def draw_sky(shape: Shape, rng: np.random.Generator) -> Array:
     """A sky or a painted wall: one colour runs into another, with cloud."""
     rows, _ = _grid(shape)
     top = hsv(rng.uniform(0.5, 0.65), rng.uniform(0.2, 0.7), rng.uniform(0.5, 0.95))
@@ -115,7 +116,7 @@ def draw_sky(shape: Shape, rng: np.random.Generator) -> np.ndarray:
     return colour
 
 
-def draw_lawn(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def draw_lawn(shape: Shape, rng: np.random.Generator) -> Array:
     """Short grass, or a carpet of another colour."""
     hue = rng.choice([0.25, 0.28, rng.uniform()])
     colour = plain(shape, hsv(hue, rng.uniform(0.3, 0.65), rng.uniform(0.3, 0.6)))
@@ -128,7 +129,7 @@ def draw_lawn(shape: Shape, rng: np.random.Generator) -> np.ndarray:
 BACKGROUNDS = (draw_wood, draw_cloth, draw_concrete, draw_tiles, draw_marble, draw_sky, draw_lawn)
 
 
-def draw_background(size: Shape, rng: np.random.Generator) -> np.ndarray:
+def draw_background(size: Shape, rng: np.random.Generator) -> Array:
     """A random background for a picture of `size` (height, width): (h, w, 3) float32, about 0..1."""
     scale = min(1.0, WORKING_SIDE / max(size))
     shape = (max(2, round(size[0] * scale)), max(2, round(size[1] * scale)))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.scenes.objects import ObjectClass, Surface
 from fbnetv3.scenes.texture import CLOUDY, PATCHY, any_colour, blend, hsv, noise, plain, smoothstep
 
 
-def draw_pebble(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface:
+def draw_pebble(u: Array, v: Array, rng: np.random.Generator) -> Surface:
     """A grey or brown stone of uneven outline."""
     angle = np.arctan2(u, v)
     bumps = 0.1 * np.sin(2 * angle + rng.uniform(0, 6)) + 0.05 * np.sin(3 * angle + rng.uniform(0, 6))
@@ -18,7 +19,7 @@ def draw_pebble(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surfa
     return Surface(rho - 1, colour, 0.5 * np.sqrt(np.maximum(1 - rho**2, 0)), 0.1)
 
 
-def draw_coin(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface:
+def draw_coin(u: Array, v: Array, rng: np.random.Generator) -> Surface:
     """A round of metal with a raised edge and a worn relief."""
     radius = np.hypot(u, v) / 0.9
     colour = plain(u.shape, hsv(rng.uniform(0.07, 0.14), rng.uniform(0.05, 0.5), rng.uniform(0.55, 0.8)))
@@ -28,7 +29,7 @@ def draw_coin(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface
     )
 
 
-def draw_pencil(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface:
+def draw_pencil(u: Array, v: Array, rng: np.random.Generator) -> Surface:
     """A painted stick with a wooden point and a dark lead."""
     half = 0.06 * np.clip((v + 1) / 0.22, 0, 1)
     colour = plain(u.shape, any_colour(rng))
@@ -38,7 +39,7 @@ def draw_pencil(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surfa
     return Surface(np.maximum(np.abs(u) - half, np.abs(v) - 1), colour, np.maximum(half - np.abs(u), 0), 0.3)
 
 
-def draw_band(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface:
+def draw_band(u: Array, v: Array, rng: np.random.Generator) -> Surface:
     """A rubber band: a thin closed loop, a little out of round."""
     angle = np.arctan2(u, v)
     radius = 0.8 + 0.1 * np.sin(2 * angle + rng.uniform(0, 6)) + 0.04 * np.sin(3 * angle + rng.uniform(0, 6))
@@ -46,7 +47,7 @@ def draw_band(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface
     return Surface(gap - 0.05, plain(u.shape, any_colour(rng)), np.maximum(0.05 - gap, 0), 0.2)
 
 
-def draw_note(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface:
+def draw_note(u: Array, v: Array, rng: np.random.Generator) -> Surface:
     """A square of paper with one curled corner and no print."""
     colour = plain(u.shape, hsv(rng.uniform(), rng.uniform(0.05, 0.5), rng.uniform(0.85, 1.0)))
     colour *= 1 + 0.02 * noise(rng, u.shape, (40, 40), CLOUDY)[..., None]

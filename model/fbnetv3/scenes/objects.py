@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.scenes.texture import CLOUDY, GRITTY, PATCHY, any_colour, blend, hsv, noise, plain, smoothstep
 
 
@@ -22,13 +23,13 @@ class Surface:
     viewer in object units. `gloss`: 0 (matt) to 1 (glazed).
     """
 
-    distance: np.ndarray
-    colour: np.ndarray
-    height: np.ndarray
+    distance: Array
+    colour: Array
+    height: Array
     gloss: float
 
 
-Draw = Callable[[np.ndarray, np.ndarray, np.random.Generator], Surface]
+Draw = Callable[[Array, Array, np.random.Generator], Surface]
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,11 @@ class ObjectClass:
     tilt: float = np.pi
 
 
-def _root(values: np.ndarray) -> np.ndarray:
+def _root(values: Array) -> Array:
     return np.sqrt(np.maximum(values, 0))
 
 
-def draw_apple(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface:
+def draw_apple(u: Array, v: Array, rng: np.random.Generator) -> Surface:
     """A round fruit with a dimple, a stalk, streaks from the dimple and pale specks; red, green or yellow."""
     down = v - 0.12
     angle = np.arctan2(u, -down)
@@ -73,7 +74,7 @@ def draw_apple(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surfac
     return Surface(np.minimum(rho - 1, stalk), colour, height, rng.uniform(0.3, 0.7))
 
 
-def draw_banana(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface:
+def draw_banana(u: Array, v: Array, rng: np.random.Generator) -> Surface:
     """A ridged crescent with dark ends and brown specks; green, yellow or overripe."""
     bend = rng.uniform(0.85, 1.15)  # half the opening angle in radians
     radius = 0.86 / float(np.sin(bend))
@@ -101,7 +102,7 @@ def draw_banana(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surfa
     )
 
 
-def _decorate(colour: np.ndarray, x: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> None:
+def _decorate(colour: Array, x: Array, v: Array, rng: np.random.Generator) -> None:
     """Paint a mug's wall: bands, dots, stripes, or nothing; `x` is -1..1 around the visible half."""
     paint, turn = any_colour(rng), np.arcsin(np.clip(x, -1, 1))
     kind = rng.integers(4)
@@ -115,7 +116,7 @@ def _decorate(colour: np.ndarray, x: np.ndarray, v: np.ndarray, rng: np.random.G
         blend(colour, paint, smoothstep(0.1, 0.3, np.sin(turn * rng.uniform(7, 12))))
 
 
-def draw_mug(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface:
+def draw_mug(u: Array, v: Array, rng: np.random.Generator) -> Surface:
     """A cup with an open handle and a drink, seen a little from above; any colour and pattern."""
     side = float(rng.choice([-1.0, 1.0]))
     x = u * side + 0.24
@@ -145,7 +146,7 @@ def draw_mug(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface:
     return Surface(np.minimum(wall, handle), colour, height, rng.uniform(0.4, 0.9))
 
 
-def draw_bottle(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface:
+def draw_bottle(u: Array, v: Array, rng: np.random.Generator) -> Surface:
     """A tall glass with a narrow neck, a cap, a level of liquid and a printed paper label; any colour."""
     wide, neck = rng.uniform(0.24, 0.34), rng.uniform(0.085, 0.12)
     shoulder = rng.uniform(-0.55, -0.25)
@@ -171,7 +172,7 @@ def draw_bottle(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surfa
     return Surface(distance, colour, 0.8 * width * bulge, rng.uniform(0.6, 1.0))
 
 
-def _print_label(colour: np.ndarray, turn: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> None:
+def _print_label(colour: Array, turn: Array, v: Array, rng: np.random.Generator) -> None:
     """Stick a paper with a band of colour and lines of print round the body of a bottle."""
     top, bottom = rng.uniform(0.05, 0.2), rng.uniform(0.55, 0.75)
     paper = smoothstep(top, top + 0.015, v) * smoothstep(bottom, bottom - 0.015, v)
@@ -183,7 +184,7 @@ def _print_label(colour: np.ndarray, turn: np.ndarray, v: np.ndarray, rng: np.ra
     blend(colour, hsv(0.0, 0.0, 0.25), 0.8 * text)
 
 
-def draw_book(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface:
+def draw_book(u: Array, v: Array, rng: np.random.Generator) -> Surface:
     """A closed book: a woven cover with a title and a picture, a spine groove, and pages along two edges."""
     half = rng.uniform(0.6, 0.76)
     thick = rng.uniform(0.07, 0.16)
@@ -204,9 +205,7 @@ def draw_book(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface
     return Surface(corner, colour, height, rng.uniform(0.0, 0.25))
 
 
-def _print_cover(
-    colour: np.ndarray, u: np.ndarray, v: np.ndarray, right: float, rng: np.random.Generator
-) -> None:
+def _print_cover(colour: Array, u: Array, v: Array, right: float, rng: np.random.Generator) -> None:
     """A title of two or three lines in the upper half and an emblem or a frame below."""
     ink, centre = any_colour(rng) * 0.5 + rng.choice([0.0, 0.5]), 0.5 * (right - 0.5)
     top = rng.uniform(-0.75, -0.5)
@@ -223,7 +222,7 @@ def _print_cover(
     blend(colour, any_colour(rng), smoothstep(0.01, -0.01, emblem))
 
 
-def draw_leaf(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> Surface:
+def draw_leaf(u: Array, v: Array, rng: np.random.Generator) -> Surface:
     """A pointed blade with veins, a toothed or smooth edge and a stalk; green to autumn red."""
     x = u - rng.uniform(-0.2, 0.2) * (v**2 - 0.3)
     along = np.clip((v + 1) / 1.72, 0.0, 1.0)

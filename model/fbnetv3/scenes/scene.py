@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
+from fbnetv3.arrays import Array
 from fbnetv3.instances import BoxMask
 from fbnetv3.scenes.backgrounds import draw_background
 from fbnetv3.scenes.clutter import CLUTTER
@@ -34,9 +35,9 @@ class Scene:
     masks of what is visible; no pixel belongs to two.
     """
 
-    image: np.ndarray
-    boxes: np.ndarray
-    classes: np.ndarray
+    image: Array
+    boxes: Array
+    classes: Array
     masks: tuple[BoxMask, ...]
 
 
@@ -49,7 +50,7 @@ class Light:
 
     direction: tuple[float, float, float]
     ambient: float
-    tint: np.ndarray
+    tint: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +63,9 @@ class Sprite:
 
     x: int
     y: int
-    colour: np.ndarray
-    coverage: np.ndarray
-    mask: np.ndarray
+    colour: Array
+    coverage: Array
+    mask: Array
     radius: float
 
 
@@ -173,13 +174,13 @@ def _make_sprite(
     )
 
 
-def _steepness(field: np.ndarray, least: float) -> np.ndarray:
+def _steepness(field: Array, least: float) -> Array:
     """Length of the gradient per pixel, never under `least`."""
     down, right = np.gradient(field)
     return np.maximum(np.sqrt(down * down + right * right), least)
 
 
-def _lit(surface: Surface, light: Light, radius: float) -> np.ndarray:
+def _lit(surface: Surface, light: Light, radius: float) -> Array:
     """The colour (h, w, 3) of a surface in this light: diffuse and specular reflection (Blinn-Phong)."""
     down, right = np.gradient(surface.height * radius)
     length = np.sqrt(right * right + down * down + 1)
@@ -216,7 +217,7 @@ def _overlap(sprite: Sprite, size: tuple[int, int], grow: int = 0) -> tuple[slic
     return rows, slice(max(sprite.x - grow, 0), max(min(sprite.x + width + grow, size[1]), 0))
 
 
-def _paint(canvas: np.ndarray, sprite: Sprite, light: Light) -> None:
+def _paint(canvas: Array, sprite: Sprite, light: Light) -> None:
     """Put a sprite on the picture, its soft shadow first."""
     size = canvas.shape[:2]
     _cast_shadow(canvas, sprite, light)
@@ -228,7 +229,7 @@ def _paint(canvas: np.ndarray, sprite: Sprite, light: Light) -> None:
     canvas[rows, columns] += (sprite.colour[part].astype(np.float32) / 255 - canvas[rows, columns]) * coverage
 
 
-def _cast_shadow(canvas: np.ndarray, sprite: Sprite, light: Light) -> None:
+def _cast_shadow(canvas: Array, sprite: Sprite, light: Light) -> None:
     """Darken what lies on the far side of the lamp."""
     x, y, z = light.direction
     blur = 1 + 0.07 * sprite.radius
@@ -243,7 +244,7 @@ def _cast_shadow(canvas: np.ndarray, sprite: Sprite, light: Light) -> None:
     canvas[rows, columns] *= 1 - (0.75 - light.ambient / 2) / 255 * shadow[..., None].astype(np.float32)
 
 
-def _photograph(canvas: np.ndarray, light: Light, rng: np.random.Generator) -> np.ndarray:
+def _photograph(canvas: Array, light: Light, rng: np.random.Generator) -> Array:
     """Light falling off across the picture, lens blur and sensor noise: (H, W, 3) uint8."""
     height, width = canvas.shape[:2]
     across = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None, :] * light.direction[0]
@@ -256,7 +257,7 @@ def _photograph(canvas: np.ndarray, light: Light, rng: np.random.Generator) -> n
     return np.clip(photo + (grain + 0.5), 0, 255).astype(np.uint8)
 
 
-def _boxes(masks: tuple[BoxMask, ...]) -> np.ndarray:
+def _boxes(masks: tuple[BoxMask, ...]) -> Array:
     """Boxes (n, 4) float32 around cropped masks."""
     corners = [(m.x, m.y, m.x + m.bitmap.shape[1], m.y + m.bitmap.shape[0]) for m in masks]
     return np.array(corners, np.float32).reshape(-1, 4)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from fbnetv3.active_learning import (
     RANDOM_SHARE,
     STRATEGIES,
@@ -20,6 +18,7 @@ from fbnetv3.active_learning import (
     with_random_share,
 )
 from fbnetv3.active_learning.ranking import shuffle
+from fbnetv3.arrays import Array
 from fbnetv3.detector import Detector
 from fbnetv3.judging import IDENTITY, Calibration
 from fbnetv3.simulation.replay_data import ImageId
@@ -36,7 +35,7 @@ class Queue:
 
     pool: tuple[ImageId, ...]
     labelled: tuple[ImageId, ...]
-    pixels: Callable[[ImageId], np.ndarray]
+    pixels: Callable[[ImageId], Array]
     detector: Detector
     labels: tuple[str, ...]
     seed: int

@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from fbnetv3.data.coco import CocoExamples
+from fbnetv3.data.examples import Examples
+from fbnetv3.data.snapshot import is_held_out
 from fbnetv3.detector import Detector
 from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, TrainingError
 from fbnetv3.judging import (
@@ -23,9 +26,6 @@ from fbnetv3.judging import (
     seconds_with,
     seconds_without,
 )
-from fbnetv3.learning.coco import CocoExamples
-from fbnetv3.learning.examples import Examples
-from fbnetv3.learning.snapshot import is_held_out
 from fbnetv3.simulation.orders import ORDERS, Queue
 from fbnetv3.simulation.replay_data import ImageId, ReplayData
 from fbnetv3.simulation.round_results import Figures, RoundResult, StartResult

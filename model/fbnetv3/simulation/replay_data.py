@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fbnetv3.learning.coco import CocoError, CocoExamples, of_split
-from fbnetv3.learning.coco_files import CocoDataSet, read_data_set
+from fbnetv3.arrays import Array
+from fbnetv3.data.coco import CocoError, CocoExamples, of_split
+from fbnetv3.data.coco_files import CocoDataSet, read_data_set
 
 ImageId = int | str
 
@@ -42,7 +43,7 @@ class ReplayData:
         boxes = [{k: v for k, v in one.items() if k != "segmentation"} for one in self.data["annotations"]]
         return replace(self, data={**self.data, "annotations": boxes})
 
-    def pixels(self, id_: ImageId) -> np.ndarray:
+    def pixels(self, id_: ImageId) -> Array:
         """An image, (H, W, 3) uint8 RGB, and nothing of its labels."""
         record = next(image for image in self.data["images"] if image["id"] == id_)
         unlabelled = {**self.data, "images": [record], "annotations": []}

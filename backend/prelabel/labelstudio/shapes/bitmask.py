@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from fbnetv3.arrays import Array
 from fbnetv3.images import DECODER_ERRORS
 from fbnetv3.instances import BoxMask, Instances
 from prelabel.labelstudio.shapes.geometry import Drawn, RegionError, Size, Value, drawn_mask
@@ -79,7 +80,7 @@ def _alpha(png: bytes, image_size: Size) -> Image.Image:
     )
 
 
-def _to_png(mask: np.ndarray) -> bytes:
+def _to_png(mask: Array) -> bytes:
     """A mask (height, width) bool as a PNG."""
     picture = Image.fromarray(mask.astype(np.uint8), "P")
     picture.putpalette(BLACK_AND_BLACK)

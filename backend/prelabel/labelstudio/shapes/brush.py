@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fbnetv3.instances import Instances
-from prelabel.labelstudio.brush_rle import RleError, mask_to_rle, rle_to_mask
+from prelabel.labelstudio.shapes.brush_rle import RleError, mask_to_rle, rle_to_mask
 from prelabel.labelstudio.shapes.geometry import Drawn, RegionError, Size, Value, drawn_mask
 
 

@@ -14,6 +14,7 @@ from itertools import islice
 import cv2
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.instances import BoxMask, Instances
 from prelabel.labelstudio.shapes.geometry import (
     PERCENT_DIGITS,
@@ -45,13 +46,13 @@ class Ellipse:
     angle: float
 
     @property
-    def box(self) -> np.ndarray:
+    def box(self) -> Array:
         """Two corners (2, 2) of the box around it."""
         across = math.hypot(self.first * math.cos(self.angle), self.second * math.sin(self.angle))
         down = math.hypot(self.first * math.sin(self.angle), self.second * math.cos(self.angle))
         return np.array([[self.x - across, self.y - down], [self.x + across, self.y + down]])
 
-    def fill(self, x: int, y: int, size: Size) -> np.ndarray:
+    def fill(self, x: int, y: int, size: Size) -> Array:
         """The pixels (height, width) bool, the first of which is (x, y), whose centres lie inside."""
         rows, columns = np.ogrid[: size[0], : size[1]]
         right, down = columns + (x + 0.5 - self.x), rows + (y + 0.5 - self.y)
@@ -97,7 +98,7 @@ def fitted(mask: BoxMask, image_size: Size) -> Value:
     return max(values, key=lambda value: _iou(value, mask, image_size))
 
 
-def _inside(box: np.ndarray, image_size: Size) -> Box | None:
+def _inside(box: Array, image_size: Size) -> Box | None:
     try:
         return clipped(box.reshape(2, 2).astype(np.float64), image_size)
     except RegionError:

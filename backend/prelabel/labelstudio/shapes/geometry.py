@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.instances import BoxMask
 
 Box = tuple[float, float, float, float]
@@ -30,14 +31,14 @@ class RegionError(ValueError):
     """A region that cannot be read; the message is the rest of a sentence about it."""
 
 
-def percent(points: np.ndarray, image_size: Size) -> np.ndarray:
+def percent(points: Array, image_size: Size) -> Array:
     """Points (n, 2) x, y in pixels as percent of the image, moved onto its edge where they lie outside."""
     height, width = image_size
     scaled = points.astype(np.float64) * (100 / width, 100 / height)
     return np.clip(scaled, 0, 100).round(PERCENT_DIGITS)
 
 
-def clipped(points: np.ndarray, image_size: Size) -> Box:
+def clipped(points: Array, image_size: Size) -> Box:
     """The box around points (n, 2) in pixels, inside the image. Raises RegionError."""
     if not np.isfinite(points).all():
         raise RegionError("cannot be read: its geometry is not a number")
@@ -54,7 +55,7 @@ def room(box: Box) -> tuple[int, int, Size]:
     return x0, y0, (math.ceil(box[3]) - y0, math.ceil(box[2]) - x0)
 
 
-def mask_at(x: int, y: int, bitmap: np.ndarray) -> BoxMask | None:
+def mask_at(x: int, y: int, bitmap: Array) -> BoxMask | None:
     """The mask whose pixel (0, 0) is (x, y), without its empty room; None where nothing is set."""
     mask = BoxMask.from_full(bitmap)
     return BoxMask(x + mask.x, y + mask.y, mask.bitmap) if mask.area else None

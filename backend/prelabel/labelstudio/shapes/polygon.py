@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from fbnetv3.instances import Instances
-from prelabel.labelstudio.polygons import fill, polygons
 from prelabel.labelstudio.shapes.geometry import (
     Drawn,
     RegionError,
@@ -18,6 +17,7 @@ from prelabel.labelstudio.shapes.geometry import (
     percent,
     room,
 )
+from prelabel.labelstudio.shapes.outlines import fill, polygons
 
 
 def read(value: Value, image_size: Size) -> Drawn:

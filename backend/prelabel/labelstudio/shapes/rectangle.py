@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fbnetv3.arrays import Array
 from fbnetv3.instances import Instances
 from prelabel.labelstudio.shapes.geometry import PERCENT_DIGITS, Drawn, Size, Value, clipped, percent
 
@@ -25,7 +26,7 @@ def write(instances: Instances, index: int, tolerance: float) -> Iterator[Value]
         yield {"x": float(x0), "y": float(y0), "width": float(width), "height": float(height), "rotation": 0}
 
 
-def _corners(value: Value, image_size: Size) -> np.ndarray:
+def _corners(value: Value, image_size: Size) -> Array:
     """(4, 2) x, y in pixels."""
     height, width = image_size
     x, y = value["x"] / 100 * width, value["y"] / 100 * height

@@ -1,0 +1,116 @@
+"""What the commands that work on one project share: its option, errors in one sentence, progress, problems."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from prelabel.cli.errors import fail
+from prelabel.ids import LARGEST_ID
+from prelabel.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from prelabel.inference.predictor import Predictor
+    from prelabel.publish.annotate import Summary, TaskProblem
+    from prelabel.store.database import Database
+
+# Titles, labels and addresses are the user's; brackets in them are no markup.
+console = Console(markup=False, highlight=False, soft_wrap=True)
+
+PROBLEMS_SHOWN = 20
+
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended."""
+
+ProjectId = Annotated[
+    int,
+    typer.Option("--project", min=1, max=LARGEST_ID, help="The number in the address of the project's page."),
+]
+
+
+def settings_or_fail() -> Settings:
+    """Those of the environment."""
+    try:
+        return load_settings()
+    except SettingsError as error:
+        fail(str(error))
+
+
+def load_predictor(settings: Settings, database: Database, project_id: int) -> Predictor:
+    """With what serves the project."""
+    from prelabel.versions.loading import project_predictor
+
+    # What fails for one task is in the summary; in the log it would tear the progress bar apart.
+    logging.getLogger("prelabel").addHandler(logging.NullHandler())
+    with console.status("loading the weights"):
+        return project_predictor(settings, database, project_id)
+
+
+@contextmanager
+def errors_in_one_sentence() -> Iterator[None]:
+    """What may go wrong with settings, weights, store and Label Studio ends the command in one sentence."""
+    from fbnetv3.config import ConfigError
+    from fbnetv3.weights import WeightsError
+    from prelabel.connect.connect import ConnectError
+    from prelabel.connect.running_server import ServerError
+    from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
+    from prelabel.publish.annotate import AnnotateError
+    from prelabel.store.database import StoreError
+
+    of_model = (ConfigError, StoreError, WeightsError)
+    of_project = (AnnotateError, ConnectError, LabelConfigError, LabelStudioError, ServerError)
+    try:
+        yield
+    except (*of_model, *of_project) as error:
+        fail(str(error))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[Summary], None]]:
+    """A bar that takes summaries."""
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("tasks,"),
+        TimeRemainingColumn(),
+        TextColumn("left,"),
+        TextColumn("{task.fields[failed]} failed"),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("predicting", total=None, failed=0)
+
+        def show(summary: Summary) -> None:
+            progress.update(bar, total=summary.total, completed=summary.done, failed=summary.failed)
+
+        yield show
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Ctrl-C ends the command, and says that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("Stopped; what was pushed stays, and the same command goes on from there.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def print_problems(problems: Sequence[TaskProblem]) -> None:
+    """Tasks and reasons, a line each, not too many of them."""
+    for problem in problems[:PROBLEMS_SHOWN]:
+        console.print(f"  task {problem.task_id}: {problem.reason}", style="yellow")
+    if (more := len(problems) - PROBLEMS_SHOWN) > 0:
+        console.print(f"  and {more} more", style="yellow")
+
+
+def warn(notes: Iterable[str | None]) -> None:
+    """Print the notes that there are."""
+    for note in notes:
+        if note:
+            console.print(f"warning: {note}", style="yellow")

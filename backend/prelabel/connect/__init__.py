@@ -1,0 +1,1 @@
+"""Makes Label Studio and prelabel know each other, and examines whether they do."""

@@ -1,0 +1,1 @@
+"""Label Studio's HTTP API: one client, its tokens, and what of a project is set through it."""

@@ -1,0 +1,1 @@
+"""What a labelling config asks for: labels, controls, pages, choices and smart tools."""

@@ -1,0 +1,185 @@
+"""The steps of a run as they are: labels from Label Studio, fine-tuning, the gate, a version, its promotion.
+
+Objects and choices are learnt one after the other, and judged for one version (see `choice_learning`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from fbnetv3.classification.heads_file import read_heads
+from fbnetv3.config import ConfigError
+from fbnetv3.data.coco import CocoError
+from fbnetv3.data.snapshot import Snapshot, SnapshotError, read_snapshot
+from fbnetv3.files import write_whole
+from fbnetv3.finetuning import Progress, TrainingError, fine_tune
+from fbnetv3.images import ImageError
+from fbnetv3.weights import Checkpoint, WeightsError, load_checkpoint, write_checkpoint
+from prelabel.folders import project_folder
+from prelabel.labels.accepted import labelled_tasks
+from prelabel.labels.snapshots import NothingToLearn, build_snapshot
+from prelabel.labelstudio.api.client import LabelStudioClient, label_studio_client
+from prelabel.labelstudio.config.object_controls import sources
+from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
+from prelabel.publish.promotion import promote
+from prelabel.settings import Settings
+from prelabel.store.database import Database, StoreError
+from prelabel.store.runs import Run
+from prelabel.training.fine_tuning import fine_tuning_settings
+from prelabel.training.judging import CANDIDATE_PLAN, CANDIDATE_WEIGHTS, HEADS, WEIGHTS, RunJudge
+from prelabel.training.training_run import Judged, OnProgress, RunFailed
+from prelabel.versions.loading import build_fetcher, checkpoint_called, project_checkpoint
+from prelabel.versions.records import VersionError, create_version, named_version
+
+logger = logging.getLogger(__name__)
+
+PASSING = (LabelStudioError, StoreError, SnapshotError, CocoError, ImageError, VersionError, WeightsError)
+"""Errors whose messages are worded for people, and that another run may not meet: Label Studio was away, images could
+not be had, a disk was full, a file was damaged (and is written anew), other weights were chosen meanwhile."""
+
+LASTING = (LabelConfigError, NothingToLearn, TrainingError, ConfigError)
+"""Likewise, but only new labels or a person can mend what is wrong with labels, labelling config, settings."""
+
+
+class LearningSteps:
+    """See `prelabel.training.training_run.Steps`."""
+
+    def __init__(self, settings: Settings, database: Database, run: Run, folder: Path) -> None:
+        self._settings = settings
+        self._database = database
+        self._run_id = run.id
+        self._project_id = run.project_id
+        self._folder = folder
+
+    def labelled_tasks(self) -> int:
+        """One request to Label Studio."""
+        with _foreseen():
+            return labelled_tasks(self._client, self._project_id)
+
+    def read_labels(self, on_progress: OnProgress) -> str:
+        """All labels through Label Studio's API, and the images that are not here yet."""
+        with _foreseen():
+            built = build_snapshot(
+                self._client,
+                build_fetcher(self._settings),
+                self._project_id,
+                project_folder(self._settings, self._project_id),
+                self._settings.prelabel_max_image_pixels,
+                on_progress,
+            )
+        logger.info(
+            "snapshot %s: %d labelled tasks, %d images to learn from, %d to judge by",
+            built.snapshot.digest,
+            built.tasks,
+            len(built.snapshot.train),
+            len(built.snapshot.holdout),
+        )
+        return built.snapshot.digest
+
+    def train(self, digest: str, on_progress: OnProgress) -> None:
+        """From what serves the project, or from the base weights; nothing where the candidate is there, or where
+        choices are all that there is to learn.
+        """
+        if (self._folder / CANDIDATE_WEIGHTS).exists():
+            return
+
+        def note(progress: Progress) -> None:
+            logger.info("%s", progress)
+            on_progress(progress.step, progress.steps, progress.seconds_left)
+
+        with _foreseen():
+            snapshot = self._snapshot(digest)
+            if snapshot.head_specs and not _has_objects_to_learn(snapshot):
+                logger.info("no objects to learn, choices only")
+                return
+            name, start = project_checkpoint(self._settings, self._database, self._project_id)
+            logger.info("training starts from %s", name)
+            tuned = fine_tune(
+                start,
+                snapshot.train,
+                snapshot.holdout,
+                self._folder,
+                fine_tuning_settings(self._settings, self._project_id),
+                sources=sources(self._label_config, start.labels),
+                on_progress=note,
+            )
+            plan = tuned.plan.as_dict() | {
+                "start": name,
+                "steps_taken": tuned.steps,
+                "train_seconds": tuned.train_seconds,
+            }
+            write_whole(json.dumps(plan).encode(), self._folder / CANDIDATE_PLAN)
+            write_checkpoint(tuned.checkpoint, self._folder / CANDIDATE_WEIGHTS)
+
+    def judge(self, digest: str, on_progress: OnProgress) -> Judged:
+        """On the hold-out, all on the same images and in the same engine. Choices are learnt here: that takes seconds,
+        and needs to know whose features they will be read off.
+        """
+        with _foreseen():
+            judge = RunJudge(
+                self._settings, self._database, self._project_id, self._folder, lambda: self._label_config
+            )
+            return judge.judge(self._snapshot(digest), on_progress)
+
+    def make_version(self, digest: str, judged: Judged) -> str:
+        """The version of this run; made once."""
+        with _foreseen():
+            heads = self._folder / HEADS
+            return create_version(
+                self._settings,
+                self._database,
+                self._project_id,
+                self._weights(judged),
+                run_id=self._run_id,
+                judgement=judged.judgement,
+                reason=judged.reason,
+                plan=judged.plan,
+                snapshot_digest=digest,
+                promoted=judged.promoted,
+                heads=read_heads(heads) if heads.exists() else (),
+            ).name
+
+    def _weights(self, judged: Judged) -> Checkpoint:
+        """The candidate's, or those that its heads were fitted on, whatever serves by now."""
+        if WEIGHTS in judged.plan:
+            return checkpoint_called(self._settings, self._database, judged.plan[WEIGHTS])
+        return load_checkpoint(self._folder / CANDIDATE_WEIGHTS)
+
+    def promote(self, version: str) -> list[str]:
+        """It serves from then on; the worker tells Label Studio again later where it does not answer now."""
+        with _foreseen():
+            stored = named_version(self._database, version)
+            for change in promote(self._settings, self._database, self._client, stored):
+                logger.info("%s", change)
+        return []
+
+    @cached_property
+    def _client(self) -> LabelStudioClient:
+        return label_studio_client(self._settings)
+
+    @cached_property
+    def _label_config(self) -> str:
+        return str(self._client.project(self._project_id)["label_config"])
+
+    def _snapshot(self, digest: str) -> Snapshot:
+        folder = project_folder(self._settings, self._project_id)
+        return read_snapshot(folder / "snapshots" / f"{digest}.json")
+
+
+def _has_objects_to_learn(snapshot: Snapshot) -> bool:
+    return any(objects for _, objects in snapshot.train.records)
+
+
+@contextmanager
+def _foreseen() -> Iterator[None]:
+    try:
+        yield
+    except LASTING as error:
+        raise RunFailed(str(error), is_lasting=True) from error
+    except PASSING as error:
+        raise RunFailed(str(error)) from error

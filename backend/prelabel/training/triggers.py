@@ -1,0 +1,78 @@
+"""The rules by which a training is requested: pure functions from what is known to a reason, or to None."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from prelabel.labels.accepted import labelled_tasks_of
+from prelabel.settings import Settings
+from prelabel.store.events import action_of, project_of
+from prelabel.store.label_counts import accepted_labels
+from prelabel.store.runs import NewLabels, Run
+
+START_TRAINING = "START_TRAINING"
+"""Label Studio's event for the button, and for every N-th label where a project has
+`min_annotations_to_start_training`."""
+
+
+@dataclass(frozen=True)
+class TriggerRules:
+    """`every`: new labels that start a training, 0 for never. `minimum`: labelled tasks without which none starts.
+
+    `interval`: after which a project is trained anyway; None for never.
+    """
+
+    every: int
+    minimum: int
+    interval: timedelta | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> TriggerRules:
+        """The rules that the settings state."""
+        hours = settings.prelabel_train_interval
+        return cls(
+            settings.prelabel_train_every,
+            settings.prelabel_train_min_labels,
+            timedelta(hours=hours) if hours else None,
+        )
+
+
+def event_reason(rules: TriggerRules, payload: Any, labels: NewLabels) -> str | None:
+    """Why an event starts a training. `labels`: those since the last verdict, those of this event too."""
+    if action_of(payload) == START_TRAINING:
+        return "Start Training"
+    if project_of(payload) is None or not accepted_labels(payload) or not is_due(rules, labels):
+        return None
+    labelled = labelled_tasks_of(payload["project"])
+    return None if labelled is not None and labelled < rules.minimum else f"{labels.counted} new labels"
+
+
+def is_due(rules: TriggerRules, labels: NewLabels) -> bool:
+    """Whether another `every` labels are full since labels were tried. After a run that came to no verdict it is not
+    the very next label that starts another one: a failure is tried again by itself, and may last."""
+    return rules.every > 0 and labels.counted // rules.every > labels.tried // rules.every
+
+
+def timer_reason(
+    rules: TriggerRules, labelled: int, verdict: Run | None, read: Run | None, now: datetime
+) -> str | None:
+    """Why the timer starts a training. `labelled`: tasks with labels, as Label Studio counts them now; `verdict`: the
+    last run that came to one; `read`: the last run that read the labels, however it ended."""
+    if labelled < rules.minimum:
+        return None
+    known, tried = (run.accepted or 0 if run else 0 for run in (verdict, read))
+    if is_due(rules, NewLabels(labelled - known, max(tried - known, 0))):
+        return f"{labelled - known} new labels, found by asking"
+    if rules.interval and (read is None or now - read.requested_at >= rules.interval):
+        return "timer"
+    return None
+
+
+def too_few(rules: TriggerRules, labelled: int) -> str | None:
+    """Why so few labelled tasks cannot be trained on, in one sentence; None for enough."""
+    if labelled >= rules.minimum:
+        return None
+    have = "1 task has" if labelled == 1 else f"{labelled} tasks have"
+    return f"{have} accepted labels, and training starts at {rules.minimum} (PRELABEL_TRAIN_MIN_LABELS)"

@@ -1,0 +1,55 @@
+"""Labels that no webhook told of: Label Studio is asked for their number, and a training requested if it is due."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+
+from prelabel.labels.accepted import labelled_tasks
+from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.errors import LabelStudioError
+from prelabel.settings import Settings
+from prelabel.store.database import Database
+from prelabel.store.label_counts import known_projects
+from prelabel.store.runs import has_open_run, last_read, last_trained
+from prelabel.training.triggers import TriggerRules, timer_reason
+from prelabel.worker.wake_up import TrainingQueue, request_training
+
+logger = logging.getLogger(__name__)
+
+
+class Reconciliation:
+    """Asks for every known project, each time the settings' interval has passed."""
+
+    def __init__(
+        self, settings: Settings, database: Database, queue: TrainingQueue, client: LabelStudioClient | None
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._client = client
+        self._rules = TriggerRules.of(settings)
+        self._interval = settings.prelabel_reconcile_minutes * 60
+        self._due = time.monotonic()
+
+    def run_if_due(self) -> None:
+        """Ask now where it is time to; without a token there is nobody to ask."""
+        if self._client is None or time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + self._interval
+        for project_id in known_projects(self._database):
+            try:
+                self._reconcile(self._client, project_id)
+            except LabelStudioError as error:
+                logger.warning("project %s: its labels could not be counted: %s", project_id, error)
+                if error.status is None:
+                    return  # Label Studio cannot be reached: nor can it for the others
+
+    def _reconcile(self, client: LabelStudioClient, project_id: int) -> None:
+        if has_open_run(self._database, project_id):
+            return
+        labelled = labelled_tasks(client, project_id)
+        verdict, read = last_trained(self._database, project_id), last_read(self._database, project_id)
+        if reason := timer_reason(self._rules, labelled, verdict, read, datetime.now(UTC)):
+            run = request_training(self._database, self._queue, project_id, reason)
+            logger.info("project %s: run %s requested: %s", project_id, run.id, reason)

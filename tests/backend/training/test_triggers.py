@@ -1,0 +1,100 @@
+"""The rules that start a training."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from serving import captured
+
+from prelabel.store.runs import NewLabels, Run
+from prelabel.training.triggers import TriggerRules, event_reason, timer_reason, too_few
+
+RULES = TriggerRules(every=20, minimum=10, interval=None)
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def created(labelled: Any = 30) -> dict[str, Any]:
+    project = {"id": 7, "num_tasks_with_annotations": labelled}
+    return {"action": "ANNOTATION_CREATED", "project": project, "annotation": {"was_cancelled": False}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "payload", "counted", "reason"),
+    [
+        (RULES, created(), 20, "20 new labels"),
+        (RULES, created(), 31, "31 new labels"),
+        (RULES, created(), 19, None),
+        (RULES, created(labelled=9), 20, None),
+        (RULES, created(labelled=None), 20, "20 new labels"),
+        (TriggerRules(0, 10, None), created(), 500, None),
+        (RULES, captured("webhook_ANNOTATION_CREATED_skipped"), 40, None),
+        (RULES, captured("webhook_ANNOTATION_UPDATED"), 40, None),
+        (RULES, captured("webhook_TASKS_CREATED"), 40, None),
+        (RULES, captured("webhook_PROJECT_UPDATED"), 40, None),
+        (RULES, captured("train_START_TRAINING"), 0, "Start Training"),
+        (RULES, None, 40, None),
+    ],
+)
+def test_events(rules: TriggerRules, payload: Any, counted: int, reason: str | None) -> None:
+    assert event_reason(rules, payload, NewLabels(counted)) == reason
+
+
+@pytest.mark.parametrize(
+    ("counted", "tried", "reason"),
+    [
+        (21, 20, None),
+        (39, 20, None),
+        (40, 20, "40 new labels"),
+        (41, 25, "41 new labels"),
+        (20, 7, "20 new labels"),
+        (59, 40, None),
+        (85, 40, "85 new labels"),
+    ],
+)
+def test_labels_after_a_run_that_came_to_no_verdict(counted: int, tried: int, reason: str | None) -> None:
+    assert event_reason(RULES, created(), NewLabels(counted, tried)) == reason
+
+
+def reading(accepted: int, days_ago: float = 9) -> Run:
+    return Run(accepted=accepted, requested_at=NOON - timedelta(days=days_ago))
+
+
+@pytest.mark.parametrize(
+    ("labelled", "verdict", "read", "reason"),
+    [
+        (20, None, None, "20 new labels, found by asking"),
+        (19, None, None, None),
+        (60, 40, 40, "20 new labels, found by asking"),
+        (59, 40, 40, None),
+        (5, 40, 40, None),
+        (9, None, None, None),
+        (35, None, 20, None),
+        (40, None, 20, "40 new labels, found by asking"),
+        (60, 40, 45, "20 new labels, found by asking"),
+        (70, 40, 60, None),
+        (80, 40, 60, "40 new labels, found by asking"),
+        (60, 40, 30, "20 new labels, found by asking"),
+    ],
+)
+def test_labels_that_no_webhook_told_of(
+    labelled: int, verdict: int | None, read: int | None, reason: str | None
+) -> None:
+    last, tried = (None if accepted is None else reading(accepted) for accepted in (verdict, read))
+    assert timer_reason(RULES, labelled, last, tried, NOON) == reason
+
+
+def test_the_timer() -> None:
+    rules = TriggerRules(every=0, minimum=10, interval=timedelta(hours=6))
+    assert timer_reason(rules, 10, None, None, NOON) == "timer"
+    assert timer_reason(rules, 9, None, None, NOON) is None
+    assert timer_reason(rules, 50, None, reading(50, days_ago=7 / 24), NOON) == "timer"
+    assert timer_reason(rules, 50, reading(10), reading(10, days_ago=5 / 24), NOON) is None
+
+
+def test_too_few_labels_are_told_with_the_number() -> None:
+    assert too_few(RULES, 10) is None
+    assert too_few(RULES, 1) == (
+        "1 task has accepted labels, and training starts at 10 (PRELABEL_TRAIN_MIN_LABELS)"
+    )

@@ -1,0 +1,168 @@
+"""The gate: each of its conditions alone, and how often it errs about detectors made of dice."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fbnetv3.judging import Effort, ImageOutcome, Judgement, decide
+from fbnetv3.judging.gate import LEVEL, TOLERANCE, bootstrap_share
+
+sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
+from gate import CANDIDATES, SERVING, promoted
+
+
+def judged(*no_edit: int, ap50: float = 0.5, mask: float | None = None, alarms: int = 0) -> Judgement:
+    """Images of ten boxes each, so many of them right and the rest missed."""
+    outcomes = tuple(ImageOutcome(10, count, count, alarms) for count in no_edit)
+    share = sum(no_edit) / max(10 * len(no_edit), 1)
+    return Judgement(len(no_edit), 10 * len(no_edit), ap50, 0.3, mask, mask, share, alarms, outcomes)
+
+
+TEN = judged(*[5] * 10)
+BETTER = judged(*[6] * 10)
+THREE = judged(5, 5, 5)
+
+
+class TestDecide:
+    def test_better_on_every_image(self):
+        verdict = decide(BETTER, TEN)
+        assert verdict.promoted
+        assert (
+            "5.0 s saved per image on 10 images" in verdict.reason
+        )  # a box checked (2 s) instead of drawn (7 s)
+        assert "0.500 -> 0.600" in verdict.reason
+
+    @pytest.mark.parametrize("serving", [TEN, THREE], ids=["ten images", "three"])
+    def test_equal_is_not_better(self, serving: Judgement):
+        verdict = decide(serving, serving)
+        assert not verdict.promoted and verdict.reason.startswith("Not better")
+
+    def test_worse(self):
+        assert decide(TEN, BETTER).reason.startswith("Not better: -5.0 s")
+
+    @pytest.mark.parametrize(("lost", "promoted"), [(TOLERANCE - 0.001, True), (TOLERANCE + 0.001, False)])
+    def test_ap50_may_fall_a_little(self, lost: float, promoted: bool):
+        verdict = decide(replace(BETTER, box_AP50=0.5 - lost), TEN)
+        assert verdict.promoted == promoted and ("AP50 is worse" in verdict.reason) != promoted
+
+    @pytest.mark.parametrize("mask", [0.47, None])
+    def test_masks_must_not_get_worse_or_lost(self, mask: float | None):
+        serving, candidate = (replace(one, mask_AP50=0.5) for one in (TEN, BETTER))
+        assert decide(candidate, serving).promoted
+        assert "AP50 is worse" in decide(replace(candidate, mask_AP50=mask), serving).reason
+
+    def test_gains_on_few_images_only_may_be_chance(self):
+        """A gain of 10 s on one image, a loss of 5 s on another: resamples disagree."""
+        candidate = judged(7, 4, *[5] * 8)
+        verdict = decide(candidate, TEN)
+        assert not verdict.promoted and "Perhaps chance" in verdict.reason
+
+    def test_alarms_count_against_it(self):
+        assert decide(replace(BETTER, outcomes=judged(*[6] * 10, alarms=2).outcomes), TEN).promoted is False
+
+    def test_seconds_are_those_of_the_effort_given(self):
+        loud = judged(*[6] * 10, alarms=2)
+        assert decide(loud, TEN, Effort(delete=0.1)).promoted
+
+    def test_other_images_cannot_be_compared(self):
+        with pytest.raises(ValueError, match=r"shorter|longer"):
+            decide(TEN, THREE)
+
+
+class TestFindsNothing:
+    """Silence saves the deletions of false alarms, and must never serve."""
+
+    SILENT = judged(*[0] * 10, ap50=0.0)
+
+    @pytest.mark.parametrize("count", [3, 10])
+    def test_it_is_rejected_whatever_it_saves(self, count: int):
+        noisy = judged(*[0] * count, ap50=0.0, alarms=5)
+        verdict = decide(judged(*[0] * count, ap50=0.0), noisy)
+        assert not verdict.promoted
+        assert f"finds none of the {10 * count} labelled objects: +15.0 s saved" in verdict.reason
+
+    def test_images_without_objects_show_nothing(self):
+        empty, alarms = (
+            Judgement(10, 0, 0.0, 0.0, None, None, 0.0, wrong, (ImageOutcome(0, 0, 0, wrong),) * 10)
+            for wrong in (0, 3)
+        )
+        verdict = decide(empty, alarms)
+        assert not verdict.promoted and "none of the 0 labelled objects" in verdict.reason
+
+    def test_where_nothing_serves(self):
+        assert not decide(self.SILENT, None).promoted
+
+    def test_one_that_finds_a_little_may_serve(self):
+        assert decide(judged(*[1] * 10), judged(*[0] * 10, ap50=0.5)).promoted
+
+
+class TestFewImages:
+    def test_better_in_total_and_on_most(self):
+        assert decide(judged(7, 6, 4), THREE).promoted
+
+    def test_one_lucky_image_is_not_enough(self):
+        assert "most images" in decide(judged(9, 4, 4), THREE).reason
+
+    def test_ap50_may_not_fall_at_all(self):
+        assert "AP50 is worse" in decide(judged(6, 6, 6, ap50=0.495), THREE).reason
+
+
+class TestNothingServes:
+    def test_it_must_beat_drawing_everything(self):
+        assert decide(TEN, None).promoted
+        verdict = decide(judged(*[0] * 10), None)
+        assert not verdict.promoted and verdict.reason.startswith("Not better")
+
+    def test_it_must_be_right_more_often_than_wrong(self):
+        """Deleting is so much cheaper than outlining that time alone would let it pass."""
+        outcomes = tuple(
+            ImageOutcome(10, 5, 5, 5, outlined=10, outlined_no_edit=5, outlined_found=5) for _ in range(9)
+        )
+        candidate = replace(TEN, images=9, outcomes=outcomes, box_AP50=0.59)
+        assert "More of its regions are wrong than right" in decide(candidate, None).reason
+        fewer_alarms = tuple(replace(outcome, false_positives=4) for outcome in outcomes)
+        assert decide(replace(candidate, outcomes=fewer_alarms), None).promoted
+        assert decide(replace(candidate, box_AP50=0.6), None).promoted, "a higher threshold would do"
+
+
+class TestNoHeldOutImages:
+    def test_only_the_first_version_passes(self):
+        nobody = judged()
+        assert decide(nobody, None).promoted
+        assert not decide(nobody, nobody).promoted
+
+
+class TestBootstrap:
+    def test_is_the_share_of_better_resamples(self):
+        """Of two images, one gaining 1 and one losing 2: only resamples with the first twice, a quarter, gain."""
+        assert bootstrap_share(np.array([1.0, -2.0])) == pytest.approx(0.25, abs=0.03)
+        assert bootstrap_share(np.ones(9)) == 1 and bootstrap_share(np.zeros(9)) == 0
+
+    def test_says_the_same_every_time(self):
+        gains = np.random.default_rng(0).normal(0.2, 1, 12)
+        assert bootstrap_share(gains) == bootstrap_share(gains)
+
+    def test_chance_passes_as_rarely_as_the_level_says(self):
+        """Gains without a true difference pass in about 1 - LEVEL of all cases (a little more: n is small)."""
+        rng = np.random.default_rng(1)
+        passed = np.mean([bootstrap_share(rng.normal(0, 1, 15)) >= LEVEL for _ in range(300)])
+        assert passed == pytest.approx(1 - LEVEL, abs=0.05)
+
+
+@pytest.mark.parametrize("images", [5, 10])
+class TestErrors:
+    """benchmarks/gate.py measures these shares with more trials; docs/gate.md has them."""
+
+    def test_shuffled_labels_do_not_pass(self, images: int):
+        assert promoted(CANDIDATES["shuffled labels"], SERVING, images, trials=15) <= 0.07
+
+    def test_shuffled_labels_do_not_pass_as_a_first_version(self, images: int):
+        assert promoted(CANDIDATES["shuffled labels"], None, images, trials=15) <= 0.07
+
+    def test_a_much_better_candidate_passes(self, images: int):
+        assert promoted(CANDIDATES["much better"], SERVING, images, trials=15) >= 0.8
