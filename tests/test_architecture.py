@@ -12,30 +12,43 @@ from prelabel.cli import app
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
 
-#: package -> packages of the project that nothing in it may import, at any depth, not even inside a function.
-FORBIDDEN = {
-    "model/fbnetv3": ["prelabel"],
-    "model/fbnetv3/network": ["fbnetv3.training", "fbnetv3.detector", "fbnetv3.weights", "fbnetv3.scenes"],
-    "model/fbnetv3/weights": ["fbnetv3.network", "fbnetv3.training", "fbnetv3.detector"],
-    "model/fbnetv3/prompts": [f"fbnetv3.{name}" for name in ("network", "detector", "learning", "weights")],
-    "model/fbnetv3/classification": [f"fbnetv3.{name}" for name in ("judging", "finetuning", "simulation")],
-    "model/fbnetv3/learning": [f"fbnetv3.{name}" for name in ("judging", "finetuning", "simulation")],
-    "model/fbnetv3/judging": [
-        f"fbnetv3.{name}" for name in ("finetuning", "simulation", "active_learning", "review")
-    ],
-    "model/fbnetv3/active_learning": [f"fbnetv3.{name}" for name in ("finetuning", "simulation", "review")],
-    "model/fbnetv3/review": ["fbnetv3.simulation", "fbnetv3.active_learning"],
-    "model/fbnetv3/finetuning": ["fbnetv3.simulation"],
-    "backend/prelabel/labelstudio": [
-        f"prelabel.{name}" for name in ("projects", "server", "cli", "demo", "store", "jobs")
-    ],
-    "backend/prelabel/store": [
-        f"prelabel.{name}" for name in ("projects", "server", "cli", "demo", "labelstudio", "jobs")
-    ],
-    "backend/prelabel/projects": [f"prelabel.{name}" for name in ("server", "cli", "demo", "jobs")],
-    "backend/prelabel/jobs": [f"prelabel.{name}" for name in ("server", "cli", "demo")],
-    "backend/prelabel/server": [f"prelabel.{name}" for name in ("cli", "demo")],
-    "backend/prelabel/demo": ["prelabel.cli"],
+#: Rooms (folders and modules) from the ground up: each imports rooms of earlier lines only, at any depth.
+ORDERS = {
+    "model/fbnetv3": """
+        architectures arrays files cut_jpeg
+        brightness config cut_images instances
+        images overlap pasting network scenes weights
+        data drawing edges factory
+        engines training trial
+        image_features recipes
+        prompts
+        detector
+        classification exporting
+        judging
+        active_learning finetuning
+        review simulation
+    """,
+    "backend/prelabel": """
+        ids logs settings
+        store
+        folders labelstudio
+        inference labels
+        versions
+        connect publish
+        queue training
+        review worker
+        server demo
+        cli
+        __main__
+    """,
+    "backend/prelabel/labelstudio": """
+        errors shapes
+        urls
+        api
+        fetching
+        config
+        regions
+    """,
 }
 
 
@@ -50,18 +63,40 @@ def imports(file: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("package", FORBIDDEN)
+def rooms_of(package: str) -> dict[str, list[Path]]:
+    """Name of each folder or module in a package -> its files."""
+    found: dict[str, list[Path]] = {}
+    for file in sorted((ROOT / package).rglob("*.py")):
+        inside = file.relative_to(ROOT / package)
+        if inside.name != "__init__.py" or len(inside.parts) > 1:
+            found.setdefault(Path(inside.parts[0]).stem, []).append(file)
+    return found
+
+
+@pytest.mark.parametrize("package", ORDERS)
+def test_every_room_has_its_place_in_the_order(package):
+    assert sorted(ORDERS[package].split()) == sorted(rooms_of(package))
+
+
+@pytest.mark.parametrize("package", ORDERS)
 def test_imports_run_one_way(package):
-    files = sorted((ROOT / package).rglob("*.py"))
-    assert files
-    for file in files:
-        wrong = [
-            name
-            for name in imports(file)
-            for forbidden in FORBIDDEN[package]
-            if name == forbidden or name.startswith(f"{forbidden}.")
-        ]
-        assert not wrong, f"{file.relative_to(ROOT)} imports {wrong}"
+    name = ".".join(Path(package).parts[1:])
+    floors = [line.split() for line in ORDERS[package].strip().splitlines()]
+    floor_of = {room: floor for floor, rooms in enumerate(floors) for room in rooms}
+    wrong = []
+    for room, files in rooms_of(package).items():
+        for file in files:
+            for imported in imports(file):
+                other = imported.removeprefix(f"{name}.").partition(".")[0]
+                is_inside = imported.startswith(f"{name}.") and other in floor_of and other != room
+                if is_inside and floor_of[other] >= floor_of[room]:
+                    wrong.append(f"{file.relative_to(ROOT)} imports {imported}")
+    assert not wrong
+
+
+def test_the_model_knows_nothing_of_the_application():
+    for file in (ROOT / "model").rglob("*.py"):
+        assert not [name for name in imports(file) if name.partition(".")[0] == "prelabel"], file
 
 
 def test_every_module_says_what_it_is_for():
