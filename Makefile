@@ -2,6 +2,7 @@
 #
 #   make demo DEMO_IMAGES=~/photos     the demo on images of your own
 #   make test ARGS="tests/e2e -x"      a part of the tests
+#   make test ARGS="-n 0 --pdb"        in one process, as --pdb and -s need it
 #   make PYTHON=/opt/python3.12 test   with an interpreter that is not found by itself
 #
 # Environments are made once and again when pyproject.toml changes. Installing takes minutes, mostly PyTorch's
@@ -25,7 +26,7 @@ demo: ## Start Label Studio and prelabel with images to look at; Ctrl-C stops bo
 
 test: ## Run every test, those against a real Label Studio too
 	@$(MAKE) -sj2 $(PRELABEL_DEV) $(LABEL_STUDIO_VENV)
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
 install: $(PRELABEL) ## Make .venv with prelabel in it, and nothing else
 	@echo "prelabel is installed: .venv/bin/prelabel --help"

@@ -1,4 +1,4 @@
-"""What must be so before anything is imported.
+"""What must be so before anything is imported, and which tests stay together where several processes share them.
 
 OpenMP's threads sleep while they wait, or the suite crawls beside any busy process. What prelabel keeps goes below
 .build/: exported networks are made once there, and nobody's own folder is touched.
@@ -7,11 +7,22 @@ OpenMP's threads sleep while they wait, or the suite crawls beside any busy proc
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["COLUMNS"] = "200"  # tables are as wide without a terminal as with one
+if "PYTEST_XDIST_WORKER" in os.environ:  # `make test` runs one process per core
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["PRELABEL_HOME"] = str(Path(__file__).parents[1] / ".build" / "tests")
 
 # A busy machine is no fault of the code: Hypothesis must not fail a test for its time.
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The end-to-end tests share one Label Studio, and the tests of a file what they set up."""
+    for item in items:
+        is_end_to_end = "e2e" in item.path.parts
+        item.add_marker(pytest.mark.xdist_group("e2e" if is_end_to_end else str(item.path)))

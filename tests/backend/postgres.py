@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prelabel.demo.service import free_port
+from serving import free_port
 
 PROGRAMS = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/opt/homebrew/opt").glob("postgresql*/bin")]
 
@@ -25,7 +25,7 @@ def programs() -> Path | None:
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """The URL of a server that keeps nothing; `folder`: of its programs."""
-    data, port = Path(tempfile.mkdtemp(prefix="prelabel-postgres-")), free_port(5433)
+    data, port = Path(tempfile.mkdtemp(prefix="prelabel-postgres-")), free_port()
     is_root = os.getuid() == 0  # PostgreSQL refuses to run as root
     if is_root:
         shutil.chown(data, "postgres", "postgres")

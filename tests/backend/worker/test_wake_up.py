@@ -16,8 +16,8 @@ import pytest
 from huey import RedisHuey, SqliteHuey
 from redis import Redis
 from redis.exceptions import RedisError
+from serving import free_port
 
-from prelabel.demo.service import free_port
 from prelabel.settings import SettingsError, load_settings
 from prelabel.store.database import Database
 from prelabel.store.runs import RunState, claim
@@ -45,7 +45,7 @@ def redis(tmp_path: Path) -> Iterator[str]:
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("no Redis is installed: apt-get install redis-server")
-    port = free_port(6390)
+    port = free_port()
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
