@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,8 @@ ImageSource = str | Path | bytes | Image.Image | Array
 MAX_PIXELS = 100_000_000
 #: Pillow's limit would go before the caller's; ours is checked before anything is decoded, too.
 Image.MAX_IMAGE_PIXELS = None
+#: What Pillow says of odd metadata names no file and changes no pixel; a damaged picture is an error, or a sentence.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 DECODER_ERRORS = DAMAGE
 

@@ -45,10 +45,14 @@ def test_the_project_is_connected(demo: Demo, client: LabelStudioClient) -> None
     assert client.project(demo.project_id)["model_version"] == demo.detector.version
 
 
+def orientation(path: Path) -> int:
+    with Image.open(path) as image:
+        return int(image.getexif().get(EXIF_ORIENTATION, 1))
+
+
 def test_one_scene_lies_on_its_side(demo: Demo) -> None:
     scenes = sorted((demo.backend.home.parent / "scenes").glob("*.jpg"))
-    orientations = [Image.open(path).getexif().get(EXIF_ORIENTATION, 1) for path in scenes]
-    assert sorted(orientations) == [1] * (SCENES - 1) + [6]
+    assert sorted(map(orientation, scenes)) == [1] * (SCENES - 1) + [6]
 
 
 def test_an_import_that_was_cut_off_is_made_anew_and_then_found(

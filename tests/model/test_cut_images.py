@@ -135,7 +135,6 @@ class TestJpeg:
 
 
 class TestOtherFormats:
-    @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
     @pytest.mark.parametrize("file_format", ["PNG", "BMP", "PPM", "TGA", "TIFF"])
     def test_the_rows_that_are_there_are_read(self, file_format: str) -> None:
         data = file_of(SCENE, file_format)
@@ -151,7 +150,6 @@ class TestOtherFormats:
         for lost in (1, 4, 12):
             assert np.array_equal(read(data[:-lost])[0], np.asarray(SCENE))
 
-    @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
     def test_a_turned_tiff_is_right_or_refused(self) -> None:
         """Recent versions of Pillow cannot go on with a cut one that lies on its side."""
         exif = Image.Exif()

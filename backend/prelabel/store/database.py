@@ -75,7 +75,11 @@ class Database:
                 f"PRELABEL_DATABASE_URL needs a driver that is not installed ({error}): for PostgreSQL, "
                 '`pip install "prelabel[postgres]"` and begin the URL with postgresql+psycopg://'
             ) from error
-        database._prepare()
+        try:
+            database._prepare()
+        except StoreError:
+            database.close()
+            raise
         return database
 
     @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from prelabel.folders import WORKER_LOCK, is_held
 from prelabel.settings import Settings, as_environment
-from prelabel.worker.lifeline import start_child, stop_child
+from prelabel.worker.lifeline import let_go, start_child, stop_child
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ class WorkerKeeper:
 
     def let_go(self) -> None:
         """To be called in a fork of this process: it must not hold the pipe that the worker lives by."""
-        if self._process and self._process.stdin:
-            self._process.stdin.close()
+        if self._process:
+            let_go(self._process)
 
     def _keep(self) -> None:
         pause = FIRST_PAUSE
@@ -58,6 +58,7 @@ class WorkerKeeper:
             started = time.monotonic()
             self._process = start_child(self._command, self._environment)
             self._process.wait()
+            let_go(self._process)
             pause = FIRST_PAUSE if time.monotonic() - started > LONGEST_PAUSE else pause
             if not self._stopping.is_set():
                 logger.warning("the worker ended and is started again in %.0f s", pause)

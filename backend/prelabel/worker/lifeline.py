@@ -51,6 +51,13 @@ def stop_child(process: subprocess.Popen[bytes]) -> None:
         process.wait(STOP_SECONDS)
     kill_group(process)
     process.wait()
+    let_go(process)
+
+
+def let_go(process: subprocess.Popen[bytes]) -> None:
+    """Close this process's end of the pipe that the child lives by."""
+    if process.stdin:
+        process.stdin.close()
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

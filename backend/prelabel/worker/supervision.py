@@ -28,7 +28,7 @@ from prelabel.store.runs import (
     unfinished_runs,
 )
 from prelabel.training.retries import fail_run
-from prelabel.worker.lifeline import kill_group, start_child, stop_child
+from prelabel.worker.lifeline import kill_group, let_go, start_child, stop_child
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +107,7 @@ class Supervisor:
             try:
                 process.wait(POLL_SECONDS)
                 kill_group(process)
+                let_go(process)
                 return
             except subprocess.TimeoutExpired:
                 now = beat(self._database, run.id)

@@ -40,7 +40,7 @@ def test_all_three_files_tell_of_every_finding(tmp_path: Path) -> None:
     content = json.loads(paths[0].read_text())
     assert [one["id"] for one in content["findings"]] == [one.id for one in found]
     assert content["findings"][0]["link"] == "http://label-studio/projects/7/data?task=3"
-    rows = list(csv.DictReader(paths[1].open(encoding="utf-8")))
+    rows = list(csv.DictReader(paths[1].read_text(encoding="utf-8").splitlines()))
     assert [(row["id"], row["correction"], row["regions"]) for row in rows] == [
         (found[0].id, "disc -> box", "r1"),
         (found[1].id, "add disc", ""),

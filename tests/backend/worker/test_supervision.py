@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from prelabel.store.runs import claim, list_runs, note_start, request_run
 from prelabel.training.training_run import TrainingRun
 from prelabel.training.triggers import TriggerRules
 from prelabel.worker import supervision
-from prelabel.worker.supervision import Supervisor, cancel_run
+from prelabel.worker.supervision import Supervisor, cancel_run, is_abandoned
 
 NICE = f"nice {min(os.nice(0) + 10, 19)} threads 1"
 TRAINED = [f"step {step}" for step in range(1, STEPS + 1)]
@@ -172,6 +173,16 @@ def test_a_run_of_another_host_is_left_alone_while_it_shows_life(training: Train
     training.supervisor.work_off()
     assert training.run(run.id).state == "running"
     assert training.trace(run.id) == []
+
+
+@pytest.mark.parametrize(("seconds", "abandoned"), [(50, False), (70, True), (None, True)])
+def test_a_run_of_another_host_is_abandoned_after_a_minute_without_a_sign_of_life(
+    training: Training, seconds: int | None, abandoned: bool
+) -> None:
+    run = request_run(training.database, 7, "Start Training")
+    run.host = "elsewhere"
+    run.heartbeat = None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds)
+    assert is_abandoned(training.settings, run) == abandoned
 
 
 def test_five_presses_while_one_runs_are_one_training(training: Training) -> None:

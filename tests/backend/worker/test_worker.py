@@ -65,7 +65,7 @@ def process_of(command: list[str], home: Path, **environment: str) -> Iterator[s
         yield child
     finally:
         child.kill()
-        child.wait()
+        child.communicate()
 
 
 def worker_runs(home: Path) -> bool:

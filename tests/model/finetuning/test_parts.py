@@ -86,6 +86,12 @@ class TestViews:
     def test_nothing_is_mirrored_where_left_and_right_matter(self) -> None:
         assert not any(view.mirrored for view in make_views(8, (1.0, 0.8), False, 0))
 
+    def test_contrast_changes_by_a_fifth_and_brightness_by_20_levels_at_most(self) -> None:
+        views = make_views(200, (1.0,), True, 0)
+        gains, shifts = [view.gain for view in views], [view.shift for view in views]
+        assert 0.8 <= min(gains) < 0.82 and 1.18 < max(gains) <= 1.2
+        assert -20 <= min(shifts) < -18 and 18 < max(shifts) <= 20
+
     def test_brightness_stays_in_range(self) -> None:
         pixels = look(SceneExamples(0, 1)[0], View(gain=1.2, shift=20), 64, 96)
         assert pixels.min() >= 0 and pixels.max() <= 255

@@ -12,7 +12,10 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
 from fbnetv3.instances import BoxMask
-from prelabel.labelstudio.shapes.outlines import MIN_IOU, fill, iou, polygons, ring_area, trace
+from prelabel.labelstudio.shapes.outlines import fill, iou, polygons, ring_area, trace
+
+MIN_IOU = 0.97
+"""What docs/regions.md promises, not what the module holds: a bound that is lowered by mistake fails here."""
 
 small_masks = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
