@@ -1,8 +1,10 @@
-"""docs/settings.md and docs/server.md say what there is. As a script this prints the table of settings."""
+"""docs/settings.md and docs/server.md say what there is. As a script this prints the settings for the page."""
 
 from __future__ import annotations
 
 import inspect
+import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,35 @@ from prelabel.inference.predictor import Predictor
 from prelabel.settings import CONFIDENTIAL, Settings, environment_name
 
 DOCS = Path(__file__).parents[2] / "docs"
+WIDTH = 116
+"""Of the lines of an entry, as of the prose around them."""
 
 
-def settings_rows() -> list[str]:
-    """The table of docs/settings.md: a line per setting."""
-    return [
-        f"| `{environment_name(name)}` | {_default(field)} | {_range(field)} | {field.description} |"
-        for name, field in Settings.model_fields.items()
-    ]
+def settings_page() -> str:
+    """The part of docs/settings.md that follows the code: a heading per class of settings, an entry per field."""
+    groups = [(_heading(group), _own_fields(group)) for group in inspect.getmro(Settings)]
+    return "\n\n".join(
+        f"## {heading}\n\n" + "\n".join(map(_entry, names)) for heading, names in groups if names
+    )
+
+
+def _own_fields(group: type) -> list[str]:
+    return [name for name in inspect.get_annotations(group) if name in Settings.model_fields]
+
+
+def _heading(group: type) -> str:
+    """`LabellingOrderSettings` becomes "Labelling order"."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", group.__name__.removesuffix("Settings"))
+    return words.capitalize() or "All settings"
+
+
+def _entry(name: str) -> str:
+    field = Settings.model_fields[name]
+    limits = ", ".join(filter(None, [_default(field), _range(field)]))
+    head = f"* **`{environment_name(name)}`**" + (f" ({limits})" if limits else "")
+    text = re.sub("`[^`]*`", lambda code: code[0].replace(" ", "\0"), f"{head}: {field.description}")
+    lines = textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\0", " ")
 
 
 def _default(field: FieldInfo) -> str:
@@ -36,19 +59,25 @@ def _range(field: FieldInfo) -> str:
     bounds = {
         key: getattr(item, key) for item in field.metadata for key in ("gt", "ge", "le") if hasattr(item, key)
     }
+    least = f"above {bounds['gt']}" if "gt" in bounds else f"{bounds.get('ge', '')}"
     if "le" in bounds:
-        return f"{'above ' if 'gt' in bounds else ''}{bounds.get('ge', bounds.get('gt'))} to {bounds['le']}"
-    return f"{bounds['ge']} or more" if "ge" in bounds else ""
+        return f"{least} to {bounds['le']}"
+    return f"{least} or more" if "ge" in bounds else least
 
 
-@pytest.mark.parametrize("row", settings_rows())
-def test_every_setting_is_documented_as_it_is(row: str) -> None:
-    assert row in (DOCS / "settings.md").read_text().splitlines()
+def documented_entries(text: str) -> list[str]:
+    return re.findall(r"^\* \*\*`.*(?:\n  .*)*", text, re.MULTILINE)
 
 
-def test_no_setting_is_documented_that_is_none() -> None:
-    lines = (DOCS / "settings.md").read_text().splitlines()
-    assert [line for line in lines if line.startswith("| `")] == settings_rows()
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented_as_it_is(name: str) -> None:
+    assert _entry(name) in documented_entries((DOCS / "settings.md").read_text())
+
+
+def test_the_settings_are_in_their_groups_and_no_others_are_documented() -> None:
+    text = (DOCS / "settings.md").read_text()
+    assert f"\n\n{settings_page()}\n\n" in text, "python tests/backend/test_serving_docs.py prints the part"
+    assert documented_entries(text) == documented_entries(settings_page())
 
 
 def test_confidential_settings_are_settings() -> None:
@@ -81,4 +110,4 @@ def test_every_option_of_serve_is_documented() -> None:
 
 
 if __name__ == "__main__":
-    print("\n".join(settings_rows()))  # noqa: T201
+    print(settings_page())  # noqa: T201
