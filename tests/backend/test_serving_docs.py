@@ -1,4 +1,4 @@
-"""docs/settings.md and docs/server.md say what there is. As a script this prints the settings for the page."""
+"""docs/settings.md and docs/server.md say what there is. As a script this writes the settings into their page."""
 
 from __future__ import annotations
 
@@ -21,13 +21,17 @@ DOCS = Path(__file__).parents[2] / "docs"
 WIDTH = 116
 """Of the lines of an entry, as of the prose around them."""
 
+BEGIN, END = (
+    "<!-- settings, as tests/backend/test_serving_docs.py writes them -->",
+    "<!-- end of settings -->",
+)
 
-def settings_page() -> str:
+
+def settings_part() -> str:
     """The part of docs/settings.md that follows the code: a heading per class of settings, an entry per field."""
-    groups = [(_heading(group), _own_fields(group)) for group in inspect.getmro(Settings)]
-    return "\n\n".join(
-        f"## {heading}\n\n" + "\n".join(map(_entry, names)) for heading, names in groups if names
-    )
+    groups = [(group, _own_fields(group)) for group in inspect.getmro(Settings)]
+    sections = [f"{_heading(group)}\n\n" + "\n".join(map(_entry, names)) for group, names in groups if names]
+    return "\n\n".join([BEGIN, *sections, END])
 
 
 def _own_fields(group: type) -> list[str]:
@@ -35,18 +39,28 @@ def _own_fields(group: type) -> list[str]:
 
 
 def _heading(group: type) -> str:
-    """`LabellingOrderSettings` becomes "Labelling order"."""
+    """`LabelStudioSettings` becomes "Label Studio", with what its docstring says."""
+    if group is Settings:
+        return "## All settings"
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", group.__name__.removesuffix("Settings"))
-    return words.capitalize() or "All settings"
+    return f"## {words}\n\n{_wrapped(inspect.getdoc(group) or '')}"
+
+
+def _wrapped(text: str) -> str:
+    """Lines of at most `WIDTH`, code unbroken, those after the first indented as in a list where it begins one."""
+    glued = re.sub("`[^`]*`", lambda code: code[0].replace(" ", "\0"), text)
+    indent = "  " if text.startswith("* ") else ""
+    lines = textwrap.wrap(
+        glued, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines).replace("\0", " ")
 
 
 def _entry(name: str) -> str:
     field = Settings.model_fields[name]
     limits = ", ".join(filter(None, [_default(field), _range(field)]))
     head = f"* **`{environment_name(name)}`**" + (f" ({limits})" if limits else "")
-    text = re.sub("`[^`]*`", lambda code: code[0].replace(" ", "\0"), f"{head}: {field.description}")
-    lines = textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines).replace("\0", " ")
+    return _wrapped(f"{head}: {field.description}")
 
 
 def _default(field: FieldInfo) -> str:
@@ -65,19 +79,18 @@ def _range(field: FieldInfo) -> str:
     return f"{least} or more" if "ge" in bounds else least
 
 
-def documented_entries(text: str) -> list[str]:
-    return re.findall(r"^\* \*\*`.*(?:\n  .*)*", text, re.MULTILINE)
+def documented_settings() -> str:
+    text = (DOCS / "settings.md").read_text()
+    return text[text.index(BEGIN) : text.index(END) + len(END)]
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_documented_as_it_is(name: str) -> None:
-    assert _entry(name) in documented_entries((DOCS / "settings.md").read_text())
+    assert f"\n{_entry(name)}\n" in documented_settings()
 
 
-def test_the_settings_are_in_their_groups_and_no_others_are_documented() -> None:
-    text = (DOCS / "settings.md").read_text()
-    assert f"\n\n{settings_page()}\n\n" in text, "python tests/backend/test_serving_docs.py prints the part"
-    assert documented_entries(text) == documented_entries(settings_page())
+def test_settings_are_documented_in_their_groups_and_no_others_are() -> None:
+    assert documented_settings() == settings_part(), "python tests/backend/test_serving_docs.py writes them"
 
 
 def test_confidential_settings_are_settings() -> None:
@@ -110,4 +123,5 @@ def test_every_option_of_serve_is_documented() -> None:
 
 
 if __name__ == "__main__":
-    print(settings_page())  # noqa: T201
+    page = DOCS / "settings.md"
+    page.write_text(page.read_text().replace(documented_settings(), settings_part()))
