@@ -67,13 +67,13 @@ def gains_sheet(curves: Sequence[Curves]) -> Sheet:
     """Set by set."""
     sheet = Sheet(
         "Gain of AP50 over random at equal ...: mean (least..most) over the seeds",
-        ("data", "order", "seeds", *ACROSS),
+        ("data", "order", *ACROSS),
     )
     for one in curves:
         for order in one.orders[1:]:
             if one.seeds(order):
                 cells = (_spread(one.gains(order, across)) for across in ACROSS.values())
-                sheet.add(one.name, order, len(one.seeds(order)), *cells)
+                sheet.add(one.name, order, *cells)
     return sheet
 
 

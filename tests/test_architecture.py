@@ -1,6 +1,7 @@
 """The structure that docs/architecture.md promises: which package may import which, and that docs name real things."""
 
 import ast
+import pkgutil
 import re
 from pathlib import Path
 
@@ -11,6 +12,16 @@ from prelabel.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
+PAGES = [*DOCS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+
+FOLDERS = ("backend/", "model/", "tests/", "benchmarks/", "docker/", "docs/")
+"""Names in docs that begin so are paths of the repository."""
+
+NOT_IN_THE_REPOSITORY = {"docker/compose.override.yaml"}
+"""Paths in docs of files that people make."""
+
+FILES_OF_PRELABEL = {"prelabel.sqlite3", "prelabel.log", "prelabel.token"}
+"""Names in docs that look like modules and are files that prelabel writes."""
 
 #: Rooms (folders and modules) from the ground up: each imports rooms of earlier lines only, at any depth.
 ORDERS = {
@@ -123,6 +134,38 @@ def test_links_between_docs_lead_somewhere(file):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", file.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (file.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_lines_of_docs_end_before_column_120(file):
+    lines = file.read_text(encoding="utf-8").splitlines()
+    long = [f"{file.relative_to(ROOT)}:{number}" for number, line in enumerate(lines, 1) if len(line) > 119]
+    assert not long
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[str]:
+    """Every Python file of the project, as `/backend/prelabel/...`."""
+    folders = ("backend", "model", "tests", "benchmarks")
+    return [f"/{path.relative_to(ROOT)}" for folder in folders for path in (ROOT / folder).rglob("*.py")]
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_paths_in_docs_exist(file, tracked):
+    """`model/...` from the root of the repository; `shapes/table.py` or `evidence.py` by its end."""
+    names = {name.rstrip(".") for name in re.findall(r"\w[\w./-]*", file.read_text(encoding="utf-8"))}
+    paths = {name for name in names if name.startswith(FOLDERS)} - NOT_IN_THE_REPOSITORY
+    modules = {name for name in names if name.endswith(".py")} - paths
+    missing = [path for path in paths if not (ROOT / path).exists()]
+    assert not missing + [name for name in modules if not any(path.endswith(f"/{name}") for path in tracked)]
+
+
+@pytest.mark.parametrize("file", DOCS, ids=lambda file: file.name)
+def test_modules_in_docs_can_be_imported(file):
+    """`fbnetv3.judging.Effort` and its like; the changelog may name what is gone."""
+    text = file.read_text(encoding="utf-8")
+    for name in set(re.findall(r"\b(?:fbnetv3|prelabel)(?:\.[A-Za-z_]\w*)+", text)) - FILES_OF_PRELABEL:
+        pkgutil.resolve_name(name)
 
 
 def test_the_readme_sets_up_with_two_commands_that_exist():

@@ -1,8 +1,10 @@
-"""docs/settings.md and docs/server.md say what there is. As a script this prints the table of settings."""
+"""docs/settings.md and docs/server.md say what there is. As a script this writes the settings into their page."""
 
 from __future__ import annotations
 
 import inspect
+import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,49 @@ from prelabel.inference.predictor import Predictor
 from prelabel.settings import CONFIDENTIAL, Settings, environment_name
 
 DOCS = Path(__file__).parents[2] / "docs"
+WIDTH = 116
+"""Of the lines of an entry, as of the prose around them."""
+
+BEGIN, END = (
+    "<!-- settings, as tests/backend/test_serving_docs.py writes them -->",
+    "<!-- end of settings -->",
+)
 
 
-def settings_rows() -> list[str]:
-    """The table of docs/settings.md: a line per setting."""
-    return [
-        f"| `{environment_name(name)}` | {_default(field)} | {_range(field)} | {field.description} |"
-        for name, field in Settings.model_fields.items()
-    ]
+def settings_part() -> str:
+    """The part of docs/settings.md that follows the code: a heading per class of settings, an entry per field."""
+    groups = [(group, _own_fields(group)) for group in inspect.getmro(Settings)]
+    sections = [f"{_heading(group)}\n\n" + "\n".join(map(_entry, names)) for group, names in groups if names]
+    return "\n\n".join([BEGIN, *sections, END])
+
+
+def _own_fields(group: type) -> list[str]:
+    return [name for name in inspect.get_annotations(group) if name in Settings.model_fields]
+
+
+def _heading(group: type) -> str:
+    """`LabelStudioSettings` becomes "Label Studio", with what its docstring says."""
+    if group is Settings:
+        return "## All settings"
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", group.__name__.removesuffix("Settings"))
+    return f"## {words}\n\n{_wrapped(inspect.getdoc(group) or '')}"
+
+
+def _wrapped(text: str) -> str:
+    """Lines of at most `WIDTH`, code unbroken, those after the first indented as in a list where it begins one."""
+    glued = re.sub("`[^`]*`", lambda code: code[0].replace(" ", "\0"), text)
+    indent = "  " if text.startswith("* ") else ""
+    lines = textwrap.wrap(
+        glued, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines).replace("\0", " ")
+
+
+def _entry(name: str) -> str:
+    field = Settings.model_fields[name]
+    limits = ", ".join(filter(None, [_default(field), _range(field)]))
+    head = f"* **`{environment_name(name)}`**" + (f" ({limits})" if limits else "")
+    return _wrapped(f"{head}: {field.description}")
 
 
 def _default(field: FieldInfo) -> str:
@@ -36,19 +73,24 @@ def _range(field: FieldInfo) -> str:
     bounds = {
         key: getattr(item, key) for item in field.metadata for key in ("gt", "ge", "le") if hasattr(item, key)
     }
+    least = f"above {bounds['gt']}" if "gt" in bounds else f"{bounds.get('ge', '')}"
     if "le" in bounds:
-        return f"{'above ' if 'gt' in bounds else ''}{bounds.get('ge', bounds.get('gt'))} to {bounds['le']}"
-    return f"{bounds['ge']} or more" if "ge" in bounds else ""
+        return f"{least} to {bounds['le']}"
+    return f"{least} or more" if "ge" in bounds else least
 
 
-@pytest.mark.parametrize("row", settings_rows())
-def test_every_setting_is_documented_as_it_is(row: str) -> None:
-    assert row in (DOCS / "settings.md").read_text().splitlines()
+def documented_settings() -> str:
+    text = (DOCS / "settings.md").read_text()
+    return text[text.index(BEGIN) : text.index(END) + len(END)]
 
 
-def test_no_setting_is_documented_that_is_none() -> None:
-    lines = (DOCS / "settings.md").read_text().splitlines()
-    assert [line for line in lines if line.startswith("| `")] == settings_rows()
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented_as_it_is(name: str) -> None:
+    assert f"\n{_entry(name)}\n" in documented_settings()
+
+
+def test_settings_are_documented_in_their_groups_and_no_others_are() -> None:
+    assert documented_settings() == settings_part(), "python tests/backend/test_serving_docs.py writes them"
 
 
 def test_confidential_settings_are_settings() -> None:
@@ -81,4 +123,5 @@ def test_every_option_of_serve_is_documented() -> None:
 
 
 if __name__ == "__main__":
-    print("\n".join(settings_rows()))  # noqa: T201
+    page = DOCS / "settings.md"
+    page.write_text(page.read_text().replace(documented_settings(), settings_part()))
