@@ -125,7 +125,7 @@ class _Frame:
 
     def blocks(self, parts: list[int]) -> int:
         """Coded units of a scan: blocks where it has one component, else groups of blocks that cover the same area."""
-        across, down = (8 * max(factors) for factors in zip(*self.sampling, strict=True))
+        across, down = 8 * max(across for across, _ in self.sampling), self.block_row
         if len(parts) == 1:
             own_across, own_down = self.sampling[parts[0]]
             across, down = across // own_across, down // own_down

@@ -14,7 +14,8 @@ def box_iou(ours: Array, theirs: Array) -> Array:
     shared = size.clip(0).prod(-1)
     areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(-1) for boxes in (ours, theirs)]
     union = areas[0][:, None] + areas[1] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    ratios: Array = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return ratios
 
 
 def mask_iou(ours: BoxMask, theirs: BoxMask) -> float:

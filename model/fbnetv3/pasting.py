@@ -43,4 +43,5 @@ def _weights(start: int, stop: int, low: float, high: float, count: int) -> Arra
     """(stop - start, count): the share of each of `count` cells between low and high in each pixel's sample."""
     centres = np.arange(start, stop, dtype=np.float32) + np.float32(0.5)
     places = (centres - low) / (high - low) * count - np.float32(0.5)
-    return np.maximum(1 - np.abs(places[:, None] - np.arange(count, dtype=np.float32)), 0)
+    shares: Array = np.maximum(1 - np.abs(places[:, None] - np.arange(count, dtype=np.float32)), 0)
+    return shares

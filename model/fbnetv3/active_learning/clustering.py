@@ -19,7 +19,7 @@ def k_means(features: Array, count: int, seed: int) -> Array:
     if count < 2:
         return np.zeros(len(features), np.int64)
     centres = features[k_means_plus_plus(features, count, np.random.default_rng(seed))]
-    groups = squared_distances(features, centres).argmin(1)
+    groups: Array = squared_distances(features, centres).argmin(1)
     for _ in range(STEPS):
         centres = np.stack(
             [features[groups == k].mean(0) if (groups == k).any() else centres[k] for k in range(count)]
@@ -50,4 +50,5 @@ def squared_distances(ours: Array, theirs: Array) -> Array:
     """(n, d), (m, d) -> (n, m) float64."""
     ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
     squares = (ours**2).sum(1)[:, None] - 2 * ours @ theirs.T + (theirs**2).sum(1)
-    return squares.clip(0)
+    distances: Array = squares.clip(0)
+    return distances

@@ -82,7 +82,8 @@ class Classifier:
         """(H, W, 3) uint8 RGB -> (classes,) float32: how likely each class is; they add up to one."""
         [logits] = self.engine.logits(to_input(image))
         powers = np.exp(logits - logits.max())
-        return powers / powers.sum()
+        probabilities: Array = powers / powers.sum()
+        return probabilities
 
     def classify(self, images: Sequence[ImageSource], top: int = 5) -> list[list[tuple[str, float]]]:
         """The `top` likeliest labels of each image with their probabilities, likeliest first.

@@ -59,7 +59,8 @@ def activate(logits: Array, multi_label: bool) -> Array:
     if multi_label:
         return 0.5 * (1 + np.tanh(0.5 * logits))  # the sigmoid, without overflow
     powers = np.exp(logits - logits.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
+    probabilities: Array = powers / powers.sum(1, keepdims=True)
+    return probabilities
 
 
 def pool(maps: Mapping[str, Array]) -> Array:

@@ -172,12 +172,14 @@ class RCNN(nn.Module):
     def box_outputs(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> BoxOutputs:
         """Classes and better boxes for boxes (r_i, 4) of each image, in that order."""
         regions = self.pool_for_boxes(features, boxes)
-        return self.roi_heads.box_predictor(self.roi_heads.box_head(regions))
+        outputs: BoxOutputs = self.roi_heads.box_predictor(self.roi_heads.box_head(regions))
+        return outputs
 
     def mask_logits(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Masks of every class inside boxes (r_i, 4) of each image: (sum of r_i, classes, s, s)."""
         assert self.roi_heads.mask_head is not None
-        return self.roi_heads.mask_head(self.pool_for_masks(features, boxes))
+        logits: Tensor = self.roi_heads.mask_head(self.pool_for_masks(features, boxes))
+        return logits
 
     def pool_for_boxes(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """What the box head reads of boxes (r_i, 4) of each image: (sum of r_i, C, side, side)."""
@@ -197,7 +199,9 @@ class RCNN(nn.Module):
         pairs = list(zip(candidates, masked, strict=True))
         logits = self.mask_logits(features, [found.boxes[chosen] for found, chosen in pairs])
         classes = torch.cat([found.classes[chosen] for found, chosen in pairs])
-        return channel_of_class(logits, classes).sigmoid().split([int(chosen.sum()) for chosen in masked])
+        counts = [int(chosen.sum()) for chosen in masked]
+        probabilities: Sequence[Tensor] = channel_of_class(logits, classes).sigmoid().split(counts)
+        return probabilities
 
     @torch.no_grad()
     def sample_regions(self, proposals: Proposals, target: Target) -> RegionSample:

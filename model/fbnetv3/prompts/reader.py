@@ -101,4 +101,5 @@ def _holds(mask: BoxMask, points: Array) -> Array:
     columns, rows = np.floor(points).astype(int).T - np.array([[mask.x], [mask.y]])
     height, width = mask.bitmap.shape
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    return inside & mask.bitmap[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+    covered: Array = inside & mask.bitmap[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+    return covered

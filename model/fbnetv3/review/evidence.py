@@ -120,8 +120,10 @@ def _inside(boxes: Array, others: Array) -> Array:
     """(n, 4) and (m, 4) -> (n, m): the share of each box that lies inside each other one."""
     size = np.minimum(boxes[:, None, 2:], others[:, 2:]) - np.maximum(boxes[:, None, :2], others[:, :2])
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return size.clip(0).prod(-1) / np.maximum(area, FLOOR)[:, None]
+    shares: Array = size.clip(0).prod(-1) / np.maximum(area, FLOOR)[:, None]
+    return shares
 
 
 def _log(values: Array) -> Array:
-    return np.log(np.clip(values, FLOOR, 1.0))
+    logarithms: Array = np.log(np.clip(values, FLOOR, 1.0))
+    return logarithms

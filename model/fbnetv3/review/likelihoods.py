@@ -34,11 +34,13 @@ class Likelihoods:
         if not can_be_swapped:
             logits[:, OUTCOMES.index("swapped_label")] = -np.inf
         weights = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
-        return weights / weights.sum(1, keepdims=True)
+        probabilities: Array = weights / weights.sum(1, keepdims=True)
+        return probabilities
 
     def of_detections(self, values: Array) -> Array:
         """(k, 3) -> probabilities (k,) that an object was overlooked."""
-        return 1 / (1 + np.exp(-(_with_one(values) @ np.array(self.detections))))
+        probabilities: Array = 1 / (1 + np.exp(-(_with_one(values) @ np.array(self.detections))))
+        return probabilities
 
 
 def _with_one(values: Array) -> Array:

@@ -34,4 +34,5 @@ def _corners(value: Value, image_size: Size) -> Array:
     turned = math.radians(value.get("rotation") or 0)
     along = np.array([math.cos(turned), math.sin(turned)]) * across
     below = np.array([-math.sin(turned), math.cos(turned)]) * down
-    return np.array([x, y]) + np.array([along * 0, along, along + below, below])
+    corners: Array = np.array([x, y]) + np.array([along * 0, along, along + below, below])
+    return corners
