@@ -15,7 +15,7 @@ from fbnetv3.engines.engine import Engine, NetworkOutput, Wanted
 from fbnetv3.engines.opening import EngineName, open_engine
 from fbnetv3.image_features import ImageFeatures
 from fbnetv3.images import MAX_PIXELS, ImageSource, network_size, read_image, to_network
-from fbnetv3.instances import BoxMask, Instances
+from fbnetv3.instances import NO_MASK, Instances
 from fbnetv3.prompts.reader import PromptReader
 from fbnetv3.weights import Checkpoint
 
@@ -26,8 +26,6 @@ Threshold = float | Mapping[str, float]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-NO_MASK = BoxMask(0, 0, np.zeros((0, 0), bool))
 
 
 class Detector:

@@ -11,7 +11,6 @@ import numpy as np
 from fbnetv3.arrays import Array
 from fbnetv3.classification.engines import Engine, OnnxEngine, TorchEngine
 from fbnetv3.classification.preprocessing import to_input
-from fbnetv3.classification.published import MODEL
 from fbnetv3.config import ConfigError
 from fbnetv3.engines import exports
 from fbnetv3.engines.opening import EngineName
@@ -19,6 +18,9 @@ from fbnetv3.images import MAX_PIXELS, ImageSource, read_image
 
 logger = logging.getLogger(__name__)
 
+MODEL = "dmasking_l3"
+#: mobile_cv's model_info_dmasking.json at b95ef336; the repository puts its code and models under CC BY-NC 4.0.
+PUBLISHED_AT = "https://dl.fbaipublicfiles.com/fbnet/models/20200105/melBmS/dmasking_l3_f156819299/model.pth"
 #: The module whose process exports a classifier.
 EXPORTER = "fbnetv3.classification.exporting"
 

@@ -81,11 +81,6 @@ class Snapshot:
         """Whether some label has a mask."""
         return any(has_mask(annotation) for annotation in self.data["annotations"])
 
-    @property
-    def has_objects(self) -> bool:
-        """Whether some object is labelled."""
-        return bool(self.data["annotations"])
-
     @cached_property
     def head_specs(self) -> tuple[HeadSpec, ...]:
         """The choices about whole images."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from fbnetv3.arrays import Array
 from fbnetv3.engines.engine import Encoded, Engine
-from fbnetv3.overlap import box_iou
+from fbnetv3.overlap import non_maximum_suppression
 
 #: Of the boxes around a click, in pixels of the network's input: root of the area, and height over width.
 SIZES = (16, 24, 36, 54, 80, 120, 180, 270)
@@ -76,18 +76,8 @@ def _read(
     every = np.arange(len(boxes))
     boxes, scores = _clipped(better[every, chosen], encoded.size), scores[every, chosen]
     keep = np.flatnonzero(_contain(boxes, points) & (boxes[:, 2:] - boxes[:, :2] > LEAST_SIDE).all(1))
-    keep = keep[_different(boxes[keep], scores[keep])]
+    keep = keep[non_maximum_suppression(boxes[keep], scores[keep], SAME, MOST)]
     return boxes[keep], scores[keep], chosen[keep]
-
-
-def _different(boxes: Array, scores: Array) -> list[int]:
-    """Indices of the best `MOST` boxes, best first, of which none is nearly the same as a better one."""
-    same = box_iou(boxes, boxes) >= SAME
-    kept: list[int] = []
-    for index in np.argsort(-scores, kind="stable").tolist():
-        if len(kept) < MOST and not same[index, kept].any():
-            kept.append(index)
-    return kept
 
 
 def _contain(boxes: Array, points: Array) -> Array:

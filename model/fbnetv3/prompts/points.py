@@ -9,14 +9,14 @@ import numpy as np
 from fbnetv3.arrays import Array
 from fbnetv3.engines.engine import Engine
 from fbnetv3.image_features import ImageFeatures
+from fbnetv3.prompts.boxes import SoftMask
 from fbnetv3.prompts.candidates import candidates_at
-from fbnetv3.prompts.reading import Reading
 from fbnetv3.prompts.scoring import LEAST_VALUE, WEIGHTS, measurements, thresholds
 
 
 def read_points(
     engine: Engine, features: ImageFeatures, points: Array, positive: Array, classes: Sequence[int]
-) -> Reading | None:
+) -> SoftMask | None:
     """The mask that holds all positive points and no other, and fits best; None where there is none.
 
     `points` (k, 2), x, y in pixels of the image, on the object where `positive` (k,) bool; `classes`: those that the
@@ -32,6 +32,6 @@ def read_points(
     if not len(usable):
         return None
     best = usable[values[usable].argmax()]
-    return Reading(
+    return SoftMask(
         found.boxes[best] * features.scale, int(found.classes[best]), found.masks[best], float(cuts[best])
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fbnetv3.arrays import Array
+from fbnetv3.arrays import Array, sigmoid
 from fbnetv3.review.findings import Kind
 
 #: What a labelled object may be: right (None), or wrong in one of three ways.
@@ -39,8 +39,7 @@ class Likelihoods:
 
     def of_detections(self, values: Array) -> Array:
         """(k, 3) -> probabilities (k,) that an object was overlooked."""
-        probabilities: Array = 1 / (1 + np.exp(-(_with_one(values) @ np.array(self.detections))))
-        return probabilities
+        return sigmoid(_with_one(values) @ np.array(self.detections))
 
 
 def _with_one(values: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 
@@ -193,14 +194,33 @@ class TestCombined:
 
 
 class TestKMeans:
-    def test_finds_what_is_apart(self):
-        features = np.random.default_rng(0).normal(size=(30, 2)) + np.repeat([[0], [50], [100]], 10, 0)
-        groups = k_means(features, 3, seed=0).reshape(3, 10)
-        assert (groups == groups[:, :1]).all() and len(set(groups[:, 0].tolist())) == 3
+    CLEAR = np.random.default_rng(0).normal(size=(300, 20)) + np.repeat(
+        np.random.default_rng(1).normal(size=(30, 20)) * 10, 10, 0
+    )
 
-    @pytest.mark.parametrize("count", [0, 1, 2])
-    def test_few_or_equal_rows(self, count: int):
-        assert len(k_means(np.zeros((count, 2)), 5, 0)) == count
+    @pytest.mark.parametrize("seed", range(10))
+    def test_finds_what_is_apart(self, seed: int):
+        groups = k_means(self.CLEAR, 30, seed).reshape(30, 10)
+        assert (groups == groups[:, :1]).all() and sorted(groups[:, 0].tolist()) == [*range(30)]
+
+    def test_the_same_seed_gives_the_same_groups_in_any_thread(self):
+        vague = np.random.default_rng(2).normal(size=(200, 8))
+        alone = [k_means(vague, 14, seed) for seed in range(8)]
+        with ThreadPoolExecutor(8) as threads:
+            at_once = list(threads.map(lambda seed: k_means(vague, 14, seed), range(8)))
+        np.testing.assert_array_equal(at_once, alone)
+        assert any((one != alone[0]).any() for one in alone[1:])
+
+    def test_a_seed_of_any_size(self):
+        assert len(k_means(self.CLEAR, 3, 2**40)) == 300
+
+    @pytest.mark.parametrize("count", [0, 1, 2, 10])
+    def test_equal_rows_are_one_group(self, count: int):
+        assert k_means(np.zeros((count, 2)), 5, 0).tolist() == [0] * count
+
+    def test_no_more_groups_than_different_rows(self):
+        groups = k_means(np.repeat(np.eye(3), 10, 0), 5, 0).reshape(3, 10)
+        assert (groups == groups[:, :1]).all() and len(set(groups[:, 0].tolist())) == 3
 
 
 class TestRanking:
