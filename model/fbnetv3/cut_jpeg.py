@@ -134,9 +134,9 @@ class _Frame:
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Every marker, with what stands in its segment; coded pixels are skipped."""
-    place = data.find(b"\xff")
-    while 0 <= place < len(data) - 1:
-        marker = data[place + 1]
-        length = 0 if marker in STANDALONE else int.from_bytes(data[place + 2 : place + 4])
-        yield marker, data[place + 4 : place + 2 + length]
-        place = data.find(b"\xff", place + (1 if marker == FILL else 2) + length)
+    offset = data.find(b"\xff")
+    while 0 <= offset < len(data) - 1:
+        marker = data[offset + 1]
+        length = 0 if marker in STANDALONE else int.from_bytes(data[offset + 2 : offset + 4])
+        yield marker, data[offset + 4 : offset + 2 + length]
+        offset = data.find(b"\xff", offset + (1 if marker == FILL else 2) + length)

@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 class Detector:
-    """A network with its labels, ready to look at images. Safe to use from several threads.
+    """A network with its labels, ready for images. Safe to use from several threads.
 
     An image with more than `max_pixels` pixels is refused. `refined_edges`: which masks get edges that follow the
     image (edges.py): those of prompts, all, or none.
@@ -93,13 +93,13 @@ class Detector:
         """The instances of each image, in order, at the image's own size.
 
         `score_threshold` (0..1) drops what scores less; the model's own threshold holds in any case.
-        `mask_threshold` (default: the same) is the score from which on an instance gets a mask, the dearest part of
-        it; without one its mask is empty. Raises ImageError for a source that cannot be read.
+        `mask_threshold` (default: the same) is the score from which on an instance gets a mask, the most expensive
+        part of it; without one its mask is empty. Raises ImageError for a source that cannot be read.
         """
         return self.find(self.set_images(images), score_threshold, mask_threshold)
 
     def set_image(self, image: ImageSource) -> ImageFeatures:
-        """The dear step, once for an image; what `find` and the prompts read of it is cheap.
+        """The expensive step, once for an image; what `find` and the prompts read of it is cheap.
 
         Raises ImageError for a source that cannot be read.
         """

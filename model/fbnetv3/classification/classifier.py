@@ -26,7 +26,7 @@ EXPORTER = "fbnetv3.classification.exporting"
 
 
 class Classifier:
-    """The network `dmasking_l3` with its labels, ready to look at images. Safe to use from several threads.
+    """The network `dmasking_l3` with its labels, ready for images. Safe to use from several threads.
 
     An image with more than `max_pixels` pixels is refused.
     """

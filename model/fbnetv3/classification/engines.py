@@ -14,7 +14,7 @@ GRAPH = "classifier.onnx"
 
 
 class Engine(Protocol):
-    """A network that is ready to look at images. Safe to use from several threads."""
+    """A network that is ready for images. Safe to use from several threads."""
 
     name: str
 

@@ -204,7 +204,7 @@ def to_coco(examples: Examples, indices: Iterable[int]) -> tuple[dict[str, Any],
 
 
 def empty_coco(labels: Sequence[str]) -> dict[str, Any]:
-    """COCO data without images, its category ids the labels' places."""
+    """COCO data without images, its category ids the labels' indices."""
     categories = [{"id": index, "name": name} for index, name in enumerate(labels)]
     return {"images": [], "annotations": [], "categories": categories}
 

@@ -73,7 +73,7 @@ class RCNN(nn.Module):
     In training, `forward(images, targets)` gives the losses by the original's names: `loss_rpn_cls`,
     `loss_rpn_loc`, `loss_cls`, `loss_box_reg` and, where some target has masks, `loss_mask`. In evaluation,
     `forward(images)` gives one Detections per image, without those that score less than `lowest_scores`, and with
-    masks, which are dear, for those that score `lowest_mask_scores` or more; both are (classes,), or None for no
+    masks, which are expensive, for those that score `lowest_mask_scores` or more; both are (classes,), or None for no
     limit.
     Images are (3, h, w) tensors, blue, green, red, 0..255, at the network's size.
     """

@@ -50,10 +50,10 @@ def read_box(engine: Engine, features: ImageFeatures, box: Array, classes: Seque
 
     Moving the box to where the box head would have it makes masks worse (docs/smart-tools.md): a person is nearer.
     """
-    region = (box / features.scale).astype(np.float32)[None]
-    scores, _ = engine.classify(features.encoded, region)
+    roi = (box / features.scale).astype(np.float32)[None]
+    scores, _ = engine.classify(features.encoded, roi)
     index = classes[int(scores[0, classes].argmax())]
-    [probability] = engine.mask_probabilities(features.encoded, region, np.array([index]))
+    [probability] = engine.mask_probabilities(features.encoded, roi, np.array([index]))
     return SoftMask(box, index, probability, threshold_in_box(probability))
 
 
@@ -66,8 +66,8 @@ def threshold_in_box(probability: Array) -> float:
 def _spans(profile: Array) -> Array:
     """The share of one side that the mask spans at every threshold; `profile` (s,): the largest value across it."""
     cells = len(profile)
-    places = (np.arange(cells * STEPS) + 0.5) / STEPS - 0.5
-    above = np.interp(places, np.arange(cells), profile) >= THRESHOLDS[:, None]
+    at = (np.arange(cells * STEPS) + 0.5) / STEPS - 0.5
+    above = np.interp(at, np.arange(cells), profile) >= THRESHOLDS[:, None]
     first = above.argmax(1)
     last = above.shape[1] - above[:, ::-1].argmax(1)
     return np.where(above.any(1), last - first, 0) / above.shape[1]

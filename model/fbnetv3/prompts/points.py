@@ -22,11 +22,11 @@ def read_points(
     `points` (k, 2), x, y in pixels of the image, on the object where `positive` (k,) bool; `classes`: those that the
     object may have.
     """
-    places = points / features.scale[:2]
-    found = candidates_at(engine, features.encoded, places[positive], classes)
-    cuts = thresholds(found, places, positive, engine.config.mask_threshold)
-    values = measurements(features.thumbnail, found, places, positive) @ WEIGHTS
-    # Whoever clicks again means that there is something.
+    clicks = points / features.scale[:2]
+    found = candidates_at(engine, features.encoded, clicks[positive], classes)
+    cuts = thresholds(found, clicks, positive, engine.config.mask_threshold)
+    values = measurements(features.thumbnail, found, clicks, positive) @ WEIGHTS
+    # A second click means that there is something.
     least = LEAST_VALUE if len(points) == 1 else -np.inf
     usable = np.flatnonzero(np.isfinite(cuts) & (values >= least))
     if not len(usable):

@@ -75,7 +75,7 @@ class PromptReader:
         moved = BoxMask(x, y, tight.bitmap)
         return self._one(features, box, soft.class_index, soft.score, (moved,))
 
-    def _box_alone(self, features: ImageFeatures, found: boxes_alone.Found | None) -> Instances:
+    def _box_alone(self, features: ImageFeatures, found: boxes_alone.FoundBox | None) -> Instances:
         if found is None:
             return self._nothing(features)
         return self._one(features, found.box, found.class_index, found.score, None)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fbnetv3.arrays import Array, sigmoid
-from fbnetv3.review.findings import Kind
+from fbnetv3.review.label_issues import IssueKind
 
 #: What a labelled object may be: right (None), or wrong in one of three ways.
-OUTCOMES: tuple[Kind | None, ...] = (None, "swapped_label", "badly_placed", "spurious")
+OUTCOMES: tuple[IssueKind | None, ...] = (None, "swapped_label", "badly_placed", "spurious")
 
 
 @dataclass(frozen=True)

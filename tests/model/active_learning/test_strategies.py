@@ -16,7 +16,7 @@ from fbnetv3.active_learning import (
     STRATEGIES,
     PoolImage,
     Ranking,
-    look,
+    pool_image,
     with_random_share,
 )
 from fbnetv3.active_learning.clustering import k_means
@@ -260,7 +260,7 @@ class TestLook:
     PICTURE = generate_scene(3, (192, 256)).image
 
     def test_what_the_box_head_says_of_what_is_found(self):
-        seen = look(starter(), self.PICTURE)
+        seen = pool_image(starter(), self.PICTURE)
         [plain] = starter().predict([self.PICTURE])
         assert len(seen.instances) == len(plain) > 0
         np.testing.assert_allclose(seen.instances.boxes, plain.boxes, atol=1e-3)
@@ -272,12 +272,12 @@ class TestLook:
 
     def test_other_labels_are_background(self):
         label = starter().predict([self.PICTURE])[0].labels[0]
-        seen = look(starter(), self.PICTURE, [label, "no label of the network"])
+        seen = pool_image(starter(), self.PICTURE, [label, "no label of the network"])
         assert set(seen.instances.labels) == {label} and seen.distributions.shape[1] == 2
-        nothing = look(starter(), self.PICTURE, ())
+        nothing = pool_image(starter(), self.PICTURE, ())
         assert len(nothing.instances) == 0 and nothing.distributions.shape == (0, 1)
-        assert len(look(starter(), self.PICTURE, SCENE_LABELS).instances) > len(seen.instances)
+        assert len(pool_image(starter(), self.PICTURE, SCENE_LABELS).instances) > len(seen.instances)
 
     def test_calibration(self):
-        seen = look(starter(), self.PICTURE, calibration=Calibration(offset=-2.0))
+        seen = pool_image(starter(), self.PICTURE, calibration=Calibration(offset=-2.0))
         assert (seen.kept < seen.instances.scores).all()
