@@ -20,10 +20,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 
-from fbnetv3.classification.classifier import Classifier
+from fbnetv3.classification.classifier import MODEL, Classifier
 from fbnetv3.classification.imagenet_weights import imagenet_labels
 from fbnetv3.classification.preprocessing import to_input
-from fbnetv3.classification.published import MODEL
 from fbnetv3.network.classifier import ClassifierNetwork
 from fbnetv3.scenes import generate_scene
 from fbnetv3.weights import Checkpoint, write_checkpoint

@@ -11,12 +11,12 @@ import numpy as np
 from fbnetv3.data.examples import Example, Examples
 from fbnetv3.instances import BoxMask
 from fbnetv3.overlap import box_iou
-from fbnetv3.review import Kind
+from fbnetv3.review import IssueKind
 
 Error = Literal["drop", "swap", "shift", "add"]
 
 #: What each error looks like to whoever reviews the labels.
-KIND_OF: dict[Error, Kind] = {
+KIND_OF: dict[Error, IssueKind] = {
     "drop": "overlooked",
     "swap": "swapped_label",
     "shift": "badly_placed",

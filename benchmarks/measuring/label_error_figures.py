@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fbnetv3.overlap import box_iou
-from fbnetv3.review import Finding
+from fbnetv3.review import LabelIssue
 from measuring.injection import KIND_OF, Error, Injected
 
 SAME_OBJECT = 0.5
@@ -28,7 +28,7 @@ class Figures:
     errors: int
 
 
-def figures(found: Sequence[Finding], errors: Sequence[Injected], error: Error | None) -> Figures:
+def figures(found: Sequence[LabelIssue], errors: Sequence[Injected], error: Error | None) -> Figures:
     """Of the findings of one kind of error, None: of all findings, whatever kind they call it.
 
     `found`: the likeliest first. A second finding about the same error counts neither way.
@@ -44,13 +44,13 @@ def figures(found: Sequence[Finding], errors: Sequence[Injected], error: Error |
     return Figures(average, sum(hits[:first]) / first, len(wanted))
 
 
-def right(found: Sequence[Finding], errors: Sequence[Injected]) -> tuple[int, int]:
+def right(found: Sequence[LabelIssue], errors: Sequence[Injected]) -> tuple[int, int]:
     """How many findings are about an error, and how many findings there are without repeated ones."""
     hits = _hits(found, errors)
     return sum(hits), len(hits)
 
 
-def _hits(found: Sequence[Finding], wanted: Sequence[Injected]) -> list[bool]:
+def _hits(found: Sequence[LabelIssue], wanted: Sequence[Injected]) -> list[bool]:
     """Whether each finding is about an error, without those about one that was found before."""
     left = dict(enumerate(wanted))
     known: set[int] = set()
@@ -67,7 +67,7 @@ def _hits(found: Sequence[Finding], wanted: Sequence[Injected]) -> list[bool]:
     return hits
 
 
-def _about(finding: Finding, one: Injected) -> bool:
+def _about(finding: LabelIssue, one: Injected) -> bool:
     if finding.objects:
         return one.object == finding.objects[0]
     return (

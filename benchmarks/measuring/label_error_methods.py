@@ -16,16 +16,16 @@ import torch
 from fbnetv3.data.examples import Example, Examples
 from fbnetv3.network.box_head import ROI_CODER
 from fbnetv3.overlap import box_iou
-from fbnetv3.review import Finding, Kind, OutOfFold
+from fbnetv3.review import IssueKind, LabelIssue, OutOfFold
 
-Method = Callable[[Examples, Sequence[OutOfFold]], list[Finding]]
+Method = Callable[[Examples, Sequence[OutOfFold]], list[LabelIssue]]
 
-OF_OBJECTS: tuple[Kind, ...] = ("swapped_label", "badly_placed", "spurious")
+OF_OBJECTS: tuple[IssueKind, ...] = ("swapped_label", "badly_placed", "spurious")
 SAME_PLACE = 0.5
 TINY = 1e-6
 
 
-def by_confidence(examples: Examples, predictions: Sequence[OutOfFold]) -> list[Finding]:
+def by_confidence(examples: Examples, predictions: Sequence[OutOfFold]) -> list[LabelIssue]:
     """Overlooked: the score of a detection on no labelled object. The rest: 1 - the best score of its label."""
     found = []
     for image, seen in enumerate(predictions):
@@ -38,7 +38,7 @@ def by_confidence(examples: Examples, predictions: Sequence[OutOfFold]) -> list[
     return _ranked(found)
 
 
-def by_loss(examples: Examples, predictions: Sequence[OutOfFold]) -> list[Finding]:
+def by_loss(examples: Examples, predictions: Sequence[OutOfFold]) -> list[LabelIssue]:
     """Cross entropy and L1 box regression of the second stage, box regression of the first; a detection on no object
     has the cross entropy to background."""
     found = []
@@ -56,7 +56,7 @@ def _losses(example: Example, seen: OutOfFold) -> np.ndarray:
     return -np.log(given + TINY) + np.nan_to_num(regression, posinf=1e3) + (1 - seen.proposal_iou)
 
 
-def by_objectlab(examples: Examples, predictions: Sequence[OutOfFold], **thresholds: Any) -> list[Finding]:
+def by_objectlab(examples: Examples, predictions: Sequence[OutOfFold], **thresholds: Any) -> list[LabelIssue]:
     """cleanlab's scores per box; it has no kind for labels where nothing is."""
     from cleanlab.object_detection import rank
 
@@ -77,13 +77,13 @@ def by_objectlab(examples: Examples, predictions: Sequence[OutOfFold], **thresho
         for d, score in zip(order, overlooked[image], strict=True):
             if np.isfinite(score):
                 box = seen.instances.boxes[d]
-                found.append(Finding("overlooked", float(1 - score), image, (), None, box))
+                found.append(LabelIssue("overlooked", float(1 - score), image, (), None, box))
         found += _of_objects(image, 1 - np.asarray(swapped[image]), ("swapped_label",))
         found += _of_objects(image, 1 - np.asarray(misplaced[image]), ("badly_placed",))
     return _ranked(found)
 
 
-def by_objectlab_low(examples: Examples, predictions: Sequence[OutOfFold]) -> list[Finding]:
+def by_objectlab_low(examples: Examples, predictions: Sequence[OutOfFold]) -> list[LabelIssue]:
     """The same for detectors that are less sure of themselves: every score of 0.3 or more counts as high."""
     return by_objectlab(examples, predictions, low_probability_threshold=0.1, high_probability_threshold=0.3)
 
@@ -94,19 +94,21 @@ def _by_class(seen: OutOfFold, classes: int) -> np.ndarray:
     return np.array([rows[seen.instances.classes == one] for one in range(classes)] + [None], object)[:-1]
 
 
-def _overlooked(image: int, seen: OutOfFold, iou: np.ndarray, scores: np.ndarray) -> Iterator[Finding]:
+def _overlooked(image: int, seen: OutOfFold, iou: np.ndarray, scores: np.ndarray) -> Iterator[LabelIssue]:
     for d in np.flatnonzero(iou.max(1, initial=0.0) < SAME_PLACE):
-        yield Finding("overlooked", float(scores[d]), image, (), None, seen.instances.boxes[d])
+        yield LabelIssue("overlooked", float(scores[d]), image, (), None, seen.instances.boxes[d])
 
 
-def _of_objects(image: int, scores: np.ndarray, kinds: Sequence[Kind] = OF_OBJECTS) -> Iterator[Finding]:
+def _of_objects(
+    image: int, scores: np.ndarray, kinds: Sequence[IssueKind] = OF_OBJECTS
+) -> Iterator[LabelIssue]:
     """A method that does not tell kinds apart has the same score for each."""
     for kind in kinds:
         for one, score in enumerate(scores.tolist()):
-            yield Finding(kind, score, image, (one,))
+            yield LabelIssue(kind, score, image, (one,))
 
 
-def _ranked(found: list[Finding]) -> list[Finding]:
+def _ranked(found: list[LabelIssue]) -> list[LabelIssue]:
     return sorted(found, key=lambda finding: -finding.confidence)
 
 

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 
 from fbnetv3.overlap import box_iou
-from fbnetv3.review import Finding, find_errors
+from fbnetv3.review import LabelIssue, find_label_issues
 from fbnetv3.review.likelihoods import LIKELIHOODS, Likelihoods
 from measuring.injection import KIND_OF, Error, Injected
 from measuring.label_error_figures import FIRST, Figures, figures, right
@@ -56,12 +56,12 @@ def corrections_sheet(seen: Sequence[Seen]) -> Sheet:
     for data in dict.fromkeys(one.data for one in seen):
         of_set = [one for one in seen if one.data == data]
         likelihoods = _fitted_elsewhere(data, seen)
-        found = [find_errors(one.spoilt, one.predictions, likelihoods=likelihoods) for one in of_set]
+        found = [find_label_issues(one.spoilt, one.predictions, likelihoods=likelihoods) for one in of_set]
         sheet.add(data, *_worth(of_set, found))
     return sheet
 
 
-def _worth(of_set: Sequence[Seen], rankings: Sequence[Sequence[Finding]]) -> tuple[float | None, ...]:
+def _worth(of_set: Sequence[Seen], rankings: Sequence[Sequence[LabelIssue]]) -> tuple[float | None, ...]:
     """Numbers per seed; whether a swapped label's correction is right, and what a shifted box's gains."""
     counts, labels, ious = [], [], []
     for one, found in zip(of_set, rankings, strict=True):
@@ -79,7 +79,7 @@ def _worth(of_set: Sequence[Seen], rankings: Sequence[Sequence[Finding]]) -> tup
     return errors, findings, hits / max(findings, 1), correct, before, after
 
 
-def _explained(found: Sequence[Finding], one: Seen) -> Iterator[tuple[Finding, Injected]]:
+def _explained(found: Sequence[LabelIssue], one: Seen) -> Iterator[tuple[LabelIssue, Injected]]:
     """Findings about wrong objects that say rightly what is wrong with them."""
     errors = {(e.image, e.object): e for e in one.spoilt.errors if e.object is not None}
     for finding in found:
@@ -88,11 +88,11 @@ def _explained(found: Sequence[Finding], one: Seen) -> Iterator[tuple[Finding, I
             yield finding, error
 
 
-def _rankings(of_set: Sequence[Seen], seen: Sequence[Seen]) -> Iterator[tuple[str, list[list[Finding]]]]:
+def _rankings(of_set: Sequence[Seen], seen: Sequence[Seen]) -> Iterator[tuple[str, list[list[LabelIssue]]]]:
     likelihoods = _fitted_elsewhere(of_set[0].data, seen)
     yield (
         "prelabel",
-        [find_errors(one.spoilt, one.predictions, likelihoods=likelihoods, least=0) for one in of_set],
+        [find_label_issues(one.spoilt, one.predictions, likelihoods=likelihoods, least=0) for one in of_set],
     )
     for name, method in OTHERS.items():
         if name.startswith("ObjectLab") and importlib.util.find_spec("cleanlab") is None:
@@ -106,7 +106,9 @@ def _fitted_elsewhere(data: str, seen: Sequence[Seen]) -> Likelihoods:
     return fit(others) if others else LIKELIHOODS
 
 
-def _cell(method: str, error: Error | None, of_set: Sequence[Seen], rankings: Sequence[list[Finding]]) -> str:
+def _cell(
+    method: str, error: Error | None, of_set: Sequence[Seen], rankings: Sequence[list[LabelIssue]]
+) -> str:
     of_seeds = [figures(found, one.spoilt.errors, error) for one, found in zip(of_set, rankings, strict=True)]
     if (method, error) in NO_KIND or not any(one.errors for one in of_seeds):
         return "-"

@@ -1,4 +1,4 @@
-"""The type of numpy arrays: docstrings say their shapes, units and dtypes, which types cannot."""
+"""numpy arrays: their type, of which docstrings say shapes, units and dtypes, and a function that numpy lacks."""
 
 from __future__ import annotations
 
@@ -7,3 +7,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+def sigmoid(logits: Array) -> Array:
+    """The logistic function, 0..1, of every element; no logit is too large for it."""
+    probabilities: Array = 0.5 * (1 + np.tanh(0.5 * logits))
+    return probabilities

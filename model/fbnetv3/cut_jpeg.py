@@ -125,7 +125,7 @@ class _Frame:
 
     def blocks(self, parts: list[int]) -> int:
         """Coded units of a scan: blocks where it has one component, else groups of blocks that cover the same area."""
-        across, down = (8 * max(factors) for factors in zip(*self.sampling, strict=True))
+        across, down = 8 * max(across for across, _ in self.sampling), self.block_row
         if len(parts) == 1:
             own_across, own_down = self.sampling[parts[0]]
             across, down = across // own_across, down // own_down
@@ -134,9 +134,9 @@ class _Frame:
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Every marker, with what stands in its segment; coded pixels are skipped."""
-    place = data.find(b"\xff")
-    while 0 <= place < len(data) - 1:
-        marker = data[place + 1]
-        length = 0 if marker in STANDALONE else int.from_bytes(data[place + 2 : place + 4])
-        yield marker, data[place + 4 : place + 2 + length]
-        place = data.find(b"\xff", place + (1 if marker == FILL else 2) + length)
+    offset = data.find(b"\xff")
+    while 0 <= offset < len(data) - 1:
+        marker = data[offset + 1]
+        length = 0 if marker in STANDALONE else int.from_bytes(data[offset + 2 : offset + 4])
+        yield marker, data[offset + 4 : offset + 2 + length]
+        offset = data.find(b"\xff", offset + (1 if marker == FILL else 2) + length)

@@ -15,7 +15,7 @@ from fbnetv3.engines.engine import Engine, NetworkOutput, Wanted
 from fbnetv3.engines.opening import EngineName, open_engine
 from fbnetv3.image_features import ImageFeatures
 from fbnetv3.images import MAX_PIXELS, ImageSource, network_size, read_image, to_network
-from fbnetv3.instances import BoxMask, Instances
+from fbnetv3.instances import NO_MASK, Instances
 from fbnetv3.prompts.reader import PromptReader
 from fbnetv3.weights import Checkpoint
 
@@ -27,11 +27,9 @@ Threshold = float | Mapping[str, float]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-NO_MASK = BoxMask(0, 0, np.zeros((0, 0), bool))
-
 
 class Detector:
-    """A network with its labels, ready to look at images. Safe to use from several threads.
+    """A network with its labels, ready for images. Safe to use from several threads.
 
     An image with more than `max_pixels` pixels is refused. `refined_edges`: which masks get edges that follow the
     image (edges.py): those of prompts, all, or none.
@@ -95,13 +93,13 @@ class Detector:
         """The instances of each image, in order, at the image's own size.
 
         `score_threshold` (0..1) drops what scores less; the model's own threshold holds in any case.
-        `mask_threshold` (default: the same) is the score from which on an instance gets a mask, the dearest part of
-        it; without one its mask is empty. Raises ImageError for a source that cannot be read.
+        `mask_threshold` (default: the same) is the score from which on an instance gets a mask, the most expensive
+        part of it; without one its mask is empty. Raises ImageError for a source that cannot be read.
         """
         return self.find(self.set_images(images), score_threshold, mask_threshold)
 
     def set_image(self, image: ImageSource) -> ImageFeatures:
-        """The dear step, once for an image; what `find` and the prompts read of it is cheap.
+        """The expensive step, once for an image; what `find` and the prompts read of it is cheap.
 
         Raises ImageError for a source that cannot be read.
         """

@@ -75,7 +75,8 @@ def _grab_cut(image: Array, likely: Array) -> Array | None:
         cv2.grabCut(image, marks, None, None, None, ITERATIONS, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
     except cv2.error:
         return None
-    return (marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD)
+    foreground: Array = (marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD)
+    return foreground
 
 
 def _enlarged(mask: Array, window: tuple[int, int, int, int]) -> BoxMask:

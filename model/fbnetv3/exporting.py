@@ -19,10 +19,10 @@ from fbnetv3.engines.exports import MANIFEST, Manifest
 from fbnetv3.engines.onnx_engine import OnnxEngine
 from fbnetv3.engines.torch_engine import TorchEngine
 from fbnetv3.factory import create_model
+from fbnetv3.files import file_sha256
 from fbnetv3.network.rcnn import RCNN
 from fbnetv3.scenes import generate_scene
 from fbnetv3.weights.checkpoint import WeightsError
-from fbnetv3.weights.digest import file_sha256
 from fbnetv3.weights.store import load_checkpoint
 
 #: Pictures that the engines are compared on, (height, width): drawn, so that they are there on every machine.

@@ -1,7 +1,8 @@
-"""Files that are there as a whole or not at all, whatever happens while they are written."""
+"""Files: written as a whole or not at all, whatever happens meanwhile, and told apart by their content."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -21,3 +22,9 @@ def write_whole(content: bytes, path: Path) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,7 +21,7 @@ ImageSource = str | Path | bytes | Image.Image | Array
 
 #: An image of this many pixels takes 300 MB as RGB; more is refused unless the caller allows it.
 MAX_PIXELS = 100_000_000
-#: Pillow's limit would go before the caller's; ours is checked before anything is decoded, too.
+#: Pillow's limit would be applied before the caller's; ours is checked before anything is decoded, too.
 Image.MAX_IMAGE_PIXELS = None
 #: What Pillow says of odd metadata names no file and changes no pixel; a damaged picture is an error, or a sentence.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

@@ -23,10 +23,10 @@ class BoxMask:
 
     @classmethod
     def from_full(cls, mask: Array) -> BoxMask:
-        """Crop a full-size mask (H, W) to its set pixels; an empty mask becomes 0 x 0."""
+        """Crop a full-size mask (H, W) to its set pixels; an empty mask becomes NO_MASK."""
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         if not len(rows):
-            return cls(0, 0, np.zeros((0, 0), bool))
+            return NO_MASK
         y0, y1, x0, x1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
         return cls(int(x0), int(y0), np.ascontiguousarray(mask[y0:y1, x0:x1], dtype=bool))
 
@@ -41,6 +41,10 @@ class BoxMask:
     def area(self) -> int:
         """Set pixels."""
         return int(self.bitmap.sum())
+
+
+NO_MASK = BoxMask(0, 0, np.zeros((0, 0), bool))
+"""Where others have one: of an object whose mask is not known, or was not asked for."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""How much two boxes or two masks overlap: intersection over union (IoU)."""
+"""How much two boxes or two masks overlap: intersection over union (IoU), and boxes without those that overlap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,22 @@ def box_iou(ours: Array, theirs: Array) -> Array:
     shared = size.clip(0).prod(-1)
     areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(-1) for boxes in (ours, theirs)]
     union = areas[0][:, None] + areas[1] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    ratios: Array = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return ratios
+
+
+def non_maximum_suppression(boxes: Array, scores: Array, limit: float, most: int | None = None) -> list[int]:
+    """Indices of the best of boxes (n, 4), best first, none with an IoU of `limit` or more with a better one.
+
+    `scores` (n,); of equal ones the first is the better. `most`: no more than so many. The networks have their own,
+    per class and without all pairs: torchvision's, and ONNX's in the exported graphs.
+    """
+    same = box_iou(boxes, boxes) >= limit
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable").tolist():
+        if not same[index, kept].any():
+            kept.append(index)
+    return kept[:most]
 
 
 def mask_iou(ours: BoxMask, theirs: BoxMask) -> float:

@@ -1,4 +1,4 @@
-"""A region's small mask stretched over its box in the image."""
+"""An instance's small mask stretched over its box in the image."""
 
 from __future__ import annotations
 
@@ -42,5 +42,6 @@ def sample_mask(probability: Array, box: Array, size: tuple[int, int]) -> Array:
 def _weights(start: int, stop: int, low: float, high: float, count: int) -> Array:
     """(stop - start, count): the share of each of `count` cells between low and high in each pixel's sample."""
     centres = np.arange(start, stop, dtype=np.float32) + np.float32(0.5)
-    places = (centres - low) / (high - low) * count - np.float32(0.5)
-    return np.maximum(1 - np.abs(places[:, None] - np.arange(count, dtype=np.float32)), 0)
+    positions = (centres - low) / (high - low) * count - np.float32(0.5)
+    shares: Array = np.maximum(1 - np.abs(positions[:, None] - np.arange(count, dtype=np.float32)), 0)
+    return shares

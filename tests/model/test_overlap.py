@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fbnetv3.instances import BoxMask
-from fbnetv3.overlap import box_iou, mask_iou
+from fbnetv3.overlap import box_iou, mask_iou, non_maximum_suppression
 
 
 def test_of_boxes():
@@ -27,3 +27,26 @@ def test_of_masks_apart_and_empty():
     here, there = (BoxMask(x, 0, np.ones((5, 5), bool)) for x in (0, 10))
     empty = BoxMask(0, 0, np.zeros((0, 0), bool))
     assert mask_iou(here, there) == mask_iou(empty, empty) == 0
+
+
+class TestNonMaximumSuppression:
+    BOXES = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 10], [0, 0, 10, 5]], np.float32)
+
+    @pytest.mark.parametrize(
+        ("scores", "limit", "kept"),
+        [
+            ([0.9, 0.8, 0.7, 0.6], 0.95, [0, 1, 2, 3]),
+            ([0.9, 0.8, 0.7, 0.6], 0.9, [0, 2, 3]),
+            ([0.9, 0.8, 0.7, 0.6], 0.5, [0, 2]),
+            ([0.6, 0.7, 0.8, 0.9], 0.5, [3, 2]),
+            ([0.5, 0.5, 0.5, 0.5], 0.5, [0, 2]),
+        ],
+    )
+    def test_keeps_the_best_of_those_that_overlap(self, scores: list[float], limit: float, kept: list[int]):
+        assert non_maximum_suppression(self.BOXES, np.array(scores), limit) == kept
+
+    def test_only_so_many(self):
+        assert non_maximum_suppression(self.BOXES, np.array([0.6, 0.7, 0.8, 0.9]), 0.95, most=2) == [3, 2]
+
+    def test_of_none(self):
+        assert non_maximum_suppression(np.zeros((0, 4)), np.zeros(0), 0.5) == []

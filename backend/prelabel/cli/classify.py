@@ -45,7 +45,7 @@ def classify(
 
 def _load(weights: Path | None) -> Classifier:
     from fbnetv3 import ConfigError, WeightsError
-    from fbnetv3.classification.published import PUBLISHED_AT
+    from fbnetv3.classification.classifier import PUBLISHED_AT
     from prelabel.versions.loading import load_classifier
 
     try:

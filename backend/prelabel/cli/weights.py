@@ -70,6 +70,7 @@ def pull(
     from fbnetv3.trial import try_out
     from fbnetv3.weights import load_checkpoint, store
     from fbnetv3.weights.folders import find_weights
+    from fbnetv3.weights.zoo import ZOO
 
     if not force and (path := find_weights(name)):
         console.print(f"{name} is here already: {path}", soft_wrap=True)
@@ -79,7 +80,7 @@ def pull(
             path = store.pull(name, try_out, progress=show)
         checkpoint = load_checkpoint(path)
     console.print(f"Stored {path} ({_summary(checkpoint)}).", soft_wrap=True)
-    if not store.ZOO[name].sha256:
+    if not ZOO[name].sha256:
         console.print(
             "The file could not be verified, because no SHA-256 is published for it; "
             f"it has {checkpoint.provenance['sha256']}.",

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -142,6 +143,6 @@ class Service:
 
     def _is_ready(self) -> bool:
         try:
-            return requests.get(self.url + self._health, timeout=2).status_code == requests.codes.ok
+            return requests.get(self.url + self._health, timeout=2).status_code == HTTPStatus.OK
         except requests.RequestException:
             return False

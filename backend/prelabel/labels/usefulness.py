@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from typing import Any
 
 from fbnetv3.judging.effort import Effort
@@ -12,7 +13,6 @@ from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.settings import Settings
 
-NOT_FOUND = 404
 UNNAMED = "without a version"
 GONE = "prediction was removed"
 
@@ -88,7 +88,7 @@ def _prediction(
     try:
         return client.prediction(prediction_id)
     except LabelStudioError as error:
-        if error.status == NOT_FOUND:
+        if error.status == HTTPStatus.NOT_FOUND:
             return None
         raise
 

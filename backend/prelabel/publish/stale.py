@@ -5,14 +5,13 @@ is hurt.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.publish.failed import is_failed
 from prelabel.versions.own_versions import OwnVersions
-
-NOT_FOUND = 404
 
 
 def remove_stale(client: LabelStudioClient, task_id: int, current: str, own: OwnVersions) -> int:
@@ -26,7 +25,7 @@ def remove_stale(client: LabelStudioClient, task_id: int, current: str, own: Own
     try:
         task = client.task(task_id)
     except LabelStudioError as error:
-        if error.status == NOT_FOUND:
+        if error.status == HTTPStatus.NOT_FOUND:
             return 0
         raise
     if task.get("draft_exists"):
@@ -53,7 +52,7 @@ def _delete(client: LabelStudioClient, prediction_id: int) -> bool:
     try:
         client.delete_prediction(prediction_id)
     except LabelStudioError as error:
-        if error.status == NOT_FOUND:
+        if error.status == HTTPStatus.NOT_FOUND:
             return False
         raise
     return True

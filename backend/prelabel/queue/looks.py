@@ -22,7 +22,7 @@ from typing import cast
 
 import numpy as np
 
-from fbnetv3.active_learning import PoolImage, of_features
+from fbnetv3.active_learning import PoolImage, pool_image_of_features
 from fbnetv3.detector import Detector, ImageFeatures
 from fbnetv3.files import write_whole
 from fbnetv3.instances import Instances
@@ -112,7 +112,7 @@ class Looks:
         detector = cast("Detector", self._predictor.detector)
         labels = self._predictor.labels_on(request.spec, request.image_key)
         try:
-            look = of_features(detector, features, labels, self._predictor.calibration)
+            look = pool_image_of_features(detector, features, labels, self._predictor.calibration)
         except (RuntimeError, ValueError) as error:
             logger.exception("the network failed on an image of %d x %d", *features.image_size)
             return Failure("model", f"the network failed: {type(error).__name__}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fbnetv3.active_learning import STRATEGIES, PoolImage, Strategy, pooled_features, with_random_share
 from fbnetv3.active_learning.expected_edits import ExpectedEdits
-from fbnetv3.active_learning.representative_edits import RepresentativeEdits
+from fbnetv3.active_learning.representative import RepresentativeEdits
 from prelabel.inference.outcomes import Failure
 from prelabel.labels.usefulness import effort_of
 from prelabel.publish.annotate import TaskProblem

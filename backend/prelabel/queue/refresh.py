@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from prelabel.inference.predictor import Predictor
@@ -28,8 +29,6 @@ TAB = "prelabel: next"
 
 SAMPLING = "Uncertainty sampling"
 """What Label Studio calls a label stream that follows scores."""
-
-NOT_FOUND = 404
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ class QueueRefresh:
         try:
             self._client.update_prediction(row["id"], score=place.score, cluster=place.cluster)
         except LabelStudioError as error:
-            if error.status != NOT_FOUND:
+            if error.status != HTTPStatus.NOT_FOUND:
                 raise
             return False
         return True

@@ -26,7 +26,8 @@ from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import serving_version
 from prelabel.versions.detectors import with_project_labels
-from prelabel.versions.loading import base_checkpoint, load_detector, load_version
+from prelabel.versions.loading import base_checkpoint, load_detector
+from prelabel.versions.records import load_version
 
 Sources = Mapping[str, Sequence[str]]
 OnStep = Callable[[str, int, int], None]

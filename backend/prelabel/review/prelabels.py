@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fbnetv3.instances import BoxMask, Instances
+from fbnetv3.instances import NO_MASK, Instances
 from fbnetv3.review import review_predictions
 from fbnetv3.review.sizes import UsualSizes
 from prelabel.labelstudio.api.client import LabelStudioClient
@@ -24,8 +24,6 @@ from prelabel.review.findings import (
     finding_id,
     object_digest,
 )
-
-NO_MASK = BoxMask(0, 0, np.zeros((0, 0), bool))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from fbnetv3.finetuning import FineTuningSettings
 from fbnetv3.finetuning.start import spelled_as
 from fbnetv3.images import read_image
 from fbnetv3.instances import Instances
-from fbnetv3.review import Finding, find_errors
+from fbnetv3.review import LabelIssue, find_label_issues
 from fbnetv3.review.sizes import UsualSizes
 from fbnetv3.weights import Checkpoint
 from prelabel.folders import project_folder
@@ -163,7 +163,7 @@ def find_in(subjects: Subjects, judged: Judged, least: float) -> list[ReviewFind
     predictions = [judged.predictions[index] for index in indices]
     reported: set[tuple[int, tuple[int, ...]]] = set()
     findings = []
-    for found in find_errors(subjects.part(indices), predictions, least=least):
+    for found in find_label_issues(subjects.part(indices), predictions, least=least):
         about = found.image, found.objects
         if not found.objects or about not in reported:
             findings.append(described(subjects, replace(found, image=indices[found.image])))
@@ -171,7 +171,7 @@ def find_in(subjects: Subjects, judged: Judged, least: float) -> list[ReviewFind
     return findings
 
 
-def described(subjects: Subjects, found: Finding) -> ReviewFinding:
+def described(subjects: Subjects, found: LabelIssue) -> ReviewFinding:
     """A finding with where it is and what it is about."""
     place, digests = subjects.places[found.image], subjects.digests(found.image)
     records = [subjects.objects(found.image)[number] for number in found.objects]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fbnetv3.config import Norm, RefinedEdges
@@ -535,7 +536,7 @@ def _one_sentence(error: ValidationError) -> str:
     return "; ".join(_describe(problem) for problem in error.errors())
 
 
-def _describe(problem: Any) -> str:
+def _describe(problem: ErrorDetails) -> str:
     if not problem["loc"]:
         return problem["msg"].removeprefix("Value error, ")
     name = str(problem["loc"][0])
@@ -543,7 +544,7 @@ def _describe(problem: Any) -> str:
     return f"{environment_name(name)}{shown} {_rule(name, problem)}"
 
 
-def _rule(name: str, problem: Any) -> str:
+def _rule(name: str, problem: ErrorDetails) -> str:
     if problem["type"] == "string_pattern_mismatch":
         return "must look like " + " or ".join(Settings.model_fields[name].examples or ())
     said = problem["msg"].removeprefix("Value error, ")

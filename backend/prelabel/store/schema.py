@@ -54,7 +54,8 @@ def _revision(connection: Connection) -> str | None:
     """None where the database knows of no migrations."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    revision: str = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    return revision
 
 
 def _is_new(connection: Connection, tables: MetaData) -> bool:

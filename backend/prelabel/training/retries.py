@@ -26,7 +26,7 @@ DOUBLINGS = 9
 
 def delay_after(failures: int) -> timedelta:
     """How long to wait after so many failures in a row, 1 or more."""
-    return min(FIRST_DELAY * 2 ** min(failures - 1, DOUBLINGS), LONGEST_DELAY)
+    return min(FIRST_DELAY * (1 << min(failures - 1, DOUBLINGS)), LONGEST_DELAY)
 
 
 def fail_run(database: Database, run: Run, reason: str, *, is_lasting: bool = False) -> bool:

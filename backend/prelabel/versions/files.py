@@ -21,9 +21,8 @@ from pathlib import Path
 
 from fbnetv3.classification.heads_file import write_heads
 from fbnetv3.classification.linear_head import LinearHead
-from fbnetv3.files import write_whole
+from fbnetv3.files import file_sha256, write_whole
 from fbnetv3.weights import Checkpoint, WeightsError
-from fbnetv3.weights.digest import file_sha256
 from prelabel.store.versions import NewVersion
 
 WEIGHTS = "weights.safetensors"

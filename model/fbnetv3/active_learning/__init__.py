@@ -1,6 +1,6 @@
 """Which unlabelled image a person should label next."""
 
-from fbnetv3.active_learning.images import PoolImage, look, of_features, pooled_features
+from fbnetv3.active_learning.images import PoolImage, pool_image, pool_image_of_features, pooled_features
 from fbnetv3.active_learning.ranking import Ranking, with_random_share
 from fbnetv3.active_learning.strategies import DEFAULT_STRATEGY, RANDOM_SHARE, STRATEGIES, Strategy
 
@@ -11,8 +11,8 @@ __all__ = [
     "PoolImage",
     "Ranking",
     "Strategy",
-    "look",
-    "of_features",
+    "pool_image",
+    "pool_image_of_features",
     "pooled_features",
     "with_random_share",
 ]

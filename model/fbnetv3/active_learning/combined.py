@@ -1,9 +1,9 @@
 """Uncertain images first, but one of each kind: the pool's groups take turns.
 
-Pool and labelled images are grouped by looks (k-means on pooled features). In a group the most uncertain image comes
-first; an image's turn is how many of its group are labelled or come before it. Turns go before uncertainty, so groups
-of which nothing is labelled are asked about first. Near duplicates of one hard image would otherwise fill the first
-places (Zhdanov 2019, arXiv 1901.05954, puts k-means after a choice of the most uncertain for the same reason).
+Pool and labelled images are grouped by appearance (k-means on pooled features). In a group the most uncertain image
+comes first; an image's turn is how many of its group are labelled or come before it. Turns count before uncertainty, so
+groups of which nothing is labelled are asked about first. Near duplicates of one hard image would otherwise fill the
+first places (Zhdanov 2019, arXiv 1901.05954, puts k-means after a choice of the most uncertain for the same reason).
 """
 
 from __future__ import annotations

@@ -41,21 +41,21 @@ class PoolImage:
         return np.concatenate([self.class_scores, background], 1)
 
 
-def look(
+def pool_image(
     detector: Detector,
     image: ImageSource,
     labels: Collection[str] | None = None,
     calibration: Calibration = IDENTITY,
 ) -> PoolImage:
-    """Look at an image once. Masks are not made, no strategy needs them.
+    """What one pass of the detector tells of an image. Masks are not made, no strategy needs them.
 
     `labels`: those of the detector that the project asks for, by default all; objects of others are background here.
     Raises ImageError for a source that cannot be read.
     """
-    return of_features(detector, detector.set_image(image), labels, calibration)
+    return pool_image_of_features(detector, detector.set_image(image), labels, calibration)
 
 
-def of_features(
+def pool_image_of_features(
     detector: Detector,
     features: ImageFeatures,
     labels: Collection[str] | None = None,

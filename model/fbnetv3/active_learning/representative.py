@@ -9,11 +9,12 @@ arXiv 2202.02794); an odd one counts for itself alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from fbnetv3.active_learning.clustering import squared_distances
+from fbnetv3.active_learning.expected_edits import ExpectedEdits
 from fbnetv3.active_learning.images import PoolImage
 from fbnetv3.active_learning.ranking import Ranking, shuffle
 from fbnetv3.arrays import Array
@@ -58,6 +59,23 @@ class Representative:
         farthest = min(self.neighbours, len(distances) - 1)
         near = np.partition(distances, farthest, axis=1)[:, farthest]
         return max(float(np.median(near)), np.finfo(float).tiny)
+
+
+@dataclass(frozen=True)
+class RepresentativeEdits(Representative):
+    """Images first that stand for much editing: like many others whose pre-labels a person would edit long.
+
+    A typical image counts as much as there is to be done in the images that it is like. While the detector knows none
+    of the labels there is nothing to expect, and all images count the same. `edits`: what expects the seconds.
+    """
+
+    edits: ExpectedEdits = field(default_factory=ExpectedEdits)
+
+    name = "representative_edits"
+
+    def worth(self, image: PoolImage) -> float:
+        """The seconds."""
+        return self.edits.seconds(image)
 
 
 def _likeness(distances: Array, scale: float) -> Array:

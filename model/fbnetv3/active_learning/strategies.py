@@ -11,8 +11,7 @@ from fbnetv3.active_learning.diversity import Diversity
 from fbnetv3.active_learning.expected_edits import ExpectedEdits
 from fbnetv3.active_learning.images import PoolImage
 from fbnetv3.active_learning.ranking import Ranking, shuffle
-from fbnetv3.active_learning.representative import Representative
-from fbnetv3.active_learning.representative_edits import RepresentativeEdits
+from fbnetv3.active_learning.representative import Representative, RepresentativeEdits
 from fbnetv3.active_learning.uncertainty import Entropy, LeastConfidence, Margin
 from fbnetv3.arrays import Array
 

@@ -67,7 +67,8 @@ class LeastConfidence(Uncertainty):
 
     def of_instances(self, distributions: Array) -> Array:
         """See Uncertainty."""
-        return 1 - distributions.max(1)
+        uncertainty: Array = 1 - distributions.max(1)
+        return uncertainty
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Margin(Uncertainty):
     def of_instances(self, distributions: Array) -> Array:
         """See Uncertainty."""
         second, first = np.sort(distributions, 1)[:, -2:].T
-        return 1 - (first - second)
+        uncertainty: Array = 1 - (first - second)
+        return uncertainty
 
 
 @dataclass(frozen=True)
@@ -91,4 +93,5 @@ class Entropy(Uncertainty):
     def of_instances(self, distributions: Array) -> Array:
         """See Uncertainty."""
         entropy = -(distributions * np.log(distributions + TINY)).sum(1)
-        return (entropy / np.log(distributions.shape[1])).clip(0, 1)
+        uncertainty: Array = (entropy / np.log(distributions.shape[1])).clip(0, 1)
+        return uncertainty

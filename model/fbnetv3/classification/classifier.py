@@ -11,7 +11,6 @@ import numpy as np
 from fbnetv3.arrays import Array
 from fbnetv3.classification.engines import Engine, OnnxEngine, TorchEngine
 from fbnetv3.classification.preprocessing import to_input
-from fbnetv3.classification.published import MODEL
 from fbnetv3.config import ConfigError
 from fbnetv3.engines import exports
 from fbnetv3.engines.opening import EngineName
@@ -19,12 +18,15 @@ from fbnetv3.images import MAX_PIXELS, ImageSource, read_image
 
 logger = logging.getLogger(__name__)
 
+MODEL = "dmasking_l3"
+#: mobile_cv's model_info_dmasking.json at b95ef336; the repository puts its code and models under CC BY-NC 4.0.
+PUBLISHED_AT = "https://dl.fbaipublicfiles.com/fbnet/models/20200105/melBmS/dmasking_l3_f156819299/model.pth"
 #: The module whose process exports a classifier.
 EXPORTER = "fbnetv3.classification.exporting"
 
 
 class Classifier:
-    """The network `dmasking_l3` with its labels, ready to look at images. Safe to use from several threads.
+    """The network `dmasking_l3` with its labels, ready for images. Safe to use from several threads.
 
     An image with more than `max_pixels` pixels is refused.
     """
@@ -82,7 +84,8 @@ class Classifier:
         """(H, W, 3) uint8 RGB -> (classes,) float32: how likely each class is; they add up to one."""
         [logits] = self.engine.logits(to_input(image))
         powers = np.exp(logits - logits.max())
-        return powers / powers.sum()
+        probabilities: Array = powers / powers.sum()
+        return probabilities
 
     def classify(self, images: Sequence[ImageSource], top: int = 5) -> list[list[tuple[str, float]]]:
         """The `top` likeliest labels of each image with their probabilities, likeliest first.

@@ -14,7 +14,7 @@ GRAPH = "classifier.onnx"
 
 
 class Engine(Protocol):
-    """A network that is ready to look at images. Safe to use from several threads."""
+    """A network that is ready for images. Safe to use from several threads."""
 
     name: str
 
@@ -35,6 +35,7 @@ class OnnxEngine:
 
     def logits(self, image: Array) -> Array:
         """See Engine."""
+        logits: Array
         [logits] = self._session.run(None, {"image": image})
         return logits
 
@@ -57,4 +58,5 @@ class TorchEngine:
         import torch
 
         with torch.inference_mode():
-            return self._network(torch.from_numpy(image).to(self._device)).cpu().numpy()
+            logits: Array = self._network(torch.from_numpy(image).to(self._device)).cpu().numpy()
+            return logits

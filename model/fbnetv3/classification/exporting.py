@@ -19,10 +19,10 @@ from fbnetv3.classification.preprocessing import CROPPED
 from fbnetv3.engines.export import export_graph
 from fbnetv3.engines.exports import MANIFEST, Manifest
 from fbnetv3.engines.folding import folded
+from fbnetv3.files import file_sha256
 from fbnetv3.network.classifier import ClassifierNetwork
 from fbnetv3.scenes import generate_scene
 from fbnetv3.weights.checkpoint import WeightsError
-from fbnetv3.weights.digest import file_sha256
 
 #: (height, width) of the pictures that the engines are compared on.
 SIZES = ((480, 640), (640, 480), (400, 400))

@@ -23,7 +23,7 @@ from fbnetv3.detector import Detector
 logger = logging.getLogger(__name__)
 
 #: Candidates for the strength of the regularisation, strongest first: beyond them no set did better.
-STRENGTHS = tuple(10.0 ** (exponent / 2) for exponent in range(2, -7, -1))
+STRENGTHS: tuple[float, ...] = tuple(10.0 ** (exponent / 2) for exponent in range(2, -7, -1))
 #: What a strength is expected to be before labels are looked at, and how many powers of ten around that are usual. A
 #: few left-out labels alone often point to an extreme (docs/choices.md).
 USUAL_STRENGTH, USUAL_RANGE = 0.3, 0.5
@@ -128,7 +128,8 @@ def _targets(truth: Array, multi_label: bool) -> Array:
     """
     count, classes = truth.shape
     unknown, share = (UNKNOWN_MULTIPLE, 1 / 2) if multi_label else (UNKNOWN_SINGLE, 1 / classes)
-    return (count * truth + unknown * share) / (count + unknown)
+    shares: Array = (count * truth + unknown * share) / (count + unknown)
+    return shares
 
 
 def _minimise(inputs: Tensor, targets: Tensor, multi_label: bool, penalty: Tensor) -> tuple[Tensor, Tensor]:

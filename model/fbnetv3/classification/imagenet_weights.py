@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 from torchvision.models import MobileNet_V3_Large_Weights
 
-from fbnetv3.classification.published import MODEL, PUBLISHED_AT
+from fbnetv3.classification.classifier import MODEL, PUBLISHED_AT
 from fbnetv3.network.classifier import ClassifierNetwork
 from fbnetv3.weights.checkpoint import Checkpoint, WeightsError
 from fbnetv3.weights.d2go import read_tensors

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fbnetv3.arrays import Array
+from fbnetv3.arrays import Array, sigmoid
 from fbnetv3.data.image_labels import HeadSpec
 from fbnetv3.images import ImageError
 
@@ -57,9 +57,10 @@ class LinearHead:
 def activate(logits: Array, multi_label: bool) -> Array:
     """(n, classes) logits -> probabilities, see LinearHead.probabilities."""
     if multi_label:
-        return 0.5 * (1 + np.tanh(0.5 * logits))  # the sigmoid, without overflow
+        return sigmoid(logits)
     powers = np.exp(logits - logits.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
+    probabilities: Array = powers / powers.sum(1, keepdims=True)
+    return probabilities
 
 
 def pool(maps: Mapping[str, Array]) -> Array:

@@ -90,7 +90,7 @@ def read_coco(annotations: Path, split: str | None = None) -> dict[str, Any]:
     Raises CocoError for a file that is not COCO's, or a split without images.
     """
     try:
-        data = json.loads(annotations.read_text(encoding="utf-8"))
+        data: dict[str, Any] = json.loads(annotations.read_text(encoding="utf-8"))
     except OSError as error:
         raise CocoError(f"cannot read {annotations}: {error.strerror or error}") from None
     except ValueError:
@@ -204,7 +204,7 @@ def to_coco(examples: Examples, indices: Iterable[int]) -> tuple[dict[str, Any],
 
 
 def empty_coco(labels: Sequence[str]) -> dict[str, Any]:
-    """COCO data without images, its category ids the labels' places."""
+    """COCO data without images, its category ids the labels' indices."""
     categories = [{"id": index, "name": name} for index, name in enumerate(labels)]
     return {"images": [], "annotations": [], "categories": categories}
 

@@ -38,7 +38,7 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class SceneExamples:
-    """Generated scenes number `first` to `first + count - 1`, drawn anew whenever they are asked for."""
+    """Generated scenes number `first` to `first + count - 1`, drawn again whenever they are asked for."""
 
     first: int
     count: int

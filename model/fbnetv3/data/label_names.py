@@ -14,7 +14,7 @@ def folded(name: str) -> str:
 def in_spelling_of(wanted: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
     """`labels` with those that are among `wanted` but for their spelling spelled as there; the others stay.
 
-    A label that is exactly there goes before one that differs, and no label of `wanted` is given twice.
+    A label that is exactly there is preferred to one that differs, and no label of `wanted` is given twice.
     """
     free = {folded(label): label for label in reversed(wanted) if label not in labels}
     return tuple(label if label in wanted else free.pop(folded(label), label) for label in labels)

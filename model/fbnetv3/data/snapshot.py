@@ -36,7 +36,7 @@ FIBONACCI = 0x9E3779B97F4A7C15
 """2**64 divided by the golden ratio."""
 
 SPLITS = {TRAIN: TRAIN, HOLDOUT: HOLDOUT, "val": HOLDOUT, "test": HOLDOUT}
-"""What the splits of a COCO file are to a training."""
+"""What the splits of a COCO file are to a training run."""
 
 DIGEST_LENGTH = 12
 
@@ -80,11 +80,6 @@ class Snapshot:
     def has_masks(self) -> bool:
         """Whether some label has a mask."""
         return any(has_mask(annotation) for annotation in self.data["annotations"])
-
-    @property
-    def has_objects(self) -> bool:
-        """Whether some object is labelled."""
-        return bool(self.data["annotations"])
 
     @cached_property
     def head_specs(self) -> tuple[HeadSpec, ...]:
@@ -143,8 +138,8 @@ def write_snapshot(data: Mapping[str, Any], images: Path, file: Path) -> Snapsho
         if (present := read_snapshot(file)).digest != snapshot.digest:
             raise SnapshotError(f"{file} holds another snapshot, and snapshots are never changed")
         return present
-    place = os.path.relpath(images.resolve(), file.parent.resolve())
-    snapshot.data["info"] = {"format": "prelabel snapshot 1", "digest": snapshot.digest, "images": place}
+    folder = os.path.relpath(images.resolve(), file.parent.resolve())
+    snapshot.data["info"] = {"format": "prelabel snapshot 1", "digest": snapshot.digest, "images": folder}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(json.dumps(snapshot.data, sort_keys=True).encode(), file)

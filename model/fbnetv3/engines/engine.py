@@ -14,7 +14,7 @@ from fbnetv3.config import ModelConfig
 class Wanted:
     """Which detections to report, and which of them with a mask: the least score for each class.
 
-    `boxes`, `masks`: (classes,) float32; infinity where nothing of a class is wanted. A mask is the dearest part
+    `boxes`, `masks`: (classes,) float32; infinity where nothing of a class is wanted. A mask is the most expensive part
     of a detection, so one that nobody will see is not made.
     """
 
@@ -39,7 +39,7 @@ class NetworkOutput:
 
 
 class Encoded(Protocol):
-    """What the trunk and the RPN made of one image: the dear part, from which everything else is read."""
+    """What the trunk and the RPN made of one image: the expensive part, from which everything else is read."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -58,7 +58,7 @@ class Encoded(Protocol):
 
 
 class Engine(Protocol):
-    """A network that is ready to look at images. Safe to use from several threads."""
+    """A network that is ready for images. Safe to use from several threads."""
 
     #: What the log and the benchmarks call it.
     name: str

@@ -22,8 +22,8 @@ from typing import Any
 from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
+from fbnetv3.files import file_sha256
 from fbnetv3.weights.checkpoint import WeightsError
-from fbnetv3.weights.digest import file_sha256
 from fbnetv3.weights.folders import default_folder, weights_files
 
 logger = logging.getLogger(__name__)

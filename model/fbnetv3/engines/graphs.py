@@ -62,7 +62,8 @@ class MaskGraph(nn.Module):
 
     def forward(self, features: list[Tensor], boxes: Tensor, classes: Tensor) -> Tensor:
         regions = self.model.pool_for_masks(_named(self.model, features), [boxes])
-        return self.head(regions, classes).sigmoid()
+        probabilities: Tensor = self.head(regions, classes).sigmoid()
+        return probabilities
 
 
 class AllClassesMaskHead(nn.Module):

@@ -117,6 +117,7 @@ class OnnxEngine:
         side = 2 * self.config.mask_pooler_resolution
         if not len(boxes):
             return np.zeros((0, side, side), np.float32)
+        probabilities: Array
         [probabilities] = self._masks.run(None, {**features, "boxes": boxes, "classes": classes})
         return probabilities
 
@@ -131,7 +132,8 @@ class OnnxEngine:
         usable = (boxes[:, 2:] > boxes[:, :2]).all(1) & np.isfinite(boxes).all(1) & np.isfinite(logits)
         boxes, logits, level_of = boxes[usable], logits[usable], level_of[usable]
         limit, count = config.rpn_nms_threshold, config.post_nms_proposals_test
-        return boxes[self._suppress(boxes, logits, level_of, limit, count)]
+        kept: Array = boxes[self._suppress(boxes, logits, level_of, limit, count)]
+        return kept
 
     def _choose(
         self, features: Features, proposals: Array, corner: Array, wanted: Wanted
@@ -168,6 +170,7 @@ class OnnxEngine:
             "limit": np.array([limit], np.float32),
             "count": np.array([count], np.int64),
         }
+        kept: Array
         [kept] = self._nms.run(None, inputs)
         return kept
 

@@ -61,7 +61,8 @@ def _collect(
 
 def _vectors(model: RCNN, features: dict[str, Tensor], boxes: Tensor) -> Tensor:
     """What the box predictor reads of boxes (r, 4): (r, channels)."""
-    return model.roi_heads.box_head(model.pool_for_boxes(features, [boxes]))
+    vectors: Tensor = model.roi_heads.box_head(model.pool_for_boxes(features, [boxes]))
+    return vectors
 
 
 def _set_scores(model: RCNN, index: int, mean_object: Tensor, mean_proposal: Tensor) -> None:

@@ -71,9 +71,12 @@ class LearningPart(nn.Module):
 
 def backbone_output(model: RCNN, features: Features) -> dict[str, Tensor]:
     """The feature maps of one view, as a batch of one."""
+    outputs: dict[str, Tensor]
     if IMAGE in features:
-        return model.backbone(_batch_of_one(model.normalise([features[IMAGE].float()])[0]))
-    return model.backbone({name: _batch_of_one(value.float()) for name, value in features.items()})
+        outputs = model.backbone(_batch_of_one(model.normalise([features[IMAGE].float()])[0]))
+    else:
+        outputs = model.backbone({name: _batch_of_one(value.float()) for name, value in features.items()})
+    return outputs
 
 
 def _batch_of_one(maps: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources
 from fbnetv3.images import network_size
 from fbnetv3.weights import Checkpoint
+
+Value = TypeVar("Value")
 
 FROZEN_STAGES = 2
 """docs/learning.md has what other numbers give."""
@@ -237,8 +239,8 @@ class _Planner:
             raise ConfigError(f"batch_size must be a multiple of {self._processes}, the number of processes")
         return batch_size
 
-    def _choose(self, name: str, value: Any, reason: str) -> Any:
-        given = getattr(self._settings, name)
+    def _choose(self, name: str, value: Value, reason: str) -> Value:
+        given: Value | None = getattr(self._settings, name)
         self._reasons[name] = reason if given is None else "as given"
         return value if given is None else given
 

@@ -122,4 +122,5 @@ def _group(process: Process, address: str, gpu: int) -> Iterator[Process]:
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port

@@ -52,7 +52,8 @@ def _crop(mask: BoxMask, boxes: Tensor, side: int) -> Tensor:
     pixels = torch.from_numpy(np.pad(mask.bitmap, 1)).float()[None, None]
     corner = torch.tensor([mask.x - 1, mask.y - 1] * 2, dtype=boxes.dtype)
     regions = torch.cat([boxes.new_zeros(len(boxes), 1), boxes - corner], 1)
-    return roi_align(pixels, regions, side, 1.0, 0, aligned=True)[:, 0] >= 0.5
+    masks: Tensor = roi_align(pixels, regions, side, 1.0, 0, aligned=True)[:, 0] >= 0.5
+    return masks
 
 
 def shrink(mask: BoxMask, factor: float) -> BoxMask:

@@ -16,6 +16,7 @@ from fbnetv3.finetuning.feature_cache import FeatureCache
 from fbnetv3.finetuning.parts import Features, FrozenPart
 from fbnetv3.finetuning.view_masks import ViewMasks, shrink
 from fbnetv3.finetuning.views import View, look, view_size
+from fbnetv3.instances import BoxMask
 from fbnetv3.network.boxes import mirror_boxes
 from fbnetv3.network.targets import Target
 
@@ -39,7 +40,7 @@ class _Labels:
     image_size: tuple[int, int]
     boxes: Tensor
     classes: Tensor
-    masks: tuple | None
+    masks: tuple[BoxMask, ...] | None
     known: Tensor | None
     factor: float
 

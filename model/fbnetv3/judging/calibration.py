@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fbnetv3.arrays import Array
+from fbnetv3.arrays import Array, sigmoid
 
 #: Standard deviations of the prior on slope - 1 and on the offset: after some tens of regions the data decides.
 PRIOR = np.array([0.5, 1.0])
@@ -49,7 +49,7 @@ class Calibration:
         """Scores (n,), 0..1 -> probabilities (n,) float32 in the same order of size."""
         if (self.slope, self.offset) == (1.0, 0.0):
             return np.asarray(scores, np.float32)
-        return _sigmoid(self.slope * _logit(scores) + self.offset).astype(np.float32)
+        return sigmoid(self.slope * _logit(scores) + self.offset).astype(np.float32)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -79,7 +79,7 @@ def _maximum(inputs: Array, kept: Array) -> Array:
     identity = np.array([1.0, 0.0])
     weights = identity
     for _ in range(ITERATIONS):
-        probabilities = _sigmoid(inputs @ weights)
+        probabilities = sigmoid(inputs @ weights)
         gradient = inputs.T @ (kept - probabilities) - (weights - identity) / PRIOR**2
         spread = (probabilities * (1 - probabilities))[:, None]
         step = np.linalg.solve(inputs.T @ (spread * inputs) + np.diag(PRIOR**-2), gradient)
@@ -129,7 +129,3 @@ def calibration_error(table: Sequence[ReliabilityBin]) -> float:
 def _logit(scores: Array) -> Array:
     clipped = np.clip(np.asarray(scores, np.float64), TINY, 1 - TINY)
     return np.log(clipped / (1 - clipped))
-
-
-def _sigmoid(logits: Array) -> Array:
-    return 0.5 * (1 + np.tanh(0.5 * logits))

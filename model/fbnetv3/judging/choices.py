@@ -115,7 +115,8 @@ def clicks_saved(candidate: HeadsJudgement, serving: HeadsJudgement | None) -> A
     An image that is not labelled for any choice has 0. The same order as the outcomes of a Judgement of the same
     hold-out. Raises ValueError when the two were judged on other images or choices.
     """
-    return np.sum([_saved(after, before) for after, before in _pairs(candidate, serving)], axis=0)
+    saved: Array = np.sum([_saved(after, before) for after, before in _pairs(candidate, serving)], axis=0)
+    return saved
 
 
 _Pair = tuple[HeadJudgement, HeadJudgement | None]
@@ -149,7 +150,8 @@ def _is_labelled(head: HeadJudgement) -> Array:
 
 
 def _labelled(judgement: HeadsJudgement) -> Array:
-    return np.any([_is_labelled(head) for head in judgement.heads], axis=0)
+    labelled: Array = np.any([_is_labelled(head) for head in judgement.heads], axis=0)
+    return labelled
 
 
 def _not_better(saved: Array) -> str | None:

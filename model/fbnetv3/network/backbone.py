@@ -69,7 +69,8 @@ class C4Backbone(nn.Module):
 
     def forward(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Images, or outputs of the first stages (see Trunk)."""
-        return self.body(x)
+        features: dict[str, Tensor] = self.body(x)
+        return features
 
 
 class FPNBackbone(nn.Module):
@@ -121,7 +122,8 @@ class PyramidConv(nn.Conv2d):
         self.norm = build_norm(norm, out_channels)
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.norm(super().forward(input))
+        features: Tensor = self.norm(super().forward(input))
+        return features
 
 
 Backbone = C4Backbone | FPNBackbone

@@ -87,7 +87,8 @@ class SqueezeExcite(nn.Module):
         self.se = nn.Sequential(squeeze, excite, style.gate())
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.se(x.mean((2, 3), keepdim=True))
+        gated: Tensor = x * self.se(x.mean((2, 3), keepdim=True))
+        return gated
 
 
 class InvertedResidual(nn.Module):

@@ -41,7 +41,8 @@ class BoxHead(nn.Module):
         self.roi_box_conv = nn.Sequential(build_stage(architecture.box_head, channels, config.norm))
 
     def forward(self, regions: Tensor) -> Tensor:
-        return self.roi_box_conv(regions).mean((2, 3))
+        vectors: Tensor = self.roi_box_conv(regions).mean((2, 3))
+        return vectors
 
 
 class BoxPredictor(nn.Module):

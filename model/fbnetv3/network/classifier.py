@@ -29,7 +29,8 @@ class PooledResidual(nn.Module):
         self.pwl = ConvNorm(width, block.channels, bias=True, activation=block.activation)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pwl(self.pw(x).mean((2, 3), keepdim=True))
+        features: Tensor = self.pwl(self.pw(x).mean((2, 3), keepdim=True))
+        return features
 
 
 class ClassifierNetwork(nn.Module):
@@ -41,7 +42,8 @@ class ClassifierNetwork(nn.Module):
         self.head = nn.ModuleDict({"conv": nn.Conv2d(DMASKING_L3[-1][-1].channels, NUM_CLASSES, 1)})
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head["conv"](self.backbone["stages"](images)).flatten(1)
+        logits: Tensor = self.head["conv"](self.backbone["stages"](images)).flatten(1)
+        return logits
 
 
 def build_stages(stages: tuple[Stage, ...], in_channels: int = 3) -> nn.Sequential:

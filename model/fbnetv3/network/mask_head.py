@@ -21,7 +21,8 @@ class MaskHead(nn.Module):
         self.predictor = nn.ModuleDict({"mask_fcn_logits": logits})
 
     def forward(self, regions: Tensor) -> Tensor:
-        return self.predictor["mask_fcn_logits"](self.feature_extractor(regions))
+        logits: Tensor = self.predictor["mask_fcn_logits"](self.feature_extractor(regions))
+        return logits
 
 
 def mask_loss(logits: Tensor, classes: Tensor, wanted: Tensor) -> Tensor:

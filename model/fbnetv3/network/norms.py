@@ -38,7 +38,8 @@ class NaiveSyncBatchNorm2d(nn.BatchNorm2d):
             self.running_var.lerp_(variance, self.momentum or 0.0)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
-        return input * scale[:, None, None] + shift[:, None, None]
+        normed: Tensor = input * scale[:, None, None] + shift[:, None, None]
+        return normed
 
 
 class FrozenBatchNorm2d(nn.Module):

@@ -34,7 +34,9 @@ def pool_regions(
 
 
 def _align(features: Tensor, regions: Tensor, side: int, stride: int) -> Tensor:
-    return roi_align(features, regions.to(features.dtype), side, 1 / stride, sampling_ratio=0, aligned=True)
+    regions = regions.to(features.dtype)
+    pooled: Tensor = roi_align(features, regions, side, 1 / stride, sampling_ratio=0, aligned=True)
+    return pooled
 
 
 def _levels(boxes: Tensor, count: int, first: int) -> Tensor:

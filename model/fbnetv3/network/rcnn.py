@@ -73,7 +73,7 @@ class RCNN(nn.Module):
     In training, `forward(images, targets)` gives the losses by the original's names: `loss_rpn_cls`,
     `loss_rpn_loc`, `loss_cls`, `loss_box_reg` and, where some target has masks, `loss_mask`. In evaluation,
     `forward(images)` gives one Detections per image, without those that score less than `lowest_scores`, and with
-    masks, which are dear, for those that score `lowest_mask_scores` or more; both are (classes,), or None for no
+    masks, which are expensive, for those that score `lowest_mask_scores` or more; both are (classes,), or None for no
     limit.
     Images are (3, h, w) tensors, blue, green, red, 0..255, at the network's size.
     """
@@ -172,12 +172,14 @@ class RCNN(nn.Module):
     def box_outputs(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> BoxOutputs:
         """Classes and better boxes for boxes (r_i, 4) of each image, in that order."""
         regions = self.pool_for_boxes(features, boxes)
-        return self.roi_heads.box_predictor(self.roi_heads.box_head(regions))
+        outputs: BoxOutputs = self.roi_heads.box_predictor(self.roi_heads.box_head(regions))
+        return outputs
 
     def mask_logits(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Masks of every class inside boxes (r_i, 4) of each image: (sum of r_i, classes, s, s)."""
         assert self.roi_heads.mask_head is not None
-        return self.roi_heads.mask_head(self.pool_for_masks(features, boxes))
+        logits: Tensor = self.roi_heads.mask_head(self.pool_for_masks(features, boxes))
+        return logits
 
     def pool_for_boxes(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """What the box head reads of boxes (r_i, 4) of each image: (sum of r_i, C, side, side)."""
@@ -197,7 +199,9 @@ class RCNN(nn.Module):
         pairs = list(zip(candidates, masked, strict=True))
         logits = self.mask_logits(features, [found.boxes[chosen] for found, chosen in pairs])
         classes = torch.cat([found.classes[chosen] for found, chosen in pairs])
-        return channel_of_class(logits, classes).sigmoid().split([int(chosen.sum()) for chosen in masked])
+        counts = [int(chosen.sum()) for chosen in masked]
+        probabilities: Sequence[Tensor] = channel_of_class(logits, classes).sigmoid().split(counts)
+        return probabilities
 
     @torch.no_grad()
     def sample_regions(self, proposals: Proposals, target: Target) -> RegionSample:

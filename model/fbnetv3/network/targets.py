@@ -38,7 +38,8 @@ class Bitmaps:
             return torch.zeros(0, side, side, dtype=torch.bool, device=boxes.device)
         regions = torch.cat([index[:, None].to(boxes.dtype), boxes], 1)
         pixels = self.pixels[:, None].to(boxes.dtype)
-        return roi_align(pixels, regions, side, 1.0, 0, aligned=True)[:, 0] >= 0.5
+        masks: Tensor = roi_align(pixels, regions, side, 1.0, 0, aligned=True)[:, 0] >= 0.5
+        return masks
 
     def mirror(self, width: int) -> Bitmaps:
         return Bitmaps(self.pixels.flip(-1))
@@ -70,7 +71,8 @@ def _rasterise(outlines: Sequence[Array], box: Array, side: int) -> Array:
     scale = side / np.maximum(box[2:] - box[:2], 0.1)
     moved = [((outline.reshape(-1, 2) - box[:2]) * scale).ravel() for outline in outlines]
     encoded = coco_mask.merge(coco_mask.frPyObjects(moved, side, side))
-    return coco_mask.decode(encoded).astype(bool)
+    mask: Array = coco_mask.decode(encoded).astype(bool)
+    return mask
 
 
 @dataclass(frozen=True)

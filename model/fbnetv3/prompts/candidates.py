@@ -13,21 +13,21 @@ import numpy as np
 
 from fbnetv3.arrays import Array
 from fbnetv3.engines.engine import Encoded, Engine
-from fbnetv3.overlap import box_iou
+from fbnetv3.overlap import non_maximum_suppression
 
 #: Of the boxes around a click, in pixels of the network's input: root of the area, and height over width.
 SIZES = (16, 24, 36, 54, 80, 120, 180, 270)
 RATIOS = (0.5, 1.0, 2.0)
 #: Two candidates that overlap more (IoU) are one.
 SAME = 0.8
-#: Of each kind, the best scored: every one costs a mask.
+#: Of those proposed and of those around the click, the best scored: every one costs a mask.
 MOST = 12
 #: A narrower box, in pixels of the input, has no mask to speak of.
 LEAST_SIDE = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
+class MaskCandidates:
     """n boxes (n, 4) in pixels of the network's input, with the class (n,), its score (n,) and its mask (n, s, s)."""
 
     boxes: Array
@@ -36,13 +36,13 @@ class Candidates:
     masks: Array
 
 
-def candidates_at(engine: Engine, encoded: Encoded, points: Array, classes: Sequence[int]) -> Candidates:
+def candidates_at(engine: Engine, encoded: Encoded, points: Array, classes: Sequence[int]) -> MaskCandidates:
     """The candidates whose box contains all points (k, 2), x, y in pixels of the input.
 
     `classes`: those that the object may have; of each box the likeliest one counts.
     """
     boxes, scores, of_class = candidate_boxes(engine, encoded, points, classes)
-    return Candidates(boxes, of_class, scores, engine.mask_probabilities(encoded, boxes, of_class))
+    return MaskCandidates(boxes, of_class, scores, engine.mask_probabilities(encoded, boxes, of_class))
 
 
 def candidate_boxes(
@@ -50,10 +50,10 @@ def candidate_boxes(
 ) -> tuple[Array, Array, Array]:
     """Their boxes (n, 4), scores (n,) and classes (n,)."""
     proposed = encoded.proposals[_contain(encoded.proposals, points)]
-    kinds = [
+    groups = [
         _read(engine, encoded, boxes, points, classes) for boxes in (proposed, _around(points, encoded.size))
     ]
-    boxes, scores, of_class = (np.concatenate(parts) for parts in zip(*kinds, strict=True))
+    boxes, scores, of_class = (np.concatenate(parts) for parts in zip(*groups, strict=True))
     return boxes, scores, of_class
 
 
@@ -76,18 +76,8 @@ def _read(
     every = np.arange(len(boxes))
     boxes, scores = _clipped(better[every, chosen], encoded.size), scores[every, chosen]
     keep = np.flatnonzero(_contain(boxes, points) & (boxes[:, 2:] - boxes[:, :2] > LEAST_SIDE).all(1))
-    keep = keep[_different(boxes[keep], scores[keep])]
+    keep = keep[non_maximum_suppression(boxes[keep], scores[keep], SAME, MOST)]
     return boxes[keep], scores[keep], chosen[keep]
-
-
-def _different(boxes: Array, scores: Array) -> list[int]:
-    """Indices of the best `MOST` boxes, best first, of which none is nearly the same as a better one."""
-    same = box_iou(boxes, boxes) >= SAME
-    kept: list[int] = []
-    for index in np.argsort(-scores, kind="stable").tolist():
-        if len(kept) < MOST and not same[index, kept].any():
-            kept.append(index)
-    return kept
 
 
 def _contain(boxes: Array, points: Array) -> Array:

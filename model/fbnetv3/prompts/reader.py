@@ -12,9 +12,8 @@ from fbnetv3.engines.engine import Engine
 from fbnetv3.image_features import ImageFeatures
 from fbnetv3.instances import BoxMask, Instances
 from fbnetv3.prompts import boxes_alone
-from fbnetv3.prompts.boxes import read_box
+from fbnetv3.prompts.boxes import SoftMask, read_box
 from fbnetv3.prompts.points import read_points
-from fbnetv3.prompts.reading import Reading
 
 
 class PromptReader:
@@ -37,8 +36,8 @@ class PromptReader:
             return self._nothing(features)
         if not self._engine.has_masks:
             return self._box_alone(features, boxes_alone.in_box(self._engine, features, box, classes))
-        reading = read_box(self._engine, features, box, classes)
-        return self._instance(features, reading, self._cut(features, reading, self._refine))
+        soft = read_box(self._engine, features, box, classes)
+        return self._instance(features, soft, self._cut(features, soft, self._refine))
 
     def at_points(
         self, features: ImageFeatures, points: Array, positive: Array, labels: Sequence[str]
@@ -50,22 +49,22 @@ class PromptReader:
         if not self._engine.has_masks:
             found = boxes_alone.at_points(self._engine, features, points, positive, classes)
             return self._box_alone(features, found)
-        reading = read_points(self._engine, features, points, positive, classes)
-        if reading is None:
+        soft = read_points(self._engine, features, points, positive, classes)
+        if soft is None:
             return self._nothing(features)
-        mask = self._cut(features, reading, self._refine)
+        mask = self._cut(features, soft, self._refine)
         if (_holds(mask, points) != positive).any():
-            mask = self._cut(features, reading, refine=False)
-        return self._instance(features, reading, mask)
+            mask = self._cut(features, soft, refine=False)
+        return self._instance(features, soft, mask)
 
-    def _cut(self, features: ImageFeatures, reading: Reading, refine: bool) -> BoxMask:
-        return cut_mask(features.pixels, reading.probability, reading.box, reading.threshold, refine)
+    def _cut(self, features: ImageFeatures, soft: SoftMask, refine: bool) -> BoxMask:
+        return cut_mask(features.pixels, soft.probability, soft.box, soft.threshold, refine)
 
     def _classes(self, labels: Sequence[str]) -> list[int]:
         """The classes of these labels; without any, all."""
         return [self._labels.index(label) for label in labels] or list(range(len(self._labels)))
 
-    def _instance(self, features: ImageFeatures, reading: Reading, mask: BoxMask) -> Instances:
+    def _instance(self, features: ImageFeatures, soft: SoftMask, mask: BoxMask) -> Instances:
         """The mask in the box that it fills; nothing where it is empty."""
         tight = BoxMask.from_full(mask.bitmap)
         if not tight.area:
@@ -74,9 +73,9 @@ class PromptReader:
         x, y = mask.x + tight.x, mask.y + tight.y
         box = np.array([x, y, x + width, y + height])
         moved = BoxMask(x, y, tight.bitmap)
-        return self._one(features, box, reading.class_index, reading.score, (moved,))
+        return self._one(features, box, soft.class_index, soft.score, (moved,))
 
-    def _box_alone(self, features: ImageFeatures, found: boxes_alone.Found | None) -> Instances:
+    def _box_alone(self, features: ImageFeatures, found: boxes_alone.FoundBox | None) -> Instances:
         if found is None:
             return self._nothing(features)
         return self._one(features, found.box, found.class_index, found.score, None)
@@ -101,4 +100,5 @@ def _holds(mask: BoxMask, points: Array) -> Array:
     columns, rows = np.floor(points).astype(int).T - np.array([[mask.x], [mask.y]])
     height, width = mask.bitmap.shape
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    return inside & mask.bitmap[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+    covered: Array = inside & mask.bitmap[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+    return covered

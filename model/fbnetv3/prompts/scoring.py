@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fbnetv3.arrays import Array
-from fbnetv3.prompts.candidates import Candidates
+from fbnetv3.prompts.candidates import MaskCandidates
 
 #: The value below which one click shows no mask: one in ten clicks on an object has less (its mask has an IoU of 0.2
 #: in the mean), and half of the clicks on nothing that is labelled.
@@ -33,7 +33,7 @@ LEAST_PIXELS = 8
 NOISE = 5.0
 
 
-def measurements(thumbnail: Array, candidates: Candidates, points: Array, positive: Array) -> Array:
+def measurements(thumbnail: Array, candidates: MaskCandidates, points: Array, positive: Array) -> Array:
     """(n, 5), by the names of WEIGHTS.
 
     `thumbnail`: the image at the network's size, (h, w, 3) uint8 CIELAB. `points` (k, 2) in its pixels, on the object
@@ -50,7 +50,7 @@ def measurements(thumbnail: Array, candidates: Candidates, points: Array, positi
     return np.stack([fit, np.log(candidates.scores + 1e-3), off_centre, stability, np.array(contrast)], 1)
 
 
-def thresholds(candidates: Candidates, points: Array, positive: Array, usual: float) -> Array:
+def thresholds(candidates: MaskCandidates, points: Array, positive: Array, usual: float) -> Array:
     """(n,): where to cut each mask so that it holds all positive points and no other; NaN where that cannot be.
 
     `usual`, wherever it does; else the nearest to it that does, from LOWEST to HIGHEST.
@@ -63,13 +63,13 @@ def thresholds(candidates: Candidates, points: Array, positive: Array, usual: fl
     return np.where(possible, chosen, np.nan)
 
 
-def _probabilities(candidates: Candidates, points: Array) -> Array:
+def _probabilities(candidates: MaskCandidates, points: Array) -> Array:
     """(n, k): what each mask says at each point; 0 outside of its box."""
     low, high = candidates.boxes[:, None, :2], candidates.boxes[:, None, 2:]
     side = candidates.masks.shape[-1]
-    place = (points - low) / (high - low) * side
-    inside = ((place >= 0) & (place < side)).all(2)
-    cell = place.astype(int).clip(0, side - 1)
+    at = (points - low) / (high - low) * side
+    inside = ((at >= 0) & (at < side)).all(2)
+    cell = at.astype(int).clip(0, side - 1)
     every = np.arange(len(candidates.boxes))[:, None]
     return np.where(inside, candidates.masks[every, cell[..., 1], cell[..., 0]], 0)
 

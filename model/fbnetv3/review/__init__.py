@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fbnetv3.review.errors import find_errors
-from fbnetv3.review.findings import KINDS, Finding, Kind
+from fbnetv3.review.annotations import find_label_issues
+from fbnetv3.review.label_issues import IssueKind, LabelIssue
 from fbnetv3.review.pre_labels import review_predictions
-from fbnetv3.review.predictions import OutOfFold, held_out, look
+from fbnetv3.review.predictions import OutOfFold, held_out, predict_held_out
 
 if TYPE_CHECKING:
     from fbnetv3.review.cross_fitting import out_of_fold
 
 __all__ = [
-    "KINDS",
-    "Finding",
-    "Kind",
+    "IssueKind",
+    "LabelIssue",
     "OutOfFold",
-    "find_errors",
+    "find_label_issues",
     "held_out",
-    "look",
     "out_of_fold",
+    "predict_held_out",
     "review_predictions",
 ]
 

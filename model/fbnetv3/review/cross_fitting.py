@@ -18,7 +18,7 @@ from fbnetv3.detector import Detector
 from fbnetv3.finetuning import FineTuningSettings, OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.plan import Outlines, make_plan
 from fbnetv3.finetuning.start import Sources
-from fbnetv3.review.predictions import OutOfFold, look
+from fbnetv3.review.predictions import OutOfFold, predict_held_out
 from fbnetv3.training.loop import TrainingError
 from fbnetv3.weights import Checkpoint
 
@@ -88,7 +88,7 @@ def out_of_fold(
             tuned.checkpoint, engine="torch", device=settings.device, threads=settings.threads
         )
         for index in held:
-            found[index] = look(detector, examples[index], examples.labels)
+            found[index] = predict_held_out(detector, examples[index], examples.labels)
             on_image()
     return [found[index] for index in range(len(examples))]
 

@@ -9,7 +9,7 @@ import numpy as np
 from fbnetv3.arrays import Array
 from fbnetv3.data.examples import Example
 from fbnetv3.instances import BoxMask
-from fbnetv3.overlap import box_iou, mask_iou
+from fbnetv3.overlap import box_iou, mask_iou, non_maximum_suppression
 from fbnetv3.review.predictions import OutOfFold
 
 SAME_OBJECT = 0.5
@@ -71,7 +71,8 @@ def of_detections(example: Example, seen: OutOfFold) -> OfDetections:
     """See OfDetections."""
     found = seen.instances
     nearest = box_iou(found.boxes, example.boxes).max(1, initial=0.0)
-    index = np.array([d for d in _best_of_each(found.boxes) if nearest[d] < SAME_OBJECT], np.int64)
+    best = np.array(non_maximum_suppression(found.boxes, found.scores, SAME_OBJECT), np.int64)
+    index = best[nearest[best] < SAME_OBJECT]
     same = found.classes[:, None] == example.classes
     inside = (_inside(found.boxes, example.boxes) * same).max(1, initial=0.0)
     values = np.stack([_log(found.scores), _log(1 - nearest), inside], 1)
@@ -106,22 +107,14 @@ def mask_of(masks: tuple[BoxMask, ...] | None, index: int) -> BoxMask | None:
     return masks[index] if masks is not None and masks[index].bitmap.any() else None
 
 
-def _best_of_each(boxes: Array) -> list[int]:
-    """Of boxes (n, 4), the best first, those that overlap no better one, whatever their labels."""
-    iou = box_iou(boxes, boxes)
-    kept: list[int] = []
-    for box in range(len(boxes)):
-        if not kept or iou[box, kept].max() < SAME_OBJECT:
-            kept.append(box)
-    return kept
-
-
 def _inside(boxes: Array, others: Array) -> Array:
     """(n, 4) and (m, 4) -> (n, m): the share of each box that lies inside each other one."""
     size = np.minimum(boxes[:, None, 2:], others[:, 2:]) - np.maximum(boxes[:, None, :2], others[:, :2])
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return size.clip(0).prod(-1) / np.maximum(area, FLOOR)[:, None]
+    shares: Array = size.clip(0).prod(-1) / np.maximum(area, FLOOR)[:, None]
+    return shares
 
 
 def _log(values: Array) -> Array:
-    return np.log(np.clip(values, FLOOR, 1.0))
+    logarithms: Array = np.log(np.clip(values, FLOOR, 1.0))
+    return logarithms

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fbnetv3.arrays import Array
-from fbnetv3.review.findings import Kind
+from fbnetv3.arrays import Array, sigmoid
+from fbnetv3.review.label_issues import IssueKind
 
 #: What a labelled object may be: right (None), or wrong in one of three ways.
-OUTCOMES: tuple[Kind | None, ...] = (None, "swapped_label", "badly_placed", "spurious")
+OUTCOMES: tuple[IssueKind | None, ...] = (None, "swapped_label", "badly_placed", "spurious")
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,12 @@ class Likelihoods:
         if not can_be_swapped:
             logits[:, OUTCOMES.index("swapped_label")] = -np.inf
         weights = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
-        return weights / weights.sum(1, keepdims=True)
+        probabilities: Array = weights / weights.sum(1, keepdims=True)
+        return probabilities
 
     def of_detections(self, values: Array) -> Array:
         """(k, 3) -> probabilities (k,) that an object was overlooked."""
-        return 1 / (1 + np.exp(-(_with_one(values) @ np.array(self.detections))))
+        return sigmoid(_with_one(values) @ np.array(self.detections))
 
 
 def _with_one(values: Array) -> Array:

@@ -14,7 +14,7 @@ from fbnetv3.image_features import ImageFeatures
 from fbnetv3.instances import Instances
 from fbnetv3.overlap import box_iou
 
-#: What scores less gets no mask, the dearest part of a detection, and is no correction to suggest.
+#: What scores less gets no mask, the most expensive part of a detection, and is no correction to suggest.
 MASK_SCORE = 0.2
 
 
@@ -41,12 +41,12 @@ def held_out(
     """What a detector makes of examples that it was not trained on; labels are matched by name."""
     found = []
     for index in range(len(examples)):
-        found.append(look(detector, examples[index], examples.labels))
+        found.append(predict_held_out(detector, examples[index], examples.labels))
         on_image()
     return found
 
 
-def look(detector: Detector, example: Example, labels: Sequence[str]) -> OutOfFold:
+def predict_held_out(detector: Detector, example: Example, labels: Sequence[str]) -> OutOfFold:
     """What a detector makes of one example whose classes mean `labels`."""
     features = detector.set_image(example.image)
     [found] = detector.find([features], mask_threshold=MASK_SCORE)

@@ -39,7 +39,8 @@ def draw_wood(shape: Shape, rng: np.random.Generator) -> Array:
     tone = 1 + grain + fibre + shift
     edge = np.diff(plank, axis=0, prepend=plank[:1]) != 0
     tone = np.where(edge, 0.45, tone) + np.zeros_like(columns)
-    return base * tone[..., None]
+    colours: Array = base * tone[..., None]
+    return colours
 
 
 def draw_cloth(shape: Shape, rng: np.random.Generator) -> Array:

@@ -43,7 +43,8 @@ class ObjectClass:
 
 
 def _root(values: Array) -> Array:
-    return np.sqrt(np.maximum(values, 0))
+    roots: Array = np.sqrt(np.maximum(values, 0))
+    return roots
 
 
 def draw_apple(u: Array, v: Array, rng: np.random.Generator) -> Surface:

@@ -177,7 +177,8 @@ def _make_sprite(
 def _steepness(field: Array, least: float) -> Array:
     """Length of the gradient per pixel, never under `least`."""
     down, right = np.gradient(field)
-    return np.maximum(np.sqrt(down * down + right * right), least)
+    steepness: Array = np.maximum(np.sqrt(down * down + right * right), least)
+    return steepness
 
 
 def _lit(surface: Surface, light: Light, radius: float) -> Array:
@@ -189,7 +190,9 @@ def _lit(surface: Surface, light: Light, radius: float) -> Array:
     half = np.sqrt(x * x + y * y + (z + 1) ** 2)
     mirror = np.maximum(((z + 1) - x * right - y * down) / (length * half), 0)
     shine = surface.gloss * 0.6 * mirror ** (15 + 45 * surface.gloss)
-    return surface.colour * (light.ambient + (1.15 - light.ambient) * diffuse)[..., None] + shine[..., None]
+    lit = light.ambient + (1.15 - light.ambient) * diffuse
+    colours: Array = surface.colour * lit[..., None] + shine[..., None]
+    return colours
 
 
 def _visible(placed: list[tuple[int, Sprite]], size: tuple[int, int]) -> list[tuple[int, Sprite, BoxMask]]:

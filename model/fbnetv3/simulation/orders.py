@@ -13,7 +13,7 @@ from fbnetv3.active_learning import (
     STRATEGIES,
     PoolImage,
     Strategy,
-    look,
+    pool_image,
     pooled_features,
     with_random_share,
 )
@@ -50,7 +50,7 @@ class Queue:
 
     def looked_at(self, ids: Iterable[ImageId]) -> list[PoolImage]:
         """These images, as the detector sees them."""
-        return [look(self.detector, self.pixels(id_), self.labels, self.calibration) for id_ in ids]
+        return [pool_image(self.detector, self.pixels(id_), self.labels, self.calibration) for id_ in ids]
 
 
 #: The next `count` images of a queue, best first.

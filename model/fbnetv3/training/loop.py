@@ -133,7 +133,8 @@ class Optimisation(Generic[Model]):
     @property
     def learning_rate(self) -> float:
         """Of the next step."""
-        return self._optimizer.param_groups[0]["lr"]
+        rate: float = self._optimizer.param_groups[0]["lr"]
+        return rate
 
     def update(self, losses: dict[str, Tensor]) -> dict[str, float]:
         """One step down the sum of the losses, whose values it returns. Raises TrainingError as `total` does."""
@@ -221,7 +222,7 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
     return update
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weights that decay (matrices and kernels), and those that do not (norms, biases)."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
@@ -242,7 +243,7 @@ def batches(examples: Examples, config: TrainingConfig) -> Iterator[Batch]:
     return iter(loader)
 
 
-class _Draws(Dataset):
+class _Draws(Dataset[tuple[Tensor, Target]]):
     """The training's images one after the other: item i is always the same example, seen the same way."""
 
     def __init__(self, examples: Examples, config: TrainingConfig) -> None:

@@ -21,7 +21,7 @@ RUNNING_STATISTICS = (".running_mean", ".running_var")
 
 
 class WeightsError(ValueError):
-    """Weights cannot be found, read or used; the message is one sentence for whoever asked for them."""
+    """Weights cannot be found, read or used; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,6 @@ from fbnetv3.weights.checkpoint import (
     Checkpoint,
     WeightsError,
 )
-from fbnetv3.weights.labels import default_labels
 from fbnetv3.weights.pickles import read_pickle
 from fbnetv3.weights.safetensors_file import write_atomically
 from fbnetv3.weights.wrappings import AVERAGES, Named, unwrapped
@@ -31,6 +30,19 @@ _STATISTICS = (*RUNNING_STATISTICS, COUNTER)
 AVERAGED = "averaged weights"
 _FOREIGN = "{path} holds no Faster R-CNN or Mask R-CNN on FBNetV3 with d2go's parameter names"
 NO_AVERAGE = f"{{path}} holds no averaged weights ({', '.join(AVERAGES)}): leave out --ema"
+
+# The 80 object classes of COCO 2017 in the order of their contiguous indices.
+COCO_LABELS = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow",
+    "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee",
+    "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard",
+    "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple",
+    "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch",
+    "potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard",
+    "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
+    "teddy bear", "hair drier", "toothbrush",
+)  # fmt: skip
 
 
 def read_d2go(path: Path, ema: bool = False) -> Checkpoint:
@@ -85,6 +97,13 @@ def checkpoint_from_state(state: dict[str, Tensor], path: Path) -> Checkpoint:
         raise WeightsError(_FOREIGN.format(path=path))
     family = "mask" if any(name.startswith(MASK_HEAD) for name in state) else "faster"
     return Checkpoint(state, f"{family}_rcnn_{network}", default_labels(len(scores) - 1))
+
+
+def default_labels(num_classes: int) -> tuple[str, ...]:
+    """COCO's names for 80 classes, otherwise `class 0`, `class 1`, ..."""
+    if num_classes == len(COCO_LABELS):
+        return COCO_LABELS
+    return tuple(f"class {index}" for index in range(num_classes))
 
 
 def _named(path: Path) -> Named:

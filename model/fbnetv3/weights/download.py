@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
+from fbnetv3.files import file_sha256
 from fbnetv3.weights.checkpoint import WeightsError
-from fbnetv3.weights.digest import file_sha256
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fbnetv3.files import file_sha256
 from fbnetv3.weights.checkpoint import Checkpoint, WeightsError
 from fbnetv3.weights.d2go import NO_AVERAGE, read_d2go
-from fbnetv3.weights.digest import file_sha256
 from fbnetv3.weights.download import ATTEMPTS, Progress, download
 from fbnetv3.weights.folders import (
     FILE_SUFFIXES,

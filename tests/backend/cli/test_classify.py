@@ -10,8 +10,7 @@ from classifier_weights import drawn_state, write_published
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from fbnetv3.classification.classifier import Classifier
-from fbnetv3.classification.published import PUBLISHED_AT
+from fbnetv3.classification.classifier import PUBLISHED_AT, Classifier
 from fbnetv3.network.classifier import ClassifierNetwork
 from fbnetv3.scenes import generate_scene
 from prelabel.cli import app

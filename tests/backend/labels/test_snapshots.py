@@ -366,7 +366,7 @@ def test_choices_are_kept_beside_the_objects(project: Project) -> None:
         {"name": "things", "classes": ["car", "dog"], "multi_label": True},
     ]
     assert [len(found.snapshot.train[i].boxes) for i in range(3)] == [1, 0, 1]
-    assert found.snapshot.has_objects and len(found.snapshot.head_specs) == 2
+    assert found.snapshot.data["annotations"] and len(found.snapshot.head_specs) == 2
 
 
 def test_a_project_of_choices_alone(project: Project) -> None:
@@ -383,7 +383,7 @@ def test_a_project_of_choices_alone(project: Project) -> None:
         "task 2, image: 'things' has no choice 'gone' (any more)",
         "task 3, image: 'quality' has no choice 'gone' (any more)",
     ]
-    assert not found.snapshot.has_objects and found.snapshot.labels == ()
+    assert not found.snapshot.data["annotations"] and found.snapshot.labels == ()
     assert [len(found.snapshot.train), len(found.snapshot.holdout)] == [2, 1]
 
 

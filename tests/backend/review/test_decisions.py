@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from review_samples import finding, overlooked, subjects
 
-from fbnetv3.review import Finding
+from fbnetv3.review import LabelIssue
 from prelabel.review.decisions import (
     DECISIONS,
     FINDINGS,
@@ -76,7 +76,7 @@ def test_projects_do_not_share_decisions(database: Database) -> None:
 @pytest.mark.parametrize("found_again", [True, False])
 def test_an_accepted_finding_stays_until_the_label_is_corrected(found_again: bool) -> None:
     here = subjects((60, 60, 90, 90), BOX)
-    accepted = described(here, Finding("swapped_label", 0.8, 0, (1,), "box"))
+    accepted = described(here, LabelIssue("swapped_label", 0.8, 0, (1,), "box"))
     remembered = {accepted.id: Remembered(accepted, "accepted")}
     found = [replace(accepted, confidence=0.6)] if found_again else []
     [shown] = with_decisions(found, remembered, here)
@@ -87,7 +87,7 @@ def test_an_accepted_finding_stays_until_the_label_is_corrected(found_again: boo
 
 def test_the_id_follows_the_label_and_not_the_suggestion() -> None:
     def id_of(objects: Subjects, kind: str = "swapped_label", label: str = "box", number: int = 0) -> str:
-        return described(objects, Finding(kind, 0.8, 0, (number,), label)).id  # type: ignore[arg-type]
+        return described(objects, LabelIssue(kind, 0.8, 0, (number,), label)).id  # type: ignore[arg-type]
 
     first = id_of(subjects(BOX))
     assert id_of(subjects(BOX), label="disc") == first

@@ -15,7 +15,7 @@ from PIL import Image
 from stand_in import Answer, StandIn, stand_in
 
 from fbnetv3.data.snapshot import SnapshotError
-from fbnetv3.review import Finding
+from fbnetv3.review import LabelIssue
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
 from prelabel.review.findings import Place
@@ -84,7 +84,7 @@ def test_an_object_is_named_by_all_its_regions(read: Callable[..., Subjects]) ->
     assert (subjects.regions(second), subjects.label(second)) == (("c",), "box")
     assert subjects.objects(1) == [] and subjects.used_labels == {"disc", "box"}
 
-    finding = described(subjects, Finding("swapped_label", 0.9, 0, (1,), "disc"))
+    finding = described(subjects, LabelIssue("swapped_label", 0.9, 0, (1,), "disc"))
     assert finding.place == Place(subjects.places[0].file, 1, "image")
     assert (finding.made_in, finding.regions, finding.labels) == (101, ("c",), ("box",))
     assert (finding.boxes, finding.correction) == (((27.0, 10.0, 57.0, 30.0),), "box -> disc")

@@ -19,8 +19,8 @@ from weights_samples import small_checkpoint
 
 from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.data.image_labels import HeadSpec
+from fbnetv3.files import file_sha256
 from fbnetv3.weights import WeightsError, load_checkpoint
-from fbnetv3.weights.digest import file_sha256
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 from prelabel.store.versions import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 
@@ -15,7 +16,7 @@ from fbnetv3.active_learning import (
     STRATEGIES,
     PoolImage,
     Ranking,
-    look,
+    pool_image,
     with_random_share,
 )
 from fbnetv3.active_learning.clustering import k_means
@@ -193,14 +194,33 @@ class TestCombined:
 
 
 class TestKMeans:
-    def test_finds_what_is_apart(self):
-        features = np.random.default_rng(0).normal(size=(30, 2)) + np.repeat([[0], [50], [100]], 10, 0)
-        groups = k_means(features, 3, seed=0).reshape(3, 10)
-        assert (groups == groups[:, :1]).all() and len(set(groups[:, 0].tolist())) == 3
+    CLEAR = np.random.default_rng(0).normal(size=(300, 20)) + np.repeat(
+        np.random.default_rng(1).normal(size=(30, 20)) * 10, 10, 0
+    )
 
-    @pytest.mark.parametrize("count", [0, 1, 2])
-    def test_few_or_equal_rows(self, count: int):
-        assert len(k_means(np.zeros((count, 2)), 5, 0)) == count
+    @pytest.mark.parametrize("seed", range(10))
+    def test_finds_what_is_apart(self, seed: int):
+        groups = k_means(self.CLEAR, 30, seed).reshape(30, 10)
+        assert (groups == groups[:, :1]).all() and sorted(groups[:, 0].tolist()) == [*range(30)]
+
+    def test_the_same_seed_gives_the_same_groups_in_any_thread(self):
+        vague = np.random.default_rng(2).normal(size=(200, 8))
+        alone = [k_means(vague, 14, seed) for seed in range(8)]
+        with ThreadPoolExecutor(8) as threads:
+            at_once = list(threads.map(lambda seed: k_means(vague, 14, seed), range(8)))
+        np.testing.assert_array_equal(at_once, alone)
+        assert any((one != alone[0]).any() for one in alone[1:])
+
+    def test_a_seed_of_any_size(self):
+        assert len(k_means(self.CLEAR, 3, 2**40)) == 300
+
+    @pytest.mark.parametrize("count", [0, 1, 2, 10])
+    def test_equal_rows_are_one_group(self, count: int):
+        assert k_means(np.zeros((count, 2)), 5, 0).tolist() == [0] * count
+
+    def test_no_more_groups_than_different_rows(self):
+        groups = k_means(np.repeat(np.eye(3), 10, 0), 5, 0).reshape(3, 10)
+        assert (groups == groups[:, :1]).all() and len(set(groups[:, 0].tolist())) == 3
 
 
 class TestRanking:
@@ -240,7 +260,7 @@ class TestLook:
     PICTURE = generate_scene(3, (192, 256)).image
 
     def test_what_the_box_head_says_of_what_is_found(self):
-        seen = look(starter(), self.PICTURE)
+        seen = pool_image(starter(), self.PICTURE)
         [plain] = starter().predict([self.PICTURE])
         assert len(seen.instances) == len(plain) > 0
         np.testing.assert_allclose(seen.instances.boxes, plain.boxes, atol=1e-3)
@@ -252,12 +272,12 @@ class TestLook:
 
     def test_other_labels_are_background(self):
         label = starter().predict([self.PICTURE])[0].labels[0]
-        seen = look(starter(), self.PICTURE, [label, "no label of the network"])
+        seen = pool_image(starter(), self.PICTURE, [label, "no label of the network"])
         assert set(seen.instances.labels) == {label} and seen.distributions.shape[1] == 2
-        nothing = look(starter(), self.PICTURE, ())
+        nothing = pool_image(starter(), self.PICTURE, ())
         assert len(nothing.instances) == 0 and nothing.distributions.shape == (0, 1)
-        assert len(look(starter(), self.PICTURE, SCENE_LABELS).instances) > len(seen.instances)
+        assert len(pool_image(starter(), self.PICTURE, SCENE_LABELS).instances) > len(seen.instances)
 
     def test_calibration(self):
-        seen = look(starter(), self.PICTURE, calibration=Calibration(offset=-2.0))
+        seen = pool_image(starter(), self.PICTURE, calibration=Calibration(offset=-2.0))
         assert (seen.kept < seen.instances.scores).all()

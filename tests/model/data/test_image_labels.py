@@ -30,7 +30,7 @@ def snapshot(tmp_path: Path) -> Snapshot:
 
 def test_choices_alone_are_a_snapshot(snapshot: Snapshot) -> None:
     read = read_snapshot(snapshot.file)
-    assert read.digest == snapshot.digest and not read.has_objects and read.labels == ()
+    assert read.digest == snapshot.digest and not read.data["annotations"] and read.labels == ()
     assert read.head_specs == (
         HeadSpec("weather", ("red", "green", "blue"), False),
         HeadSpec("things", ("bright", "dark"), True),

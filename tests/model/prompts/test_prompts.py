@@ -10,7 +10,7 @@ import pytest
 from fbnetv3.detector import Detector, ImageFeatures
 from fbnetv3.engines.onnx_engine import OnnxEngine
 from fbnetv3.instances import Instances
-from fbnetv3.prompts.box_prior import threshold_in_box
+from fbnetv3.prompts.boxes import threshold_in_box
 from fbnetv3.scenes import SCENE_LABELS, Scene, generate_scene
 from fbnetv3.weights import load_checkpoint
 

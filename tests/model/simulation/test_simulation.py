@@ -15,7 +15,7 @@ from simulated_data import FakeTrainer, write_scenes
 from small_networks import as_checkpoint, small_network
 
 from fbnetv3 import Detector
-from fbnetv3.active_learning import STRATEGIES, look
+from fbnetv3.active_learning import STRATEGIES, pool_image
 from fbnetv3.data.coco import CocoError
 from fbnetv3.data.snapshot import is_held_out
 from fbnetv3.finetuning import FineTuningSettings, TrainingError
@@ -195,8 +195,8 @@ class TestOrders:
         labelled, others = data.pool[:2], data.pool[2:6]
         first = ORDERS[name](queue(data, labelled, pool=labelled + others, random_share=0.0), TRAIN)
         assert sorted(first) == sorted(others)
-        waiting = [look(detector(), data.pixels(id_)) for id_ in others]
-        known = np.stack([look(detector(), data.pixels(id_)).pooled for id_ in labelled])
+        waiting = [pool_image(detector(), data.pixels(id_)) for id_ in others]
+        known = np.stack([pool_image(detector(), data.pixels(id_)).pooled for id_ in labelled])
         expected = STRATEGIES[name].order(waiting, known, 0)
         assert list(first) == [others[place] for place in expected.indices]
 

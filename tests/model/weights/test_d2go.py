@@ -13,8 +13,7 @@ from reference import SHARED, needs_shared
 from weights_samples import MASKS, PREDICTOR, small_state
 
 from fbnetv3.weights import WeightsError
-from fbnetv3.weights.d2go import read_d2go
-from fbnetv3.weights.labels import COCO_LABELS
+from fbnetv3.weights.d2go import COCO_LABELS, read_d2go
 
 MANIFESTS = SHARED / "facts" / "manifests"
 CONFIGS = [

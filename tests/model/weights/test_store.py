@@ -18,8 +18,8 @@ from weights_samples import MASKS, small_checkpoint
 from fbnetv3.factory import list_models
 from fbnetv3.trial import try_out
 from fbnetv3.weights import WeightsError, default_folder, load_checkpoint, write_checkpoint
+from fbnetv3.weights.d2go import COCO_LABELS
 from fbnetv3.weights.folders import find_weights, stored_names
-from fbnetv3.weights.labels import COCO_LABELS
 from fbnetv3.weights.safetensors_file import read_safetensors
 from fbnetv3.weights.store import import_file, pull
 from fbnetv3.weights.zoo import ZOO

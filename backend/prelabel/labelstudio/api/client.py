@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from prelabel.labelstudio.api.answer_check import Form, ListOf, checked
+from prelabel.labelstudio.api.answer_check import ListOf, MapOf, Record, checked
 from prelabel.labelstudio.api.answers import (
     BACKEND,
     COLUMNS,
@@ -57,7 +57,9 @@ class LabelStudioClient(Connection):
 
     def projects(self, page_size: int) -> list[Json]:
         """The first projects that the user may see, as `project` gives each."""
-        return self._read(PROJECTS, "GET", "/api/projects", params={"page_size": page_size})["results"]
+        answer = self._read(PROJECTS, "GET", "/api/projects", params={"page_size": page_size})
+        projects: list[Json] = answer["results"]
+        return projects
 
     def create_project(self, title: str, label_config: str, **fields: Any) -> Json:
         """A new project; `title` has 3 to 50 characters."""
@@ -76,7 +78,8 @@ class LabelStudioClient(Connection):
         """Add tasks ([{"data": {...}}, ...]); their ids, in order."""
         path = f"/api/projects/{project_id}/import"
         options = {"params": {"return_task_ids": "1"}, "timeout": WRITE_TIMEOUT_S}
-        return self._read(IMPORTED, "POST", path, json=list(tasks), **options)["task_ids"]
+        ids: list[int] = self._read(IMPORTED, "POST", path, json=list(tasks), **options)["task_ids"]
+        return ids
 
     def import_files(self, project_id: int, paths: Iterable[Path]) -> list[int]:
         """Upload files; each becomes a task, whose data Label Studio keys by the label config. Their ids."""
@@ -93,7 +96,8 @@ class LabelStudioClient(Connection):
                 files=files,
                 timeout=WRITE_TIMEOUT_S,
             )
-        return answer["task_ids"]
+        ids: list[int] = answer["task_ids"]
+        return ids
 
     def tasks(
         self, project_id: int, page_size: int = 100, with_results: bool = True, **filters: str
@@ -119,7 +123,8 @@ class LabelStudioClient(Connection):
     def count_tasks(self, project_id: int, query: str) -> int:
         """How many tasks the Data Manager finds by this query, its own JSON."""
         params = {"project": project_id, "page_size": 1, "query": query}
-        return self._read(TASK_PAGE, "GET", "/api/tasks", params=params)["total"]
+        total: int = self._read(TASK_PAGE, "GET", "/api/tasks", params=params)["total"]
+        return total
 
     def task(self, task_id: int) -> Json:
         """One task in full; if it has no prediction, Label Studio asks the connected backend first."""
@@ -136,12 +141,12 @@ class LabelStudioClient(Connection):
         Drafts and predictions come apart from the annotations. The quickest way to read labels: 3 s per 1,000 tasks.
         """
         path, params = f"/api/projects/{project_id}/export", {"exportType": "JSON"}
-        return self._read(ListOf(EXPORTED_TASK), "GET", path, params=params, timeout=WRITE_TIMEOUT_S)
+        return self._rows(EXPORTED_TASK, "GET", path, params=params, timeout=WRITE_TIMEOUT_S)
 
     def ml_backends(self, project_id: int) -> list[Json]:
         """The connected backends: `id`, `url`, `title`, `state` (Label Studio asks each how it is)."""
         params = {"project": project_id}
-        return self._read(ListOf(BACKEND), "GET", "/api/ml", params=params, timeout=CONNECT_BACKEND_TIMEOUT_S)
+        return self._rows(BACKEND, "GET", "/api/ml", params=params, timeout=CONNECT_BACKEND_TIMEOUT_S)
 
     def add_ml_backend(
         self, project_id: int, url: str, title: str, *, basic_auth: tuple[str, str] | None = None
@@ -167,7 +172,7 @@ class LabelStudioClient(Connection):
 
     def webhooks(self, project_id: int) -> list[Json]:
         """The project's webhooks (`id`, `url`, `headers`, `is_active`)."""
-        return self._read(ListOf(WEBHOOK), "GET", "/api/webhooks/", params={"project": project_id})
+        return self._rows(WEBHOOK, "GET", "/api/webhooks/", params={"project": project_id})
 
     def add_webhook(self, project_id: int, url: str, headers: Json) -> None:
         """A new webhook, for every event."""
@@ -185,9 +190,7 @@ class LabelStudioClient(Connection):
     def predictions(self, project_id: int) -> list[Json]:
         """Every prediction in full, in one answer: `id`, `task`, `model_version`, `score`, `result`."""
         params = {"task__project": project_id}
-        return self._read(
-            ListOf(PREDICTION), "GET", "/api/predictions/", params=params, timeout=WRITE_TIMEOUT_S
-        )
+        return self._rows(PREDICTION, "GET", "/api/predictions/", params=params, timeout=WRITE_TIMEOUT_S)
 
     def prediction(self, prediction_id: int) -> Json:
         """One prediction in full."""
@@ -199,7 +202,7 @@ class LabelStudioClient(Connection):
 
     def task_predictions(self, task_id: int) -> list[Json]:
         """The predictions of one task in full, oldest first; none where the task is gone."""
-        rows = self._read(ListOf(PREDICTION), "GET", "/api/predictions/", params={"task": task_id})
+        rows = self._rows(PREDICTION, "GET", "/api/predictions/", params={"task": task_id})
         return sorted(rows, key=lambda row: row["id"])
 
     def import_predictions(self, project_id: int, predictions: Sequence[Json]) -> int:
@@ -210,7 +213,8 @@ class LabelStudioClient(Connection):
         """
         path = f"/api/projects/{project_id}/import/predictions"
         answer = self._read(IMPORTED, "POST", path, json=list(predictions), timeout=WRITE_TIMEOUT_S)
-        return answer["created"]
+        created: int = answer["created"]
+        return created
 
     def add_prediction(self, prediction: Json) -> Json:
         """Store one prediction, as for `import_predictions`; its regions are not checked."""
@@ -226,11 +230,13 @@ class LabelStudioClient(Connection):
 
     def columns(self, project_id: int) -> list[Json]:
         """The columns that the Data Manager knows for the project (`id`, `parent`, `target`, `visibility_defaults`)."""
-        return self._read(COLUMNS, "GET", "/api/dm/columns/", params={"project": project_id})["columns"]
+        answer = self._read(COLUMNS, "GET", "/api/dm/columns/", params={"project": project_id})
+        columns: list[Json] = answer["columns"]
+        return columns
 
     def views(self, project_id: int) -> list[Json]:
         """The Data Manager's tabs of the project (`id`, `data`), from left to right."""
-        return self._read(ListOf(VIEW), "GET", "/api/dm/views/", params={"project": project_id})
+        return self._rows(VIEW, "GET", "/api/dm/views/", params={"project": project_id})
 
     def add_view(self, project_id: int, data: Json) -> Json:
         """A new tab; `data` has `title`, `ordering`, `filters`, `hiddenColumns`, and whatever else is to be kept."""
@@ -255,9 +261,15 @@ class LabelStudioClient(Connection):
             timeout=timeout,
         )
 
-    def _read(self, form: Form, method: str, path: str, **options: Any) -> Any:
-        """The answer to a request, which has this form. Raises LabelStudioError."""
-        return checked(self.json(method, path, **options), form, f"{method} {path}")
+    def _read(self, form: Record | MapOf | type[Json], method: str, path: str, **options: Any) -> Json:
+        """The answer to a request, an object of this form. Raises LabelStudioError."""
+        answer: Json = checked(self.json(method, path, **options), form, f"{method} {path}")
+        return answer
+
+    def _rows(self, form: Record, method: str, path: str, **options: Any) -> list[Json]:
+        """The answer to a request, a list of objects of this form. Raises LabelStudioError."""
+        rows: list[Json] = checked(self.json(method, path, **options), ListOf(form), f"{method} {path}")
+        return rows
 
 
 def _basic_auth(pair: tuple[str, str] | None) -> Json:

@@ -7,7 +7,6 @@ an image, and nothing but the context is read.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fbnetv3.arrays import Array
+from prelabel.labelstudio.shapes.geometry import RegionError, clipped, turned_corners
 
 MAX_SHAPES = 50
 """More than anybody draws before looking at the answers."""
@@ -55,17 +55,13 @@ class BoxPrompt:
     def box(self, image_size: tuple[int, int]) -> Array:
         """x0, y0, x1, y1 (4,) float32 in pixels of an image (height, width): the box around the rotated one, cut at
         the edge of the image. Raises PromptError where nothing is left."""
-        height, width = image_size
-        scale = np.array([width, height]) / 100
-        angle = math.radians(self.rotation)
-        right = np.array([math.cos(angle), math.sin(angle)]) * self.width * scale[0]
-        down = np.array([-math.sin(angle), math.cos(angle)]) * self.height * scale[1]
-        corners = np.array([self.x, self.y]) * scale + [right * 0, right, down, right + down]
-        x0, y0 = corners.min(0).clip(0, (width, height))
-        x1, y1 = corners.max(0).clip(0, (width, height))
-        if x0 >= x1 or y0 >= y1:
-            raise PromptError("The drawn box lies outside the image.")
-        return np.array([x0, y0, x1, y1], np.float32)
+        scale = np.array(image_size[::-1]) / 100
+        width, height = np.array([self.width, self.height]) * scale
+        corners = turned_corners(np.array([self.x, self.y]) * scale, width, height, self.rotation)
+        try:
+            return np.array(clipped(corners, image_size), np.float32)
+        except RegionError:
+            raise PromptError("The drawn box lies outside the image.") from None
 
 
 @dataclass(frozen=True)

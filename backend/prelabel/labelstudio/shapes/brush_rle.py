@@ -180,7 +180,8 @@ class _Bits:
 
     def _read(self, positions: Array, bits: Array) -> Array:
         """The numbers (n,) of at most 16 bits each that start at these bits."""
-        return self._words[positions >> 3] >> (32 - (positions & 7) - bits) & ((1 << bits) - 1)
+        numbers: Array = self._words[positions >> 3] >> (32 - (positions & 7) - bits) & ((1 << bits) - 1)
+        return numbers
 
 
 class _BitStream:

@@ -31,6 +31,14 @@ class RegionError(ValueError):
     """A region that cannot be read; the message is the rest of a sentence about it."""
 
 
+def turned_corners(corner: Array, width: float, height: float, degrees: float) -> Array:
+    """The corners (4, 2) of a rectangle in pixels, turned clockwise about its top left `corner` (x, y)."""
+    turn = math.radians(degrees)
+    along = np.array([math.cos(turn), math.sin(turn)]) * width
+    below = np.array([-math.sin(turn), math.cos(turn)]) * height
+    return corner + np.stack([along * 0, along, along + below, below])
+
+
 def percent(points: Array, image_size: Size) -> Array:
     """Points (n, 2) x, y in pixels as percent of the image, moved onto its edge where they lie outside."""
     height, width = image_size

@@ -161,4 +161,5 @@ def _corners(path: Array) -> Ring:
     """A path of corner points without repeated ones and without those on straight stretches."""
     path = path[(path != np.roll(path, 1, axis=0)).any(axis=1)]
     before, after = path - np.roll(path, 1, axis=0), np.roll(path, -1, axis=0) - path
-    return path[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+    corners: Ring = path[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+    return corners

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from fbnetv3.arrays import Array
 from fbnetv3.instances import Instances
-from prelabel.labelstudio.shapes.geometry import PERCENT_DIGITS, Drawn, Size, Value, clipped, percent
+from prelabel.labelstudio.shapes.geometry import (
+    PERCENT_DIGITS,
+    Drawn,
+    Size,
+    Value,
+    clipped,
+    percent,
+    turned_corners,
+)
 
 
 def read(value: Value, image_size: Size) -> Drawn:
@@ -29,9 +36,6 @@ def write(instances: Instances, index: int, tolerance: float) -> Iterator[Value]
 def _corners(value: Value, image_size: Size) -> Array:
     """(4, 2) x, y in pixels."""
     height, width = image_size
-    x, y = value["x"] / 100 * width, value["y"] / 100 * height
+    corner = np.array([value["x"] / 100 * width, value["y"] / 100 * height])
     across, down = value["width"] / 100 * width, value["height"] / 100 * height
-    turned = math.radians(value.get("rotation") or 0)
-    along = np.array([math.cos(turned), math.sin(turned)]) * across
-    below = np.array([-math.sin(turned), math.cos(turned)]) * down
-    return np.array([x, y]) + np.array([along * 0, along, along + below, below])
+    return turned_corners(corner, across, down, value.get("rotation") or 0)

@@ -26,7 +26,7 @@ def read_categories(value: Any, used: Collection[int], notes: Notes) -> Categori
     if not isinstance(value, list) or not value:
         raise CocoError('has no categories: it needs "categories": [{"id": 1, "name": "apple"}, ...]')
     found = _distinct(
-        [one for place, record in enumerate(value) if (one := _read(place, record, notes))], notes
+        [one for position, record in enumerate(value) if (one := _read(position, record, notes))], notes
     )
     records, of = _without_equal_names(found, used, notes)
     if not records:
@@ -34,10 +34,10 @@ def read_categories(value: Any, used: Collection[int], notes: Notes) -> Categori
     return Categories(records, of)
 
 
-def _read(place: int, record: Any, notes: Notes) -> tuple[int, str] | None:
+def _read(position: int, record: Any, notes: Notes) -> tuple[int, str] | None:
     id_ = identity(record.get("id")) if isinstance(record, dict) else None
     if id_ is None:
-        notes.remark(f"category at position {place + 1} is left out: it has no id ({shown(record)})")
+        notes.remark(f"category at position {position + 1} is left out: it has no id ({shown(record)})")
         return None
     name = clean_text(record.get("name"))
     if not name.strip():

@@ -72,9 +72,9 @@ class ImageFiles:
             _exactly: defaultdict(list),
             _but_for_case: defaultdict(list),
         }
-        for place, folders, names in os.walk(self.folder):
+        for folder, folders, names in os.walk(self.folder):
             folders.sort()
-            above = Path(place).relative_to(self.folder).parts
+            above = Path(folder).relative_to(self.folder).parts
             for name in sorted(names):
                 for same, files in index.items():
                     files[same(name)].append((*above, name))
@@ -87,8 +87,8 @@ class ImageFiles:
             return f"there is no folder {self.folder}"
         tried = [str(self.folder.joinpath(*steps)) for path in paths if (steps := parts(path))]
         names = dict.fromkeys(steps[-1] for steps in _ends(paths))
-        places = [*dict.fromkeys(tried), f"any file called {' or '.join(names)} below {self.folder}"]
-        return f"cannot read it: tried {', '.join(places)}"
+        everywhere = f"any file called {' or '.join(names)} below {self.folder}"
+        return f"cannot read it: tried {', '.join([*dict.fromkeys(tried), everywhere])}"
 
 
 def _exactly(name: str) -> str:

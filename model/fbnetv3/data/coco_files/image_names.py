@@ -59,8 +59,8 @@ def parts(path: str) -> tuple[str, ...] | None:
 def end(path: str) -> tuple[str, ...]:
     """The steps after the last `..` or the beginning."""
     steps = [step for step in PurePosixPath(path).parts if step not in ("/", "//")]
-    places = [place for place, step in enumerate(steps) if step == ".."]
-    return tuple(steps[places[-1] + 1 :] if places else steps)
+    above = [index for index, step in enumerate(steps) if step == ".."]
+    return tuple(steps[above[-1] + 1 :] if above else steps)
 
 
 def normal(name: str) -> str:

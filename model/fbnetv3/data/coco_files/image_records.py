@@ -43,12 +43,12 @@ def read_images(value: Any, files: ImageFiles, notes: Notes) -> list[ImageRecord
     """Images whose labels can be told, those without a file too. Raises CocoError where there is no list of them."""
     if not isinstance(value, list) or not value:
         raise CocoError("has no images: it is not in COCO's format, or nothing was exported")
-    named = [one for place, record in enumerate(value) if (one := _read(place, record, files, notes))]
+    named = [one for position, record in enumerate(value) if (one := _read(position, record, files, notes))]
     return _merged(_distinct(named, notes), notes)
 
 
-def _read(place: int, record: Any, files: ImageFiles, notes: Notes) -> ImageRecord | None:
-    where = f"the image at position {place + 1}"
+def _read(position: int, record: Any, files: ImageFiles, notes: Notes) -> ImageRecord | None:
+    where = f"the image at position {position + 1}"
     if not isinstance(record, dict):
         notes.leave_out(f"{where} is no record: {shown(record)}", images=1)
         return None

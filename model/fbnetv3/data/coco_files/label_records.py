@@ -17,12 +17,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class LabelRecord:
-    """A label as the file has it. `place`: in its list; `id`: None where it has none or another label has it, too;
+    """A label as the file has it. `position`: in its list; `id`: None where it has none or another label has it, too;
     `name`: for people. `problem`: why it cannot be used, whatever it shows; empty where it can.
     """
 
     record: Json
-    place: int
+    position: int
     id: int | None
     name: str
     category: int | None
@@ -36,16 +36,16 @@ def read_label_records(value: Any, notes: Notes) -> list[LabelRecord]:
         raise CocoError("is not in COCO's format: its annotations are no list")
     count = Counter(identity(record.get("id")) for record in value or [] if isinstance(record, dict))
     labels = []
-    for place, record in enumerate(value or [], start=1):
+    for position, record in enumerate(value or [], start=1):
         if not isinstance(record, dict):
-            notes.leave_out(f"the annotation at position {place} is no record: {shown(record)}", labels=1)
+            notes.leave_out(f"the annotation at position {position} is no record: {shown(record)}", labels=1)
             continue
         id_ = identity(record.get("id"))
         if id_ is None or count[id_] > 1:
-            id_, name = None, f"at position {place}"
+            id_, name = None, f"at position {position}"
         else:
             name = str(record["id"])
-        labels.append(LabelRecord(record, place, id_, name, identity(record.get("category_id"))))
+        labels.append(LabelRecord(record, position, id_, name, identity(record.get("category_id"))))
     return labels
 
 

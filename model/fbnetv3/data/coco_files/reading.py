@@ -157,7 +157,7 @@ class _Reading:
             annotations += read
         return {
             "images": records,
-            "annotations": _with_ids(sorted(annotations, key=lambda one: one[0].place)),
+            "annotations": _with_ids(sorted(annotations, key=lambda one: one[0].position)),
         }
 
     def _tell_of(self, frame: Frame, image: ImageRecord, size: StoredSize) -> None:
@@ -186,8 +186,8 @@ class _Reading:
             except UnusableLabel as error:
                 self.notes.leave_out(f"annotation {label.name}: {error}", labels=1)
                 continue
-            place = {"image_id": image.id, "category_id": label.category, "iscrowd": int(label.is_crowd)}
-            read.append((label, place | clean))
+            fields = {"image_id": image.id, "category_id": label.category, "iscrowd": int(label.is_crowd)}
+            read.append((label, fields | clean))
         return read
 
     def _leave_out_image(

@@ -12,7 +12,7 @@ from fbnetv3.data.examples import Example, SceneExamples
 from fbnetv3.detector import Detector
 from fbnetv3.instances import BoxMask
 from fbnetv3.overlap import box_iou
-from fbnetv3.review import Finding, find_errors, held_out, look
+from fbnetv3.review import LabelIssue, find_label_issues, held_out, predict_held_out
 
 SCENES = SceneExamples(7_000_000, 6, (240, 320))
 
@@ -27,7 +27,7 @@ def clear(starter: Detector) -> tuple[Example, int]:
     """A scene's labels, and one of its objects that the starter finds as it is labelled: large, seen in full."""
     for index in range(len(SCENES)):
         example = SCENES[index]
-        seen = look(starter, example, SCENES.labels)
+        seen = predict_held_out(starter, example, SCENES.labels)
         same = seen.instances.classes[:, None] == example.classes
         fit = box_iou(seen.instances.boxes, example.boxes) * same * (seen.instances.scores[:, None] > 0.9)
         area = (example.boxes[:, 2:] - example.boxes[:, :2]).prod(1) * (fit.max(0, initial=0) > 0.85)
@@ -36,9 +36,9 @@ def clear(starter: Detector) -> tuple[Example, int]:
     raise AssertionError("the starter finds no object clearly")
 
 
-def findings(starter: Detector, example: Example) -> list[Finding]:
+def findings(starter: Detector, example: Example) -> list[LabelIssue]:
     examples = OneExample(example)
-    return find_errors(examples, held_out(starter, examples))
+    return find_label_issues(examples, held_out(starter, examples))
 
 
 def without(example: Example, one: int) -> Example:
@@ -135,7 +135,7 @@ def test_a_second_label_of_one_object_names_both(starter: Detector, clear: tuple
 
 
 def test_clean_labels_are_mostly_left_alone(starter: Detector) -> None:
-    found = find_errors(SCENES, held_out(starter, SCENES))
+    found = find_label_issues(SCENES, held_out(starter, SCENES))
     objects = sum(len(SCENES[index].boxes) for index in range(len(SCENES)))
     about_objects = [finding for finding in found if finding.objects and finding.confidence >= 0.5]
     assert len(about_objects) < 0.15 * objects
@@ -148,7 +148,7 @@ def test_labels_that_the_model_does_not_know_are_not_judged(
 ) -> None:
     example, _ = clear
     strange = OneExample(example, labels=tuple(f"{label} 2" for label in SCENES.labels))
-    assert find_errors(strange, held_out(starter, strange)) == []
+    assert find_label_issues(strange, held_out(starter, strange)) == []
 
 
 def test_one_label_cannot_be_swapped(starter: Detector, clear: tuple[Example, int]) -> None:
@@ -157,7 +157,7 @@ def test_one_label_cannot_be_swapped(starter: Detector, clear: tuple[Example, in
         replace(example, classes=np.zeros_like(example.classes)),
         labels=(SCENES.labels[example.classes[one]],),
     )
-    found = find_errors(only, held_out(starter, only), least=0.0)
+    found = find_label_issues(only, held_out(starter, only), least=0.0)
     assert found and not [finding for finding in found if finding.kind == "swapped_label"]
 
 

@@ -1,21 +1,20 @@
-"""A finding: one label that looks wrong, how sure that is, and what would be right."""
+"""A label issue: one label that looks wrong, how sure that is, and what would be right."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from fbnetv3.arrays import Array
 from fbnetv3.instances import BoxMask
 
 #: An object without a label; an object with another's label; a box or mask that does not fit its object; a label
 #: where there is no object; a second label of one object.
-Kind = Literal["overlooked", "swapped_label", "badly_placed", "spurious", "duplicate"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+IssueKind = Literal["overlooked", "swapped_label", "badly_placed", "spurious", "duplicate"]
 
 
 @dataclass(frozen=True, eq=False)
-class Finding:
+class LabelIssue:
     """One label that looks wrong.
 
     `confidence` (0..1): how likely a person is to change it, comparable across kinds. `image`: the index of its
@@ -24,7 +23,7 @@ class Finding:
     image and `mask`: what the model would have instead, None where that part stays or is to be deleted.
     """
 
-    kind: Kind
+    kind: IssueKind
     confidence: float
     image: int
     objects: tuple[int, ...]

@@ -9,46 +9,48 @@ import numpy as np
 from fbnetv3.data.examples import Example, Examples
 from fbnetv3.review.duplicates import duplicates
 from fbnetv3.review.evidence import OfObjects, mask_of, of_detections, of_objects
-from fbnetv3.review.findings import Finding, Kind
+from fbnetv3.review.label_issues import IssueKind, LabelIssue
 from fbnetv3.review.likelihoods import LIKELIHOODS, OUTCOMES, Likelihoods
 from fbnetv3.review.predictions import OutOfFold
 
 LEAST = 0.05
-"""What is less likely is not worth a look."""
+"""What is less likely is not worth checking."""
 
 
-def find_errors(
+def find_label_issues(
     examples: Examples,
     predictions: Sequence[OutOfFold],
     *,
     least: float = LEAST,
     likelihoods: Likelihoods = LIKELIHOODS,
-) -> list[Finding]:
+) -> list[LabelIssue]:
     """What looks wrong in all examples with a confidence of `least` (0..1) or more, the likeliest first.
 
-    `predictions` belong to the examples one to one. An object may be in several findings, of different kinds.
+    `predictions` belong to the examples one to one. An object may have several issues, of different kinds.
     Objects whose label the model does not know are looked at for duplicates only.
     """
-    found: list[Finding] = []
+    found: list[LabelIssue] = []
     for index, seen in enumerate(predictions):
         example = examples[index]
         found += _overlooked(index, example, seen, likelihoods)
         found += _wrong(index, example, seen, likelihoods)
-        found += _doubles(index, example)
-    likely = [finding for finding in found if finding.confidence >= least]
-    return sorted(likely, key=lambda finding: -finding.confidence)
+        found += _duplicates(index, example)
+    likely = [issue for issue in found if issue.confidence >= least]
+    return sorted(likely, key=lambda issue: -issue.confidence)
 
 
-def _overlooked(index: int, example: Example, seen: OutOfFold, likelihoods: Likelihoods) -> Iterator[Finding]:
+def _overlooked(
+    index: int, example: Example, seen: OutOfFold, likelihoods: Likelihoods
+) -> Iterator[LabelIssue]:
     evidence = of_detections(example, seen)
     found, labels = seen.instances, seen.instances.labels
     for d, confidence in zip(evidence.index, likelihoods.of_detections(evidence.values), strict=True):
-        yield Finding(
+        yield LabelIssue(
             "overlooked", float(confidence), index, (), labels[d], found.boxes[d], mask_of(found.masks, d)
         )
 
 
-def _wrong(index: int, example: Example, seen: OutOfFold, likelihoods: Likelihoods) -> Iterator[Finding]:
+def _wrong(index: int, example: Example, seen: OutOfFold, likelihoods: Likelihoods) -> Iterator[LabelIssue]:
     evidence = of_objects(example, seen)
     outcomes = likelihoods.of_objects(evidence.values, bool(seen.known.sum() > 1))
     for one in np.flatnonzero(seen.known[example.classes]):
@@ -58,19 +60,19 @@ def _wrong(index: int, example: Example, seen: OutOfFold, likelihoods: Likelihoo
 
 
 def _about(
-    kind: Kind, confidence: float, index: int, one: int, seen: OutOfFold, evidence: OfObjects
-) -> Finding:
+    kind: IssueKind, confidence: float, index: int, one: int, seen: OutOfFold, evidence: OfObjects
+) -> LabelIssue:
     """With what the model would have instead: another label; the place of the best detection, or the redrawn box."""
     if kind == "swapped_label":
-        return Finding(kind, confidence, index, (one,), seen.instances.label_names[evidence.other[one]])
+        return LabelIssue(kind, confidence, index, (one,), seen.instances.label_names[evidence.other[one]])
     if kind == "badly_placed":
         best = int(evidence.partner[one])
         box = seen.redrawn[one] if best < 0 else seen.instances.boxes[best]
         mask = None if best < 0 else mask_of(seen.instances.masks, best)
-        return Finding(kind, confidence, index, (one,), None, box, mask)
-    return Finding(kind, confidence, index, (one,))
+        return LabelIssue(kind, confidence, index, (one,), None, box, mask)
+    return LabelIssue(kind, confidence, index, (one,))
 
 
-def _doubles(index: int, example: Example) -> Iterator[Finding]:
+def _duplicates(index: int, example: Example) -> Iterator[LabelIssue]:
     for first, second, confidence in duplicates(example.boxes, example.classes, example.masks):
-        yield Finding("duplicate", confidence, index, (second, first))
+        yield LabelIssue("duplicate", confidence, index, (second, first))
