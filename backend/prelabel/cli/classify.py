@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from prelabel.cli.errors import fail
-from prelabel.settings import SettingsError, load_settings
+from prelabel.cli.common import errors_in_one_sentence, fail, settings_or_fail
 
 if TYPE_CHECKING:
     from fbnetv3.classification.classifier import Classifier
@@ -44,14 +43,12 @@ def classify(
 
 
 def _load(weights: Path | None) -> Classifier:
-    from fbnetv3 import ConfigError, WeightsError
     from fbnetv3.classification.published import PUBLISHED_AT
     from prelabel.versions.loading import load_classifier
 
-    try:
-        classifier = load_classifier(load_settings(prelabel_classifier_weights=weights))
-    except (SettingsError, WeightsError, ConfigError) as error:
-        fail(str(error))
+    settings = settings_or_fail(prelabel_classifier_weights=weights)
+    with errors_in_one_sentence():
+        classifier = load_classifier(settings)
     if classifier is None:
         fail(
             f"there are no classifier weights: fetch {PUBLISHED_AT} (CC BY-NC 4.0: not for commercial use) and name "

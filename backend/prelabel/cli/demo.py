@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from prelabel.cli.errors import fail
+from prelabel.cli.common import errors_in_one_sentence
 
 if TYPE_CHECKING:
     from prelabel.demo.run import Demo
@@ -92,20 +92,8 @@ def _announcement(running: Demo) -> Panel:
 @contextmanager
 def _readable_end(console: Console) -> Iterator[None]:
     """Ctrl-C is how the demo ends; what a person can mend is told in one sentence."""
-    from fbnetv3.config import ConfigError
-    from fbnetv3.weights import WeightsError
-    from prelabel.connect.connect import ConnectError
-    from prelabel.demo.run import DemoError
-    from prelabel.demo.service import ServiceError
-    from prelabel.labelstudio.errors import LabelStudioError
-    from prelabel.publish.annotate import AnnotateError
-    from prelabel.settings import SettingsError
-
-    of_the_demo = (DemoError, ServiceError, SettingsError)
-    of_its_parts = (AnnotateError, ConfigError, ConnectError, LabelStudioError, WeightsError)
     try:
-        yield
+        with errors_in_one_sentence():
+            yield
     except KeyboardInterrupt:
         console.print("Both are stopped; the next start brings everything back.")
-    except (*of_the_demo, *of_its_parts) as error:
-        fail(str(error))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fbnetv3.engines.opening import EngineName
-from prelabel.cli.errors import fail
+from prelabel.cli.common import errors_in_one_sentence, fail
 
 if TYPE_CHECKING:
     from fbnetv3 import Detector, Instances
@@ -46,9 +46,8 @@ def predict(
     engine: Annotated[EngineName, typer.Option(help="What runs the network.")] = "auto",
 ) -> None:
     """Find the objects in image files. An image that cannot be read is named and left out; exit code 1 then."""
-    from fbnetv3 import Detector, WeightsError
-    from fbnetv3.config import ConfigError
-    from prelabel.labelstudio.errors import LabelConfigError
+    from fbnetv3 import Detector
+    from prelabel.errors import FORESEEN
 
     try:
         detector = Detector.load(weights, engine=engine, device=device)
@@ -64,7 +63,7 @@ def predict(
             if draw is not None:
                 _draw(draw / f"{number + 1:04}-{path.stem}.png", pixels, found)
         _write(results, out)
-    except (ConfigError, LabelConfigError, WeightsError) as error:
+    except FORESEEN as error:
         fail(str(error))
     except OSError as error:
         fail(f"cannot write {error.filename}: {error.strerror}")
@@ -76,13 +75,11 @@ def label_config(
     weights: Annotated[str, typer.Option(help="Zoo name or weights file.")] = "starter",
 ) -> None:
     """Print a labelling config with every label of some weights: boxes, and masks where they have them."""
-    from fbnetv3.weights import WeightsError, load_checkpoint
+    from fbnetv3.weights import load_checkpoint
     from prelabel.labelstudio.config.writing import label_config as config_for
 
-    try:
+    with errors_in_one_sentence():
         checkpoint = load_checkpoint(weights)
-    except WeightsError as error:
-        fail(str(error))
     typer.echo(config_for(checkpoint.labels, has_masks=checkpoint.has_masks), nl=False)
 
 

@@ -11,6 +11,7 @@ from prelabel.cli.common import (
     ProjectId,
     console,
     errors_in_one_sentence,
+    fail,
     load_predictor,
     print_problems,
     progress_bar,
@@ -18,7 +19,6 @@ from prelabel.cli.common import (
     stoppable,
     warn,
 )
-from prelabel.cli.errors import fail
 from prelabel.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:

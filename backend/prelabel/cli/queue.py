@@ -12,6 +12,7 @@ from prelabel.cli.common import (
     ProjectId,
     console,
     errors_in_one_sentence,
+    fail,
     load_predictor,
     print_problems,
     progress_bar,
@@ -19,7 +20,6 @@ from prelabel.cli.common import (
     stoppable,
     warn,
 )
-from prelabel.cli.errors import fail
 from prelabel.settings import StrategyName
 
 if TYPE_CHECKING:
@@ -91,12 +91,9 @@ def show(
     settings = settings_or_fail()
     with errors_in_one_sentence():
         from prelabel.labelstudio.api.client import label_studio_client
-        from prelabel.queue.listing import QueueError, read_queue
+        from prelabel.queue.listing import read_queue
 
-        try:
-            queue = read_queue(label_studio_client(settings), project, limit)
-        except QueueError as error:
-            fail(str(error))
+        queue = read_queue(label_studio_client(settings), project, limit)
     _print_queue(queue)
 
 

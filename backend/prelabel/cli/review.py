@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
-from prelabel.cli.errors import fail
+from prelabel.cli.common import errors_in_one_sentence, fail
 from prelabel.ids import LARGEST_ID
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def review(
     if (project is None) == (coco is None) or (coco is None and images is not None):
         fail("give either --project, or --coco and --images")
     decisions = {**dict.fromkeys(accept or [], "accepted"), **dict.fromkeys(dismiss or [], "dismissed")}
-    with _one_sentence():
+    with errors_in_one_sentence(), _unwritable_in_one_sentence():
         from prelabel.review.review import ReviewOptions
 
         options = ReviewOptions(quick, predictions, least)
@@ -206,34 +206,9 @@ def _progress() -> Iterator[OnStep]:
 
 
 @contextmanager
-def _one_sentence() -> Iterator[None]:
-    """What goes wrong ends the command in one sentence."""
-    from fbnetv3 import ConfigError, ImageError, WeightsError
-    from fbnetv3.data.coco import CocoError
-    from fbnetv3.data.snapshot import SnapshotError
-    from fbnetv3.finetuning import TrainingError
-    from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
-    from prelabel.review.findings import ReviewError
-    from prelabel.settings import SettingsError
-    from prelabel.store.database import StoreError
-    from prelabel.versions.records import VersionError
-
+def _unwritable_in_one_sentence() -> Iterator[None]:
+    """A file that cannot be written ends the command in one sentence."""
     try:
         yield
-    except (
-        CocoError,
-        ConfigError,
-        ImageError,
-        LabelConfigError,
-        LabelStudioError,
-        ReviewError,
-        SettingsError,
-        SnapshotError,
-        StoreError,
-        TrainingError,
-        VersionError,
-        WeightsError,
-    ) as error:
-        fail(str(error))
     except OSError as error:
         fail(f"cannot write {error.filename}: {error.strerror}")

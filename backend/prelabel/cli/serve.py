@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from prelabel.cli.errors import fail
-from prelabel.settings import SettingsError, load_settings, unknown_variables
+from prelabel.cli.common import errors_in_one_sentence, settings_or_fail
+from prelabel.settings import unknown_variables
 
 
 def serve(
@@ -33,26 +33,17 @@ def serve(
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for sentence in unknown_variables():
         console.print(f"[yellow]warning:[/yellow] {sentence}")
-    try:
-        settings = load_settings(
-            host=host,
-            port=port,
-            prelabel_weights=weights,
-            device=device,
-            workers=workers,
-            threads=threads,
-            log_level=log_level,
-            prelabel_worker=worker,
-        )
-    except SettingsError as error:
-        fail(str(error))
-
-    from prelabel.server.process import ListenError
+    settings = settings_or_fail(
+        host=host,
+        port=port,
+        prelabel_weights=weights,
+        device=device,
+        workers=workers,
+        threads=threads,
+        log_level=log_level,
+        prelabel_worker=worker,
+    )
     from prelabel.server.process import serve as run
-    from prelabel.store.database import StoreError
-    from prelabel.worker.wake_up import QueueError
 
-    try:
+    with errors_in_one_sentence():
         run(settings)
-    except (ListenError, StoreError, QueueError) as error:
-        fail(str(error))

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from prelabel.cli.errors import fail
+from prelabel.cli.common import errors_in_one_sentence, fail
 
 if TYPE_CHECKING:
     from fbnetv3.weights import Checkpoint
@@ -74,7 +74,7 @@ def pull(
     if not force and (path := find_weights(name)):
         console.print(f"{name} is here already: {path}", soft_wrap=True)
         return
-    with _readable_errors():
+    with errors_in_one_sentence():
         with _download_bar(name) as show:
             path = store.pull(name, try_out, progress=show)
         checkpoint = load_checkpoint(path)
@@ -108,7 +108,7 @@ def import_weights(
     from fbnetv3.weights.d2go import AVERAGED
     from fbnetv3.weights.store import import_file
 
-    with _readable_errors():
+    with errors_in_one_sentence():
         names = None if labels is None else _parse_labels(labels)
         path = import_file(file, try_out, name, names, overwrite=force, ema=ema)
         checkpoint = load_checkpoint(path)
@@ -126,7 +126,7 @@ def show(weights: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A fil
     """Show what weights are, what they detect and where they come from."""
     from fbnetv3.weights import load_checkpoint
 
-    with _readable_errors():
+    with errors_in_one_sentence():
         checkpoint = load_checkpoint(weights)
     table = Table.grid(padding=(0, 2))
     table.add_column()
@@ -140,16 +140,6 @@ def show(weights: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A fil
         for index, (key, value) in enumerate(values.items()):
             table.add_row("" if index else section, f"{key}: {value}")
     console.print(table)
-
-
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    from fbnetv3.weights import WeightsError
-
-    try:
-        yield
-    except WeightsError as error:
-        fail(str(error))
 
 
 @contextmanager
