@@ -34,6 +34,11 @@ ProjectId = Annotated[
     typer.Option("--project", min=1, max=LARGEST_ID, help="The number in the address of the project's page."),
 ]
 
+BackendUrl = Annotated[
+    str | None,
+    typer.Option("--url", help="Where Label Studio reaches prelabel; http://localhost:PORT when not given."),
+]
+
 
 def fail(message: str) -> NoReturn:
     """Print `message` on stderr and end the command with exit code 1."""

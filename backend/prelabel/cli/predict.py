@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fbnetv3.engines.opening import EngineName
-from prelabel.cli.common import errors_in_one_sentence, fail
+from prelabel.cli.common import fail
 
 if TYPE_CHECKING:
     from fbnetv3 import Detector, Instances
@@ -69,18 +69,6 @@ def predict(
         fail(f"cannot write {error.filename}: {error.strerror}")
     if unread:
         fail(f"{unread} of {len(images)} images could not be read")
-
-
-def label_config(
-    weights: Annotated[str, typer.Option(help="Zoo name or weights file.")] = "starter",
-) -> None:
-    """Print a labelling config with every label of some weights: boxes, and masks where they have them."""
-    from fbnetv3.weights import load_checkpoint
-    from prelabel.labelstudio.config.writing import label_config as config_for
-
-    with errors_in_one_sentence():
-        checkpoint = load_checkpoint(weights)
-    typer.echo(config_for(checkpoint.labels, has_masks=checkpoint.has_masks), nl=False)
 
 
 def _read_images(paths: list[Path], max_pixels: int) -> Iterator[tuple[Path, Array | None]]:
