@@ -28,19 +28,23 @@ def annotate(
         bool,
         typer.Option(
             "--stale-only",
-            help="Only tasks with predictions of prelabel's other versions, or failed ones.",
+            help="Only tasks with a prediction of another version of prelabel, or one that failed.",
         ),
     ] = False,
-    labelled: Annotated[bool, typer.Option("--all", help="Labelled tasks, too.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, max=500, help="Tasks that are pushed together.")] = 8,
+    labelled: Annotated[bool, typer.Option("--all", help="Include labelled tasks.")] = False,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=500, help="Tasks that are predicted and pushed together.")
+    ] = 8,
     replace: Annotated[
         list[str] | None,
-        typer.Option(help="A version that is prelabel's, though its weights are not known here; repeatable."),
+        typer.Option(
+            help="Version whose predictions to replace as well, if prelabel here has no record of it; repeatable."
+        ),
     ] = None,
 ) -> None:
-    """Push predictions for the tasks that lack one of the serving version, and take back stale ones.
+    """Predict the tasks that have no prediction of the serving version, and delete outdated predictions.
 
-    Ctrl-C loses nothing: the next run goes on from there.
+    Ctrl-C loses nothing: the next run continues from there.
     """
     settings = settings_or_fail()
     with errors_in_one_sentence():

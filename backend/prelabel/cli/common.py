@@ -29,14 +29,22 @@ PROBLEMS_SHOWN = 20
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended."""
 
+PROJECT = "Id of the project: the number in the address of its page in Label Studio."
+
+WEIGHTS = "Weights to use: a name that `prelabel weights list` shows, or a file."
+
+ENGINE = "Runtime of the network; auto takes ONNX Runtime on a CPU where it agrees with PyTorch."
+
 ProjectId = Annotated[
     int,
-    typer.Option("--project", min=1, max=LARGEST_ID, help="The number in the address of the project's page."),
+    typer.Option("--project", min=1, max=LARGEST_ID, help=PROJECT),
 ]
 
 BackendUrl = Annotated[
     str | None,
-    typer.Option("--url", help="Where Label Studio reaches prelabel; http://localhost:PORT when not given."),
+    typer.Option(
+        "--url", help="Address at which Label Studio reaches prelabel (default: http://localhost:PORT)."
+    ),
 ]
 
 

@@ -17,9 +17,9 @@ more.
 
 
 def connect(project: ProjectId, url: BackendUrl = None) -> None:
-    """Make the running server the ML backend of a project, so that predictions and scores show.
+    """Connect a project to the running server, so that annotators see predictions and scores.
 
-    Safe to repeat: run it again after the server got other weights, another password or another address.
+    Safe to repeat: run it again after the server's weights, password or address have changed.
     """
     settings = settings_or_fail()
     with errors_in_one_sentence():

@@ -23,29 +23,41 @@ DATA = Path(".demo")
 
 
 def demo(
-    label_studio: Annotated[Path, typer.Option(help="The label-studio program.", metavar="FILE")] = PROGRAM,
+    label_studio: Annotated[
+        Path, typer.Option(help="Path of the label-studio program.", metavar="FILE")
+    ] = PROGRAM,
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Images to show in place of generated scenes.", envvar="DEMO_IMAGES", metavar="FOLDER"
+            help="Folder with images to show instead of generated scenes.",
+            envvar="DEMO_IMAGES",
+            metavar="FOLDER",
         ),
     ] = None,
-    data: Annotated[Path, typer.Option(help="Where everything is kept.", metavar="FOLDER")] = DATA,
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Folder that keeps the project, the predictions, weights and logs.", metavar="FOLDER"
+        ),
+    ] = DATA,
     templates: Annotated[
         Path | None,
         typer.Option(
-            help="Where fresh Label Studio databases are kept; in --data by itself.", metavar="FOLDER"
+            help="Folder for empty Label Studio databases, which are slow to make (default: in --data).",
+            metavar="FOLDER",
         ),
     ] = None,
-    label_studio_port: Annotated[int, typer.Option(help="Port of Label Studio, if it is free.")] = 8080,
-    prelabel_port: Annotated[int, typer.Option(help="Port of prelabel, if it is free.")] = 9090,
+    label_studio_port: Annotated[
+        int, typer.Option(help="Port of Label Studio; another one if it is taken.")
+    ] = 8080,
+    prelabel_port: Annotated[int, typer.Option(help="Port of prelabel; another one if it is taken.")] = 9090,
     once: Annotated[
         bool, typer.Option("--once", help="Stop as soon as all images are pre-labelled.")
     ] = False,
 ) -> None:
     """Start Label Studio and prelabel on this machine, with a project of pre-labelled images.
 
-    All is kept for the next start. Ctrl-C stops both programs.
+    Everything is kept for the next start. Ctrl-C stops both programs.
     """
     from prelabel.demo.run import DemoOptions, running_demo
 

@@ -16,7 +16,7 @@ STATUS_STYLE = {"ok": "green", "warning": "yellow", "broken": "bold red", "not c
 
 
 def doctor(project: ProjectId, url: BackendUrl = None) -> None:
-    """Look at every link from the settings to predictions that show, and say what mends it."""
+    """Check every link from the settings to the predictions that annotators see, and say how to mend a broken one."""
     try:
         settings = load_settings()
     except SettingsError as error:

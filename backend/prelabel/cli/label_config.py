@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from prelabel.cli.common import errors_in_one_sentence
+from prelabel.cli.common import WEIGHTS, errors_in_one_sentence
 
 
 def label_config(
-    weights: Annotated[str, typer.Option(help="Zoo name or weights file.")] = "starter",
+    weights: Annotated[str, typer.Option(help=WEIGHTS)] = "starter",
 ) -> None:
-    """Print a labelling config with every label of some weights: boxes, and masks where they have them."""
+    """Print a labelling config with all labels of the weights, for boxes, and for masks if the weights predict them."""
     from fbnetv3.weights import load_checkpoint
     from prelabel.labelstudio.config.writing import label_config as config_for
 

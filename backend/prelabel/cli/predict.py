@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fbnetv3.engines.opening import EngineName
-from prelabel.cli.common import fail
+from prelabel.cli.common import ENGINE, WEIGHTS, fail
 
 if TYPE_CHECKING:
     from fbnetv3 import Detector, Instances
@@ -31,21 +31,28 @@ class Format(StrEnum):
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
-    out: Annotated[Path | None, typer.Option(help="Write here, not to the terminal.")] = None,
-    format: Annotated[Format, typer.Option(help="Tasks to import, or COCO results.")] = Format.label_studio,
+    images: Annotated[list[Path], typer.Argument(help="Image files to predict.")],
+    out: Annotated[Path | None, typer.Option(help="File to write to instead of the terminal.")] = None,
+    format: Annotated[
+        Format, typer.Option(help="Tasks for Label Studio to import, or COCO results.")
+    ] = Format.label_studio,
     draw: Annotated[
-        Path | None, typer.Option(help="Folder for pictures with the instances drawn in.")
+        Path | None, typer.Option(help="Folder for copies of the images with the predictions drawn in.")
     ] = None,
-    weights: Annotated[str, typer.Option(help="Zoo name or weights file.")] = "starter",
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest score.")] = 0.3,
+    weights: Annotated[str, typer.Option(help=WEIGHTS)] = "starter",
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Lowest score of the predictions that are written.")
+    ] = 0.3,
     label_config: Annotated[
-        Path | None, typer.Option(help="Labelling config of the project (default: `prelabel label-config`).")
+        Path | None,
+        typer.Option(
+            help="File with the project's labelling config (default: what `prelabel label-config` prints)."
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
-    engine: Annotated[EngineName, typer.Option(help="What runs the network.")] = "auto",
+    device: Annotated[str, typer.Option(help="Device of the network: cpu, cuda or mps.")] = "cpu",
+    engine: Annotated[EngineName, typer.Option(help=ENGINE)] = "auto",
 ) -> None:
-    """Find the objects in image files. An image that cannot be read is named and left out; exit code 1 then."""
+    """Predict the objects in image files. Those that cannot be read are named and left out; the exit code is 1 then."""
     from fbnetv3 import Detector
     from prelabel.errors import FORESEEN
 

@@ -1,4 +1,4 @@
-"""`prelabel runs`: how trainings stand, and the end of one."""
+"""`prelabel runs`: the state of training runs, their logs, and how to cancel one."""
 
 from __future__ import annotations
 
@@ -23,20 +23,26 @@ if TYPE_CHECKING:
 FOLLOW_SECONDS = 0.5
 CHUNK = 1 << 16
 
-app = typer.Typer(help="Trainings: what is queued, what runs, what ended and why.", no_args_is_help=True)
+app = typer.Typer(
+    help="Training runs: which are queued or running, how others ended and why.", no_args_is_help=True
+)
 
 RunId = Annotated[
-    int, typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="The number that `runs list` shows.")
+    int,
+    typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="Number of the run in `prelabel runs list`."),
 ]
 
 
 @app.command("list")
 def list_(
     project: Annotated[
-        int | None, typer.Option(min=1, max=LARGEST_ID, help="Only the runs of this project.")
+        int | None,
+        typer.Option(
+            min=1, max=LARGEST_ID, help="Id of the project whose runs to list (default: all projects)."
+        ),
     ] = None,
 ) -> None:
-    """List the newest runs first."""
+    """List training runs, newest first."""
     from prelabel.store.runs import list_runs
 
     with _store() as (_, database):
@@ -62,7 +68,7 @@ def list_(
 
 @app.command()
 def show(run_id: RunId) -> None:
-    """Show one run."""
+    """Show the state, the reason, the times and the log file of a training run."""
     from prelabel.folders import LOG, run_folder
     from prelabel.store.runs import get_run
 
@@ -87,7 +93,7 @@ def show(run_id: RunId) -> None:
 
 @app.command()
 def cancel(run_id: RunId) -> None:
-    """End a run that is queued or running, and what it has learned is lost; or have a failed one not tried again."""
+    """Cancel a run that is queued or running, which discards what it has learned; a failed one is not tried again."""
     from prelabel.store.runs import RunState
     from prelabel.worker.supervision import cancel_run
 
@@ -103,9 +109,9 @@ def cancel(run_id: RunId) -> None:
 @app.command()
 def log(
     run_id: RunId,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run has ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Keep printing until the run has ended.")] = False,
 ) -> None:
-    """Print the log of a run."""
+    """Print the log of a training run."""
     from prelabel.folders import LOG, run_folder
     from prelabel.store.runs import get_run
 

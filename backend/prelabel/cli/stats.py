@@ -23,9 +23,9 @@ HEADINGS = ("used", "kept", "changed", "added", "deleted", "no edit", "with", "w
 
 def stats(
     project: ProjectId,
-    file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
+    file: Annotated[Path | None, typer.Option("--json", help="File to write the figures to as well.")] = None,
 ) -> None:
-    """Show per model version what people kept, changed, added and deleted, and estimate the time saved."""
+    """Show what annotators kept, changed, added and deleted per model version, and estimate the time saved."""
     settings = settings_or_fail()
     from prelabel.labels.usefulness import effort_of, usefulness
     from prelabel.labelstudio.api.client import label_studio_client

@@ -63,8 +63,10 @@ def list_weights() -> None:
 
 @app.command()
 def pull(
-    name: Annotated[str, typer.Argument(help="A name that `prelabel weights list` shows.")],
-    force: Annotated[bool, typer.Option("--force", help="Fetch what is here already once more.")] = False,
+    name: Annotated[str, typer.Argument(help="Name of the weights in `prelabel weights list`.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Fetch the weights again although they are here.")
+    ] = False,
 ) -> None:
     """Fetch published weights, verify them, and store them in prelabel's own format."""
     from fbnetv3.trial import try_out
@@ -92,17 +94,18 @@ def pull(
 def import_weights(
     file: Annotated[Path, typer.Argument(help="A d2go .pth, a d2go.pt int8 export, or a .safetensors file.")],
     name: Annotated[
-        str | None, typer.Option(help="What to call the weights; default: the file's name.")
+        str | None, typer.Option(help="Name to store the weights under (default: the file's name).")
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(help="Class names in the network's order: a,b,c or @FILE with one per line.")
+        str | None,
+        typer.Option(help="Class names in the network's order: a,b,c, or @FILE with one name per line."),
     ] = None,
     ema: Annotated[
-        bool, typer.Option("--ema", help="Take the averaged weights of a training, d2go's ema_state.")
+        bool, typer.Option("--ema", help="Import the averaged weights of the checkpoint, d2go's ema_state.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace weights of the same name.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace stored weights of the same name.")] = False,
 ) -> None:
-    """Store the weights in a file under a name, once the network was built from them and has run."""
+    """Store the weights of a file under a name, after a trial run of the network."""
     from fbnetv3.trial import try_out
     from fbnetv3.weights import load_checkpoint
     from fbnetv3.weights.d2go import AVERAGED
@@ -122,8 +125,15 @@ def import_weights(
 
 
 @app.command()
-def show(weights: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A file or a name.")]) -> None:
-    """Show what weights are, what they detect and where they come from."""
+def show(
+    weights: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|NAME", help="A weights file, or a name that `prelabel weights list` shows."
+        ),
+    ],
+) -> None:
+    """Show the network, the labels and the origin of weights."""
     from fbnetv3.weights import load_checkpoint
 
     with errors_in_one_sentence():

@@ -1,4 +1,4 @@
-"""`prelabel worker`: trainings in the background, without a server."""
+"""`prelabel worker`: training runs in the background, without a server."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from prelabel.settings import unknown_variables
 
 
 def worker() -> None:
-    """Run the trainings that are requested, until Ctrl-C.
+    """Carry out training runs as they are requested, until Ctrl-C.
 
-    `prelabel serve` does this by itself; run it alone where `serve` has --no-worker. A second one for the same
-    PRELABEL_HOME ends at once.
+    `prelabel serve` starts a worker by itself; use this command beside `serve --no-worker`. A second worker for the
+    same PRELABEL_HOME ends at once.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for sentence in unknown_variables():
