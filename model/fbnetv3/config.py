@@ -11,13 +11,14 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fbnetv3.architectures import ARCHITECTURES
+from fbnetv3.errors import FbnetError
 
 Norm = Literal["BN", "SyncBN", "NaiveSyncBN", "GN", "FrozenBN"]
 #: Which masks get edges that follow the image: none, those of prompts, all.
 RefinedEdges = Literal["none", "prompts", "all"]
 
 
-class ConfigError(ValueError):
+class ConfigError(FbnetError):
     """A setting is unknown or out of range; the message names it and says what would be right."""
 
 

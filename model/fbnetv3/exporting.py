@@ -11,18 +11,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fbnetv3.config import ConfigError
 from fbnetv3.detector import Detector
 from fbnetv3.engines.agreement import Agreement, compare
 from fbnetv3.engines.export import export
 from fbnetv3.engines.exports import MANIFEST, Manifest
 from fbnetv3.engines.onnx_engine import OnnxEngine
 from fbnetv3.engines.torch_engine import TorchEngine
+from fbnetv3.errors import FbnetError
 from fbnetv3.factory import create_model
 from fbnetv3.files import file_sha256
 from fbnetv3.network.rcnn import RCNN
 from fbnetv3.scenes import generate_scene
-from fbnetv3.weights.checkpoint import WeightsError
 from fbnetv3.weights.store import load_checkpoint
 
 #: Pictures that the engines are compared on, (height, width): drawn, so that they are there on every machine.
@@ -63,5 +62,5 @@ def compare_engines(model: RCNN, folder: Path, labels: tuple[str, ...]) -> Agree
 if __name__ == "__main__":
     try:
         main(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3]))
-    except (WeightsError, ConfigError) as error:
+    except FbnetError as error:
         sys.exit(str(error))

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from fbnetv3.arrays import Array
 from fbnetv3.brightness import to_byte
 from fbnetv3.cut_images import DAMAGE, MOST_MISSING, read_cut
+from fbnetv3.errors import FbnetError
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 DECODER_ERRORS = DAMAGE
 
 
-class ImageError(ValueError):
+class ImageError(FbnetError, ValueError):
     """A source is no image that can be read; the message says in one sentence why."""
 
 

@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from prelabel.cli.errors import fail
-from prelabel.settings import SettingsError, load_settings
+from prelabel.cli.common import errors_in_one_sentence, fail, settings_or_fail
 
 if TYPE_CHECKING:
     from fbnetv3.classification.classifier import Classifier
@@ -26,14 +25,19 @@ Classes = list[tuple[str, float]]
 
 
 def classify(
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files to classify.")],
     weights: Annotated[
-        Path | None, typer.Option(help="The published file (default: PRELABEL_CLASSIFIER_WEIGHTS).")
+        Path | None,
+        typer.Option(
+            help="File with the published classifier weights (default: PRELABEL_CLASSIFIER_WEIGHTS)."
+        ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, max=1000, help="Classes shown for each image.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="Number of classes to show per image.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Say what images show. An image that cannot be read is named and left out; exit code 1 then."""
+    """Print the likeliest ImageNet classes of image files. Images that cannot be read are named and left out; the exit
+    code is then 1.
+    """
     found = list(_classify(_load(weights), images, top))
     if as_json:
         typer.echo(json.dumps([_record(path, classes) for path, classes in found], ensure_ascii=False))
@@ -44,14 +48,12 @@ def classify(
 
 
 def _load(weights: Path | None) -> Classifier:
-    from fbnetv3 import ConfigError, WeightsError
     from fbnetv3.classification.classifier import PUBLISHED_AT
     from prelabel.versions.loading import load_classifier
 
-    try:
-        classifier = load_classifier(load_settings(prelabel_classifier_weights=weights))
-    except (SettingsError, WeightsError, ConfigError) as error:
-        fail(str(error))
+    settings = settings_or_fail(prelabel_classifier_weights=weights)
+    with errors_in_one_sentence():
+        classifier = load_classifier(settings)
     if classifier is None:
         fail(
             f"there are no classifier weights: fetch {PUBLISHED_AT} (CC BY-NC 4.0: not for commercial use) and name "

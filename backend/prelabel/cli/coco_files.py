@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 SENTENCES = 5
 """So many of those that are left out are named; they are mostly of one kind."""
 
-ANNOTATIONS = "Annotation file in COCO's format, or an export's zip with it and the images."
-IMAGES = "Folder of the images that it names; not needed for a zip that has them."
+ANNOTATIONS = "Annotation file in COCO's format, or an exported zip with the file and its images."
+IMAGES = "Folder with the images of the annotation file; not needed for a zip that has them."
 
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Refuse a COCO file of which a label or an image cannot be used.")
+    bool,
+    typer.Option(
+        "--strict", help="Stop at labels and images that cannot be used, instead of leaving them out."
+    ),
 ]
 
 

@@ -1,19 +1,20 @@
-"""What the commands that work on one project share: its option, errors in one sentence, progress, problems."""
+"""What commands share: how they end when something is wrong, settings, the option --project, progress, problems."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from prelabel.cli.errors import fail
+from prelabel.errors import FORESEEN
 from prelabel.ids import LARGEST_ID
-from prelabel.settings import Settings, SettingsError, load_settings
+from prelabel.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from prelabel.inference.predictor import Predictor
@@ -28,18 +29,44 @@ PROBLEMS_SHOWN = 20
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended."""
 
+PROJECT = "Id of the project: the number in the address of its page in Label Studio."
+
+WEIGHTS = "Weights to use: a name that `prelabel weights list` shows, or a file."
+
+ENGINE = "Runtime of the network; auto takes ONNX Runtime on a CPU where it agrees with PyTorch."
+
 ProjectId = Annotated[
     int,
-    typer.Option("--project", min=1, max=LARGEST_ID, help="The number in the address of the project's page."),
+    typer.Option("--project", min=1, max=LARGEST_ID, help=PROJECT),
+]
+
+BackendUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--url", help="Address at which Label Studio reaches prelabel (default: http://localhost:PORT)."
+    ),
 ]
 
 
-def settings_or_fail() -> Settings:
-    """Those of the environment."""
+def fail(message: str) -> NoReturn:
+    """Print `message` on stderr and end the command with exit code 1."""
+    Console(stderr=True).print(f"[red]error:[/red] {escape(message)}", highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+@contextmanager
+def errors_in_one_sentence() -> Iterator[None]:
+    """An error that was foreseen ends the command with its one sentence and exit code 1, without a traceback."""
     try:
-        return load_settings()
-    except SettingsError as error:
+        yield
+    except FORESEEN as error:
         fail(str(error))
+
+
+def settings_or_fail(**overrides: Any) -> Settings:
+    """Those of the environment; see `load_settings`."""
+    with errors_in_one_sentence():
+        return load_settings(**overrides)
 
 
 def load_predictor(settings: Settings, database: Database, project_id: int) -> Predictor:
@@ -50,25 +77,6 @@ def load_predictor(settings: Settings, database: Database, project_id: int) -> P
     logging.getLogger("prelabel").addHandler(logging.NullHandler())
     with console.status("loading the weights"):
         return project_predictor(settings, database, project_id)
-
-
-@contextmanager
-def errors_in_one_sentence() -> Iterator[None]:
-    """What may go wrong with settings, weights, store and Label Studio ends the command in one sentence."""
-    from fbnetv3.config import ConfigError
-    from fbnetv3.weights import WeightsError
-    from prelabel.connect.connect import ConnectError
-    from prelabel.connect.running_server import ServerError
-    from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
-    from prelabel.publish.annotate import AnnotateError
-    from prelabel.store.database import StoreError
-
-    of_model = (ConfigError, StoreError, WeightsError)
-    of_project = (AnnotateError, ConnectError, LabelConfigError, LabelStudioError, ServerError)
-    try:
-        yield
-    except (*of_model, *of_project) as error:
-        fail(str(error))
 
 
 @contextmanager

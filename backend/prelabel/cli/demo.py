@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from prelabel.cli.errors import fail
+from prelabel.cli.common import errors_in_one_sentence
 
 if TYPE_CHECKING:
     from prelabel.demo.run import Demo
@@ -23,29 +23,41 @@ DATA = Path(".demo")
 
 
 def demo(
-    label_studio: Annotated[Path, typer.Option(help="The label-studio program.", metavar="FILE")] = PROGRAM,
+    label_studio: Annotated[
+        Path, typer.Option(help="Path of the label-studio program.", metavar="FILE")
+    ] = PROGRAM,
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Images to show in place of generated scenes.", envvar="DEMO_IMAGES", metavar="FOLDER"
+            help="Folder with images to show instead of generated scenes.",
+            envvar="DEMO_IMAGES",
+            metavar="FOLDER",
         ),
     ] = None,
-    data: Annotated[Path, typer.Option(help="Where everything is kept.", metavar="FOLDER")] = DATA,
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Folder that keeps the project, the predictions, weights and logs.", metavar="FOLDER"
+        ),
+    ] = DATA,
     templates: Annotated[
         Path | None,
         typer.Option(
-            help="Where fresh Label Studio databases are kept; in --data by itself.", metavar="FOLDER"
+            help="Folder for empty Label Studio databases, which are slow to make (default: in --data).",
+            metavar="FOLDER",
         ),
     ] = None,
-    label_studio_port: Annotated[int, typer.Option(help="Port of Label Studio, if it is free.")] = 8080,
-    prelabel_port: Annotated[int, typer.Option(help="Port of prelabel, if it is free.")] = 9090,
+    label_studio_port: Annotated[
+        int, typer.Option(help="Port of Label Studio; another one if it is taken.")
+    ] = 8080,
+    prelabel_port: Annotated[int, typer.Option(help="Port of prelabel; another one if it is taken.")] = 9090,
     once: Annotated[
         bool, typer.Option("--once", help="Stop as soon as all images are pre-labelled.")
     ] = False,
 ) -> None:
     """Start Label Studio and prelabel on this machine, with a project of pre-labelled images.
 
-    All is kept for the next start. Ctrl-C stops both programs.
+    Everything is kept for the next start. Ctrl-C stops both programs.
     """
     from prelabel.demo.run import DemoOptions, running_demo
 
@@ -92,20 +104,8 @@ def _announcement(running: Demo) -> Panel:
 @contextmanager
 def _readable_end(console: Console) -> Iterator[None]:
     """Ctrl-C is how the demo ends; what a person can mend is told in one sentence."""
-    from fbnetv3.config import ConfigError
-    from fbnetv3.weights import WeightsError
-    from prelabel.connect.connect import ConnectError
-    from prelabel.demo.run import DemoError
-    from prelabel.demo.service import ServiceError
-    from prelabel.labelstudio.errors import LabelStudioError
-    from prelabel.publish.annotate import AnnotateError
-    from prelabel.settings import SettingsError
-
-    of_the_demo = (DemoError, ServiceError, SettingsError)
-    of_its_parts = (AnnotateError, ConfigError, ConnectError, LabelStudioError, WeightsError)
     try:
-        yield
+        with errors_in_one_sentence():
+            yield
     except KeyboardInterrupt:
         console.print("Both are stopped; the next start brings everything back.")
-    except (*of_the_demo, *of_its_parts) as error:
-        fail(str(error))

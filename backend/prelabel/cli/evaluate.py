@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fbnetv3.engines.opening import EngineName
 from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
-from prelabel.cli.errors import fail
+from prelabel.cli.common import fail
 
 if TYPE_CHECKING:
     from fbnetv3.judging.average_precision import Evaluation

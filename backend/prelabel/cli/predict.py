@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fbnetv3.engines.opening import EngineName
-from prelabel.cli.errors import fail
+from prelabel.cli.common import ENGINE, WEIGHTS, fail
 
 if TYPE_CHECKING:
     from fbnetv3 import Detector, Instances
@@ -31,24 +31,30 @@ class Format(StrEnum):
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
-    out: Annotated[Path | None, typer.Option(help="Write here, not to the terminal.")] = None,
-    format: Annotated[Format, typer.Option(help="Tasks to import, or COCO results.")] = Format.label_studio,
+    images: Annotated[list[Path], typer.Argument(help="Image files to predict.")],
+    out: Annotated[Path | None, typer.Option(help="File to write to instead of the terminal.")] = None,
+    format: Annotated[
+        Format, typer.Option(help="Tasks for Label Studio to import, or COCO results.")
+    ] = Format.label_studio,
     draw: Annotated[
-        Path | None, typer.Option(help="Folder for pictures with the instances drawn in.")
+        Path | None, typer.Option(help="Folder for copies of the images with the predictions drawn in.")
     ] = None,
-    weights: Annotated[str, typer.Option(help="Zoo name or weights file.")] = "starter",
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Lowest score.")] = 0.3,
+    weights: Annotated[str, typer.Option(help=WEIGHTS)] = "starter",
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Lowest score of the predictions that are written.")
+    ] = 0.3,
     label_config: Annotated[
-        Path | None, typer.Option(help="Labelling config of the project (default: `prelabel label-config`).")
+        Path | None,
+        typer.Option(
+            help="File with the project's labelling config (default: what `prelabel label-config` prints)."
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
-    engine: Annotated[EngineName, typer.Option(help="What runs the network.")] = "auto",
+    device: Annotated[str, typer.Option(help="Device of the network: cpu, cuda or mps.")] = "cpu",
+    engine: Annotated[EngineName, typer.Option(help=ENGINE)] = "auto",
 ) -> None:
-    """Find the objects in image files. An image that cannot be read is named and left out; exit code 1 then."""
-    from fbnetv3 import Detector, WeightsError
-    from fbnetv3.config import ConfigError
-    from prelabel.labelstudio.errors import LabelConfigError
+    """Predict the objects in image files. Those that cannot be read are named and left out; the exit code is 1 then."""
+    from fbnetv3 import Detector
+    from prelabel.errors import FORESEEN
 
     try:
         detector = Detector.load(weights, engine=engine, device=device)
@@ -64,26 +70,12 @@ def predict(
             if draw is not None:
                 _draw(draw / f"{number + 1:04}-{path.stem}.png", pixels, found)
         _write(results, out)
-    except (ConfigError, LabelConfigError, WeightsError) as error:
+    except FORESEEN as error:
         fail(str(error))
     except OSError as error:
         fail(f"cannot write {error.filename}: {error.strerror}")
     if unread:
         fail(f"{unread} of {len(images)} images could not be read")
-
-
-def label_config(
-    weights: Annotated[str, typer.Option(help="Zoo name or weights file.")] = "starter",
-) -> None:
-    """Print a labelling config with every label of some weights: boxes, and masks where they have them."""
-    from fbnetv3.weights import WeightsError, load_checkpoint
-    from prelabel.labelstudio.config.writing import label_config as config_for
-
-    try:
-        checkpoint = load_checkpoint(weights)
-    except WeightsError as error:
-        fail(str(error))
-    typer.echo(config_for(checkpoint.labels, has_masks=checkpoint.has_masks), nl=False)
 
 
 def _read_images(paths: list[Path], max_pixels: int) -> Iterator[tuple[Path, Array | None]]:

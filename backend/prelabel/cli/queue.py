@@ -1,4 +1,4 @@
-"""`prelabel queue`: which tasks of a project come next, and putting them in order."""
+"""`prelabel queue`: the order in which a project's tasks are labelled."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from prelabel.cli.common import (
     ProjectId,
     console,
     errors_in_one_sentence,
+    fail,
     load_predictor,
     print_problems,
     progress_bar,
@@ -19,7 +20,6 @@ from prelabel.cli.common import (
     stoppable,
     warn,
 )
-from prelabel.cli.errors import fail
 from prelabel.settings import StrategyName
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from prelabel.queue.listing import NextTask, Queue
     from prelabel.queue.refresh import Refreshed
 
-app = typer.Typer(help="The order in which a project's tasks are labelled.", no_args_is_help=True)
+app = typer.Typer(help="The order in which the tasks of a project are labelled.", no_args_is_help=True)
 
 Choice = StrEnum("Choice", {name: name for name in get_args(StrategyName)})  # type: ignore[misc]
 
@@ -36,18 +36,20 @@ Choice = StrEnum("Choice", {name: name for name in get_args(StrategyName)})  # t
 def refresh(
     project: ProjectId,
     strategy: Annotated[
-        Choice | None, typer.Option(help="What decides; PRELABEL_STRATEGY when not given.")
+        Choice | None, typer.Option(help="Strategy that orders the tasks (default: PRELABEL_STRATEGY).")
     ] = None,
     random_share: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Share of places drawn at random; PRELABEL_RANDOM_SHARE when not given."
+            min=0,
+            max=1,
+            help="Share of the places that are drawn at random (default: PRELABEL_RANDOM_SHARE).",
         ),
     ] = None,
 ) -> None:
-    """Predict the unlabelled tasks that have no prediction of the serving version, and put all of them in order.
+    """Put the unlabelled tasks in order, after predicting those that have no prediction of the serving version.
 
-    Ctrl-C loses nothing: the next run goes on from there.
+    Ctrl-C loses nothing: the next run continues from there.
     """
     settings = settings_or_fail()
     name = strategy.value if strategy else settings.prelabel_strategy
@@ -85,18 +87,15 @@ def refresh(
 @app.command()
 def show(
     project: ProjectId,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many tasks.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Number of tasks to list.")] = 20,
 ) -> None:
-    """List the next tasks in the order in which Label Studio serves them, and why each comes there."""
+    """List the next tasks in the order in which Label Studio shows them to annotators, and why each has its place."""
     settings = settings_or_fail()
     with errors_in_one_sentence():
         from prelabel.labelstudio.api.client import label_studio_client
-        from prelabel.queue.listing import QueueError, read_queue
+        from prelabel.queue.listing import read_queue
 
-        try:
-            queue = read_queue(label_studio_client(settings), project, limit)
-        except QueueError as error:
-            fail(str(error))
+        queue = read_queue(label_studio_client(settings), project, limit)
     _print_queue(queue)
 
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
-from prelabel.cli.errors import fail
+from prelabel.cli.common import PROJECT, errors_in_one_sentence, fail
 from prelabel.ids import LARGEST_ID
 
 if TYPE_CHECKING:
@@ -32,46 +32,55 @@ COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
 def review(
     project: Annotated[
         int | None,
-        typer.Option(min=1, max=LARGEST_ID, help="The number in the address of the project's page."),
+        typer.Option(min=1, max=LARGEST_ID, help=PROJECT),
     ] = None,
     coco: Annotated[
         Path | None,
-        typer.Option("--coco", help=f"In place of a project. {ANNOTATIONS}"),
+        typer.Option("--coco", help=f"Review COCO files instead of a project. {ANNOTATIONS}"),
     ] = None,
     images: Annotated[Path | None, typer.Option("--images", help=IMAGES)] = None,
     strict: Strict = False,
     weights: Annotated[
-        str, typer.Option(help="With --coco: weights that were not trained on these images.")
+        str, typer.Option(help="With --coco: name or file of weights that were not trained on these images.")
     ] = "starter",
     out: Annotated[
-        Path | None, typer.Option(help="Folder for findings.json, findings.csv and review.html.")
+        Path | None, typer.Option(help="Folder to write findings.json, findings.csv and review.html to.")
     ] = None,
-    top: Annotated[int, typer.Option(min=0, help="Findings in the table; the files have all.")] = 20,
+    top: Annotated[int, typer.Option(min=0, help="Number of findings to print; the files have all.")] = 20,
     least: Annotated[
-        float, typer.Option("--min-confidence", min=0, max=1, help="Of what is reported.")
+        float,
+        typer.Option(
+            "--min-confidence", min=0, max=1, help="Lowest confidence of the findings that are reported."
+        ),
     ] = 0.3,
     quick: Annotated[
-        bool, typer.Option(help="Only what can be judged without training: of a project, the hold-out.")
+        bool, typer.Option(help="Review without training: of a project, only the held-out images.")
     ] = False,
     predictions: Annotated[
-        bool, typer.Option(help="Look through the predictions of unlabelled tasks, too.")
+        bool, typer.Option(help="Review the predictions of unlabelled tasks, too.")
     ] = False,
     write_back: Annotated[
-        bool, typer.Option(help="Put the findings into Label Studio: two columns and a tab.")
+        bool,
+        typer.Option(help="Show the findings in Label Studio: two columns and a tab of the Data Manager."),
     ] = True,
     accept: Annotated[
-        list[str] | None, typer.Option(help="A finding that is right; it stays until the label is corrected.")
+        list[str] | None,
+        typer.Option(
+            help="Id of a finding that is right: it stays until its label is corrected; repeatable."
+        ),
     ] = None,
     dismiss: Annotated[
         list[str] | None,
-        typer.Option(help="A finding that is wrong; it does not come back until the label changes."),
+        typer.Option(
+            help="Id of a finding that is wrong: it stays away until its label changes; repeatable."
+        ),
     ] = None,
 ) -> None:
-    """Find labels that look wrong to models that have not trained on them. Nothing that a person made is changed."""
+    """Find labels that look wrong to models that were not trained on them. No annotation is changed."""
     if (project is None) == (coco is None) or (coco is None and images is not None):
         fail("give either --project, or --coco and --images")
     decisions = {**dict.fromkeys(accept or [], "accepted"), **dict.fromkeys(dismiss or [], "dismissed")}
-    with _one_sentence():
+    with errors_in_one_sentence(), _unwritable_in_one_sentence():
         from prelabel.review.review import ReviewOptions
 
         options = ReviewOptions(quick, predictions, least)
@@ -206,34 +215,9 @@ def _progress() -> Iterator[OnStep]:
 
 
 @contextmanager
-def _one_sentence() -> Iterator[None]:
-    """What goes wrong ends the command in one sentence."""
-    from fbnetv3 import ConfigError, ImageError, WeightsError
-    from fbnetv3.data.coco import CocoError
-    from fbnetv3.data.snapshot import SnapshotError
-    from fbnetv3.finetuning import TrainingError
-    from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
-    from prelabel.review.findings import ReviewError
-    from prelabel.settings import SettingsError
-    from prelabel.store.database import StoreError
-    from prelabel.versions.records import VersionError
-
+def _unwritable_in_one_sentence() -> Iterator[None]:
+    """A file that cannot be written ends the command in one sentence."""
     try:
         yield
-    except (
-        CocoError,
-        ConfigError,
-        ImageError,
-        LabelConfigError,
-        LabelStudioError,
-        ReviewError,
-        SettingsError,
-        SnapshotError,
-        StoreError,
-        TrainingError,
-        VersionError,
-        WeightsError,
-    ) as error:
-        fail(str(error))
     except OSError as error:
         fail(f"cannot write {error.filename}: {error.strerror}")

@@ -1,4 +1,4 @@
-"""`prelabel runs`: how trainings stand, and the end of one."""
+"""`prelabel runs`: the state of training runs, their logs, and how to cancel one."""
 
 from __future__ import annotations
 
@@ -7,39 +7,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from prelabel.cli.errors import fail
+from prelabel.cli.common import console, errors_in_one_sentence, fail
 from prelabel.ids import LARGEST_ID
-from prelabel.settings import Settings, SettingsError, load_settings
-from prelabel.store.database import Database, StoreError
+from prelabel.settings import Settings, load_settings
+from prelabel.store.database import Database
 
 if TYPE_CHECKING:
     from prelabel.store.runs import Run
 
-console = Console(markup=False, highlight=False, soft_wrap=True)
-
 FOLLOW_SECONDS = 0.5
 CHUNK = 1 << 16
 
-app = typer.Typer(help="Trainings: what is queued, what runs, what ended and why.", no_args_is_help=True)
+app = typer.Typer(
+    help="Training runs: which are queued or running, how others ended and why.", no_args_is_help=True
+)
 
 RunId = Annotated[
-    int, typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="The number that `runs list` shows.")
+    int,
+    typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="Number of the run in `prelabel runs list`."),
 ]
 
 
 @app.command("list")
 def list_(
     project: Annotated[
-        int | None, typer.Option(min=1, max=LARGEST_ID, help="Only the runs of this project.")
+        int | None,
+        typer.Option(
+            min=1, max=LARGEST_ID, help="Id of the project whose runs to list (default: all projects)."
+        ),
     ] = None,
 ) -> None:
-    """List the newest runs first."""
+    """List training runs, newest first."""
     from prelabel.store.runs import list_runs
 
     with _store() as (_, database):
@@ -65,11 +68,12 @@ def list_(
 
 @app.command()
 def show(run_id: RunId) -> None:
-    """Show one run."""
+    """Show the state, the reason, the times and the log file of a training run."""
     from prelabel.folders import LOG, run_folder
+    from prelabel.store.runs import get_run
 
     with _store() as (settings, database):
-        run = _run(database, run_id)
+        run = get_run(database, run_id)
     facts = {
         "project": str(run.project_id),
         "state": _standing(run),
@@ -89,15 +93,12 @@ def show(run_id: RunId) -> None:
 
 @app.command()
 def cancel(run_id: RunId) -> None:
-    """End a run that is queued or running, and what it has learned is lost; or have a failed one not tried again."""
-    from prelabel.store.runs import RunError, RunState
+    """Cancel a run that is queued or running, which discards what it has learned; a failed one is not tried again."""
+    from prelabel.store.runs import RunState
     from prelabel.worker.supervision import cancel_run
 
     with _store() as (settings, database):
-        try:
-            run = cancel_run(settings, database, run_id)
-        except RunError as error:
-            fail(str(error))
+        run = cancel_run(settings, database, run_id)
     said = {
         RunState.CANCELLED: f"Run {run_id} is cancelled.",
         RunState.FAILED: f"Run {run_id} is not tried again by itself.",
@@ -108,13 +109,14 @@ def cancel(run_id: RunId) -> None:
 @app.command()
 def log(
     run_id: RunId,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run has ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Keep printing until the run has ended.")] = False,
 ) -> None:
-    """Print the log of a run."""
+    """Print the log of a training run."""
     from prelabel.folders import LOG, run_folder
+    from prelabel.store.runs import get_run
 
     with _store() as (settings, database):
-        run = _run(database, run_id)
+        run = get_run(database, run_id)
         file = run_folder(settings, run) / LOG
         if not follow and not file.exists():
             fail(f"Run {run_id} is {run.state} and has no log on this machine, {file}.")
@@ -127,11 +129,11 @@ def log(
 
 def _followed(database: Database, run_id: int, file: Path) -> Iterator[bytes]:
     """What the log has and gets, until the run has ended."""
-    from prelabel.store.runs import ENDS
+    from prelabel.store.runs import ENDS, get_run
 
     seen = 0
     while True:
-        ended = _run(database, run_id).state in ENDS  # asked before reading: its last words are read after
+        ended = get_run(database, run_id).state in ENDS  # asked before reading: its last words are read after
         for piece in _pieces(file, seen):
             seen += len(piece)
             yield piece
@@ -148,15 +150,6 @@ def _pieces(file: Path, offset: int) -> Iterator[bytes]:
         stream.seek(offset)
         while lines := stream.readlines(CHUNK):
             yield b"".join(lines)
-
-
-def _run(database: Database, run_id: int) -> Run:
-    from prelabel.store.runs import RunError, get_run
-
-    try:
-        return get_run(database, run_id)
-    except RunError as error:
-        _fail(error)
 
 
 def _standing(run: Run) -> str:
@@ -181,16 +174,10 @@ def _local(moment: datetime | None) -> str:
 
 @contextmanager
 def _store() -> Iterator[tuple[Settings, Database]]:
-    try:
+    with errors_in_one_sentence():
         settings = load_settings()
         database = Database.open(settings.database_url)
         try:
             yield settings, database
         finally:
             database.close()
-    except (SettingsError, StoreError) as error:
-        _fail(error)
-
-
-def _fail(error: Exception) -> NoReturn:
-    fail(str(error))

@@ -7,52 +7,53 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from prelabel.cli.errors import fail
-from prelabel.settings import SettingsError, load_settings, unknown_variables
+from prelabel.cli.common import WEIGHTS, errors_in_one_sentence, settings_or_fail
+from prelabel.settings import unknown_variables
 
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [HOST].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on [PORT].")] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Zoo name, starter, coco or a weights file [PRELABEL_WEIGHTS].")
+    weights: Annotated[str | None, typer.Option(help=f"{WEIGHTS} [PRELABEL_WEIGHTS]")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Device of the network: cpu, cuda, cuda:N or mps [DEVICE].")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps [DEVICE].")] = None,
-    workers: Annotated[int | None, typer.Option(help="Server processes, a model each [WORKERS].")] = None,
-    threads: Annotated[int | None, typer.Option(help="Requests at a time per process [THREADS].")] = None,
-    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR [LOG_LEVEL].")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Server processes, each with a model of its own [WORKERS].")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Requests that one process answers at a time [THREADS].")
+    ] = None,
+    log_level: Annotated[
+        str | None,
+        typer.Option(help="Least severe messages to log: DEBUG, INFO, WARNING or ERROR [LOG_LEVEL]."),
+    ] = None,
     worker: Annotated[
         bool | None,
-        typer.Option("--worker/--no-worker", help="Train in the background too [PRELABEL_WORKER]."),
+        typer.Option(
+            "--worker/--no-worker",
+            help="Whether to carry out training runs in the background, too [PRELABEL_WORKER].",
+        ),
     ] = None,
 ) -> None:
-    """Serve predictions to Label Studio.
+    """Serve predictions to Label Studio, until Ctrl-C.
 
-    Every setting can be given in the environment, see docs/settings.md; an option goes before its variable.
+    All settings are environment variables, see docs/settings.md. An option overrides the variable in brackets.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for sentence in unknown_variables():
         console.print(f"[yellow]warning:[/yellow] {sentence}")
-    try:
-        settings = load_settings(
-            host=host,
-            port=port,
-            prelabel_weights=weights,
-            device=device,
-            workers=workers,
-            threads=threads,
-            log_level=log_level,
-            prelabel_worker=worker,
-        )
-    except SettingsError as error:
-        fail(str(error))
-
-    from prelabel.server.process import ListenError
+    settings = settings_or_fail(
+        host=host,
+        port=port,
+        prelabel_weights=weights,
+        device=device,
+        workers=workers,
+        threads=threads,
+        log_level=log_level,
+        prelabel_worker=worker,
+    )
     from prelabel.server.process import serve as run
-    from prelabel.store.database import StoreError
-    from prelabel.worker.wake_up import QueueError
 
-    try:
+    with errors_in_one_sentence():
         run(settings)
-    except (ListenError, StoreError, QueueError) as error:
-        fail(str(error))

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
+from prelabel.cli.common import fail
 from prelabel.cli.compared_orders import compare
-from prelabel.cli.errors import fail
 from prelabel.cli.simulations import circumstances, figure, shown, tell_where, write_json
 
 if TYPE_CHECKING:

@@ -10,9 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from prelabel.cli.errors import fail
-from prelabel.ids import LARGEST_ID
-from prelabel.settings import SettingsError, load_settings
+from prelabel.cli.common import ProjectId, errors_in_one_sentence, fail, settings_or_fail
 
 if TYPE_CHECKING:
     from prelabel.labels.usefulness import Usefulness
@@ -24,28 +22,16 @@ HEADINGS = ("used", "kept", "changed", "added", "deleted", "no edit", "with", "w
 
 
 def stats(
-    project: Annotated[
-        int,
-        typer.Option(
-            "--project", min=1, max=LARGEST_ID, help="The number in the address of the project's page."
-        ),
-    ],
-    file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
+    project: ProjectId,
+    file: Annotated[Path | None, typer.Option("--json", help="File to write the figures to as well.")] = None,
 ) -> None:
-    """Show per model version what people kept, changed, added and deleted, and estimate the time saved."""
-    try:
-        settings = load_settings()
-    except SettingsError as error:
-        fail(str(error))
+    """Show what annotators kept, changed, added and deleted per model version, and estimate the time saved."""
+    settings = settings_or_fail()
     from prelabel.labels.usefulness import effort_of, usefulness
     from prelabel.labelstudio.api.client import label_studio_client
-    from prelabel.labelstudio.errors import LabelStudioError
 
-    try:
-        with console.status("reading the annotations"):
-            found = usefulness(label_studio_client(settings), project, effort_of(settings))
-    except LabelStudioError as error:
-        fail(str(error))
+    with errors_in_one_sentence(), console.status("reading the annotations"):
+        found = usefulness(label_studio_client(settings), project, effort_of(settings))
     _print(found)
     if file:
         try:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fbnetv3.config import Norm
 from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
-from prelabel.cli.errors import fail
+from prelabel.cli.common import fail
 from prelabel.ids import LARGEST_ID
 
 if TYPE_CHECKING:

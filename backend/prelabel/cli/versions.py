@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from prelabel.cli.errors import fail
+from prelabel.cli.common import fail
 from prelabel.ids import LARGEST_ID
 from prelabel.settings import Settings, SettingsError, load_settings
 

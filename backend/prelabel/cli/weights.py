@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from prelabel.cli.errors import fail
+from prelabel.cli.common import errors_in_one_sentence, fail
 
 if TYPE_CHECKING:
     from fbnetv3.weights import Checkpoint
@@ -63,8 +63,10 @@ def list_weights() -> None:
 
 @app.command()
 def pull(
-    name: Annotated[str, typer.Argument(help="A name that `prelabel weights list` shows.")],
-    force: Annotated[bool, typer.Option("--force", help="Fetch what is here already once more.")] = False,
+    name: Annotated[str, typer.Argument(help="Name of the weights in `prelabel weights list`.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Fetch the weights again although they are here.")
+    ] = False,
 ) -> None:
     """Fetch published weights, verify them, and store them in prelabel's own format."""
     from fbnetv3.trial import try_out
@@ -75,7 +77,7 @@ def pull(
     if not force and (path := find_weights(name)):
         console.print(f"{name} is here already: {path}", soft_wrap=True)
         return
-    with _readable_errors():
+    with errors_in_one_sentence():
         with _download_bar(name) as show:
             path = store.pull(name, try_out, progress=show)
         checkpoint = load_checkpoint(path)
@@ -93,23 +95,24 @@ def pull(
 def import_weights(
     file: Annotated[Path, typer.Argument(help="A d2go .pth, a d2go.pt int8 export, or a .safetensors file.")],
     name: Annotated[
-        str | None, typer.Option(help="What to call the weights; default: the file's name.")
+        str | None, typer.Option(help="Name to store the weights under (default: the file's name).")
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(help="Class names in the network's order: a,b,c or @FILE with one per line.")
+        str | None,
+        typer.Option(help="Class names in the network's order: a,b,c, or @FILE with one name per line."),
     ] = None,
     ema: Annotated[
-        bool, typer.Option("--ema", help="Take the averaged weights of a training, d2go's ema_state.")
+        bool, typer.Option("--ema", help="Import the averaged weights of the checkpoint, d2go's ema_state.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace weights of the same name.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace stored weights of the same name.")] = False,
 ) -> None:
-    """Store the weights in a file under a name, once the network was built from them and has run."""
+    """Store the weights of a file under a name, after a trial run of the network."""
     from fbnetv3.trial import try_out
     from fbnetv3.weights import load_checkpoint
     from fbnetv3.weights.d2go import AVERAGED
     from fbnetv3.weights.store import import_file
 
-    with _readable_errors():
+    with errors_in_one_sentence():
         names = None if labels is None else _parse_labels(labels)
         path = import_file(file, try_out, name, names, overwrite=force, ema=ema)
         checkpoint = load_checkpoint(path)
@@ -123,11 +126,18 @@ def import_weights(
 
 
 @app.command()
-def show(weights: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A file or a name.")]) -> None:
-    """Show what weights are, what they detect and where they come from."""
+def show(
+    weights: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|NAME", help="A weights file, or a name that `prelabel weights list` shows."
+        ),
+    ],
+) -> None:
+    """Show the network, the labels and the origin of weights."""
     from fbnetv3.weights import load_checkpoint
 
-    with _readable_errors():
+    with errors_in_one_sentence():
         checkpoint = load_checkpoint(weights)
     table = Table.grid(padding=(0, 2))
     table.add_column()
@@ -141,16 +151,6 @@ def show(weights: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A fil
         for index, (key, value) in enumerate(values.items()):
             table.add_row("" if index else section, f"{key}: {value}")
     console.print(table)
-
-
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    from fbnetv3.weights import WeightsError
-
-    try:
-        yield
-    except WeightsError as error:
-        fail(str(error))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`prelabel worker`: trainings in the background, without a server."""
+"""`prelabel worker`: training runs in the background, without a server."""
 
 from __future__ import annotations
 
@@ -7,34 +7,28 @@ from logging.config import dictConfig
 import typer
 from rich.console import Console
 
-from prelabel.cli.errors import fail
-from prelabel.settings import SettingsError, load_settings, unknown_variables
+from prelabel.cli.common import errors_in_one_sentence, settings_or_fail
+from prelabel.settings import unknown_variables
 
 
 def worker() -> None:
-    """Run the trainings that are requested, until Ctrl-C.
+    """Carry out training runs as they are requested, until Ctrl-C.
 
-    `prelabel serve` does this by itself; run it alone where `serve` has --no-worker. A second one for the same
-    PRELABEL_HOME ends at once.
+    `prelabel serve` starts a worker by itself; use this command beside `serve --no-worker`. A second worker for the
+    same PRELABEL_HOME ends at once.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for sentence in unknown_variables():
         console.print(f"[yellow]warning:[/yellow] {sentence}")
-    try:
-        settings = load_settings()
-    except SettingsError as error:
-        fail(str(error))
+    settings = settings_or_fail()
 
     from prelabel.logs import logging_config
-    from prelabel.store.database import StoreError
-    from prelabel.worker.wake_up import QueueError
     from prelabel.worker.worker import AnotherWorker, work
 
     dictConfig(logging_config(settings.log_level))
-    try:
-        work(settings)
-    except AnotherWorker as error:
-        console.print(f"Nothing to do: {error}.", markup=False)
-        raise typer.Exit(0) from None
-    except (StoreError, QueueError) as error:
-        fail(str(error))
+    with errors_in_one_sentence():
+        try:
+            work(settings)
+        except AnotherWorker as error:
+            console.print(f"Nothing to do: {error}.", markup=False)
+            raise typer.Exit(0) from None

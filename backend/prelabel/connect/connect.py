@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from prelabel.errors import PrelabelError
 from prelabel.labelstudio.api.backends import (
     AttachedBackend,
     BasicAuth,
@@ -24,7 +25,7 @@ from prelabel.labelstudio.api.webhooks import keep_one_webhook, webhook_headers
 from prelabel.labelstudio.errors import LabelStudioError
 
 
-class ConnectError(Exception):
+class ConnectError(PrelabelError):
     """A project that cannot be connected: one sentence, with the remedy in it. Nothing half-made is left."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from prelabel.errors import PrelabelError
 from prelabel.labelstudio.api.backends import BasicAuth
 
 TIMEOUTS = (3.0, 10.0)
@@ -17,7 +18,7 @@ TIMEOUTS = (3.0, 10.0)
 POLL_SECONDS = 0.5
 
 
-class ServerError(Exception):
+class ServerError(PrelabelError):
     """A server that cannot be used: one sentence, with the remedy in it."""
 
 

@@ -20,6 +20,7 @@ from prelabel.demo.project import DemoProject, open_project
 from prelabel.demo.service import Service, bypass_proxies, free_port
 from prelabel.demo.steps import step
 from prelabel.demo.weights import demo_weights, readable_weights
+from prelabel.errors import PrelabelError
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.writing import label_config
 from prelabel.publish.annotate import annotate_project
@@ -36,7 +37,7 @@ LONGEST_TITLE = 50
 """Of a project, in Label Studio."""
 
 
-class DemoError(Exception):
+class DemoError(PrelabelError):
     """The demo cannot be shown: one sentence, with the remedy in it."""
 
 

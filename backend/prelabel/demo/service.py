@@ -16,6 +16,8 @@ from typing import Self
 
 import requests
 
+from prelabel.errors import PrelabelError
+
 LOOPBACK = "127.0.0.1"
 START_LIMIT_SECONDS = 600.0
 """A first start of Label Studio takes up to 100 s on two cores; a busy machine needs a multiple of that."""
@@ -24,7 +26,7 @@ STOP_LIMIT_SECONDS = 5.0
 POLL_SECONDS = 0.2
 
 
-class ServiceError(RuntimeError):
+class ServiceError(PrelabelError):
     """A service cannot be used; the message is one sentence that names the cause and where to look."""
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from fbnetv3.detector import ImageFeatures
 from fbnetv3.instances import Instances
+from prelabel.errors import PrelabelError
 from prelabel.inference.outcomes import Failure, TaskOutcome
 from prelabel.inference.predictor import Predictor
 from prelabel.inference.prompt_features import FeaturesKey
@@ -38,7 +39,7 @@ and an image that is replaced under the same URL while it is being labelled woul
 TRUSTED_IMAGES = 1000
 
 
-class PromptFailed(Exception):
+class PromptFailed(PrelabelError):
     """A prompt on an image that could not be read or looked at."""
 
     def __init__(self, failure: Failure) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from prelabel.errors import PrelabelError
 
-class LabelStudioError(Exception):
+
+class LabelStudioError(PrelabelError):
     """Label Studio refused a call or was not reached; `status` is the HTTP status, None without an answer."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -11,11 +13,11 @@ class LabelStudioError(Exception):
         self.status = status
 
 
-class LabelConfigError(ValueError):
+class LabelConfigError(PrelabelError):
     """A labelling config that cannot be read."""
 
 
-class FetchError(Exception):
+class FetchError(PrelabelError):
     """An image that was not fetched. `is_outage`: because Label Studio was away, not because of the image."""
 
     def __init__(self, message: str, *, is_outage: bool = False) -> None:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from prelabel.errors import PrelabelError
 from prelabel.inference.predictor import OnFeatures, Predictor
 from prelabel.inference.usable import why_empty
 from prelabel.labelstudio.api.client import LabelStudioClient
@@ -36,7 +37,7 @@ BATCH_SIZE = 8
 """Tasks per push: what an interruption loses at most. A push costs Label Studio 0.15 s per 1,000 tasks."""
 
 
-class AnnotateError(Exception):
+class AnnotateError(PrelabelError):
     """A project for which every prediction would be empty: one sentence, with the remedy in it."""
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from prelabel.errors import PrelabelError
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.api.tabs import find_tab, tab_notes
 from prelabel.publish.survey import SCORE_COLUMN
@@ -17,7 +18,7 @@ from prelabel.queue.refresh import SAMPLING, TAB
 MAX_PAGE = 100
 
 
-class QueueError(Exception):
+class QueueError(PrelabelError):
     """A project without a queue: one sentence, with the remedy in it."""
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from prelabel.errors import PrelabelError
+
 Box = tuple[float, float, float, float]
 Source = Literal["annotation", "prediction"]
 Decision = Literal["accepted", "dismissed"]
@@ -25,7 +27,7 @@ IN_PREDICTIONS = {"spurious": "unsure", "badly_placed": "unusual size"}
 """Kinds in words, where they say something else of what a model made."""
 
 
-class ReviewError(ValueError):
+class ReviewError(PrelabelError):
     """A review that cannot be done: one sentence, with the remedy in it."""
 
 

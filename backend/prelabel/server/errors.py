@@ -8,6 +8,7 @@ import secrets
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
+from prelabel.errors import PrelabelError
 from prelabel.inference.outcomes import Abandoned
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.server.not_ready import NotReady
@@ -22,7 +23,7 @@ CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a caller who did not wait; nobody reads the answer, but the metrics count it."""
 
 
-class RequestError(Exception):
+class RequestError(PrelabelError):
     """A request that is wrong; the message is one sentence that says how."""
 
 

@@ -1,7 +1,9 @@
 """Requests that cannot be answered now, though nothing is wrong with them: 503."""
 
+from prelabel.errors import PrelabelError
 
-class NotReady(Exception):
+
+class NotReady(PrelabelError):
     """There is no answer now; the message is one sentence for the caller."""
 
 

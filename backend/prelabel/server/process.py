@@ -12,6 +12,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from prelabel import __version__
+from prelabel.errors import PrelabelError
 from prelabel.inference.prompt_features import PromptFeatures
 from prelabel.logs import logging_config
 from prelabel.server.app import create_app
@@ -35,7 +36,7 @@ GRACEFUL_SECONDS = 30
 """For requests under way when the server is told to stop."""
 
 
-class ListenError(OSError):
+class ListenError(PrelabelError):
     """The address cannot be listened on; the message is one sentence."""
 
 

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fbnetv3.config import Norm, RefinedEdges
 from fbnetv3.engines.opening import EngineName
+from prelabel.errors import PrelabelError
 from prelabel.settings.label_studio_headers import read_headers
 
 StrategyName = Literal[
@@ -52,7 +53,7 @@ CONFIDENTIAL = frozenset(
 """Fields whose values are never shown: they hold passwords or tokens."""
 
 
-class SettingsError(ValueError):
+class SettingsError(PrelabelError):
     """A setting has a value that it cannot have; the message is one sentence that names the variable."""
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
+from prelabel.errors import PrelabelError
+
 DAMAGED = ("not a database", "malformed", "unsupported file format", "could not decode")
 """In what SQLite says of a file that it did not write, or that lost a part."""
 
@@ -20,7 +22,7 @@ NEW_ONE = (
 )
 
 
-class StoreError(RuntimeError):
+class StoreError(PrelabelError):
     """The database cannot be opened or used; the message is one sentence without the password in the URL."""
 
 

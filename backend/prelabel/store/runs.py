@@ -15,6 +15,7 @@ from sqlalchemy import CursorResult, String, Text, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
+from prelabel.errors import PrelabelError
 from prelabel.store.database import Base, Database, UtcDateTime
 from prelabel.store.label_counts import LabelCount, count_labels, take_labels
 
@@ -50,7 +51,7 @@ STEPS_PER_STAGE = 10**8
 """More than any stage has steps: a later stage is always further than an earlier one."""
 
 
-class RunError(ValueError):
+class RunError(PrelabelError):
     """What is asked of a run cannot be; the message is one sentence."""
 
 

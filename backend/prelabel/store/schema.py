@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, MetaData, func, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from prelabel.errors import PrelabelError
 from prelabel.store.errors import first_line
 
 HEAD = "0002"
@@ -28,7 +29,7 @@ MIGRATION_WAIT_MS = 120_000
 """How long SQLite waits while another process migrates: copying a large table takes a while."""
 
 
-class SchemaError(ValueError):
+class SchemaError(PrelabelError):
     """The database has a schema that no revision leads from; the message says what is so, and what to do."""
 
 

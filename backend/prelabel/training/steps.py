@@ -14,36 +14,33 @@ from pathlib import Path
 
 from fbnetv3.classification.heads_file import read_heads
 from fbnetv3.config import ConfigError
-from fbnetv3.data.coco import CocoError
-from fbnetv3.data.snapshot import Snapshot, SnapshotError, read_snapshot
+from fbnetv3.data.snapshot import Snapshot, read_snapshot
 from fbnetv3.files import write_whole
 from fbnetv3.finetuning import Progress, TrainingError, fine_tune
-from fbnetv3.images import ImageError
-from fbnetv3.weights import Checkpoint, WeightsError, load_checkpoint, write_checkpoint
+from fbnetv3.weights import Checkpoint, load_checkpoint, write_checkpoint
+from prelabel.errors import FORESEEN
 from prelabel.folders import project_folder
 from prelabel.labels.accepted import labelled_tasks
 from prelabel.labels.snapshots import NothingToLearn, build_snapshot
 from prelabel.labelstudio.api.client import LabelStudioClient, label_studio_client
 from prelabel.labelstudio.config.object_controls import sources
-from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
+from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.publish.promotion import promote
 from prelabel.settings import Settings
-from prelabel.store.database import Database, StoreError
+from prelabel.store.database import Database
 from prelabel.store.runs import Run
 from prelabel.training.fine_tuning import fine_tuning_settings
 from prelabel.training.judging import CANDIDATE_PLAN, CANDIDATE_WEIGHTS, HEADS, WEIGHTS, RunJudge
 from prelabel.training.training_run import Judged, OnProgress, RunFailed
 from prelabel.versions.loading import build_fetcher, checkpoint_called, project_checkpoint
-from prelabel.versions.records import VersionError, create_version, named_version
+from prelabel.versions.records import create_version, named_version
 
 logger = logging.getLogger(__name__)
 
-PASSING = (LabelStudioError, StoreError, SnapshotError, CocoError, ImageError, VersionError, WeightsError)
-"""Errors whose messages are worded for people, and that another run may not meet: Label Studio was away, images could
-not be had, a disk was full, a file was damaged (and is written anew), other weights were chosen meanwhile."""
-
 LASTING = (LabelConfigError, NothingToLearn, TrainingError, ConfigError)
-"""Likewise, but only new labels or a person can mend what is wrong with labels, labelling config, settings."""
+"""Foreseen errors that another run would meet again: only new labels or a person can mend what is wrong with labels,
+labelling config, settings. The others pass: Label Studio was away, images could not be had, a disk was full, a file was
+damaged (and is written again), other weights were chosen meanwhile."""
 
 
 class LearningSteps:
@@ -181,5 +178,5 @@ def _foreseen() -> Iterator[None]:
         yield
     except LASTING as error:
         raise RunFailed(str(error), is_lasting=True) from error
-    except PASSING as error:
+    except FORESEEN as error:
         raise RunFailed(str(error)) from error

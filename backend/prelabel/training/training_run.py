@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fbnetv3.files import write_whole
+from prelabel.errors import PrelabelError
 from prelabel.store.database import Database, StoreError
 from prelabel.store.runs import (
     Run,
@@ -35,7 +36,7 @@ VERDICT = "verdict.json"
 REPORT_SECONDS = 1.0
 
 
-class RunFailed(RuntimeError):
+class RunFailed(PrelabelError):
     """A run cannot be finished for a reason that was foreseen; the message is one sentence.
 
     `is_lasting`: only new labels or a person can mend it, so that trying again by itself would fail again.
@@ -46,7 +47,7 @@ class RunFailed(RuntimeError):
         self.is_lasting = is_lasting
 
 
-class NothingNew(RuntimeError):
+class NothingNew(PrelabelError):
     """The labels are those of an earlier run; the message names it."""
 
 

@@ -18,6 +18,7 @@ from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.detector import Detector
 from fbnetv3.judging.calibration import IDENTITY, Calibration
 from fbnetv3.weights import Checkpoint, WeightsError
+from prelabel.errors import PrelabelError
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import (
@@ -63,7 +64,7 @@ CALIBRATION = "calibration"
 """In a version's plan: what makes confidences of its scores, see fbnetv3.judging.calibration; absent in older ones."""
 
 
-class VersionError(ValueError):
+class VersionError(PrelabelError):
     """A version that is not there, or cannot be used so: one sentence."""
 
 

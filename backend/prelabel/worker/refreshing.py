@@ -15,9 +15,10 @@ import time
 from collections.abc import Sequence
 from logging.config import dictConfig
 
+from prelabel.errors import FORESEEN
 from prelabel.logs import logging_config
 from prelabel.settings import Settings, load_settings
-from prelabel.store.database import Database, StoreError
+from prelabel.store.database import Database
 from prelabel.store.versions import unfinished_promotions
 from prelabel.worker.lifeline import end_with_parent, start_child, stop_child
 from prelabel.worker.supervision import training_environment
@@ -79,10 +80,7 @@ class Refresher:
 
 def refresh_project(settings: Settings, project_id: int) -> int:
     """Tell Label Studio what serves the project, and predict its unlabelled tasks anew; the exit code."""
-    from fbnetv3.config import ConfigError
-    from fbnetv3.weights import WeightsError
     from prelabel.labelstudio.api.client import label_studio_client
-    from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
     from prelabel.publish.promotion import publish
     from prelabel.queue.after_promotion import refresh_predictions
 
@@ -92,7 +90,7 @@ def refresh_project(settings: Settings, project_id: int) -> int:
         for change in publish(settings, database, client, project_id):
             logger.info("project %s: %s", project_id, change)
         summary = refresh_predictions(settings, database, client, project_id)
-    except (LabelStudioError, LabelConfigError, WeightsError, ConfigError, StoreError) as error:
+    except FORESEEN as error:
         logger.warning("project %s: its predictions could not be refreshed: %s", project_id, error)
         return 1
     if summary:

@@ -16,6 +16,7 @@ from typing import Any
 from huey import Huey, RedisHuey, SqliteHuey
 from huey.exceptions import ConfigurationError, HueyException
 
+from prelabel.errors import PrelabelError
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.runs import Run, RunState, request_run
@@ -32,7 +33,7 @@ TELL_SECONDS = 60.0
 """Between lines about a queue that does not answer."""
 
 
-class QueueError(RuntimeError):
+class QueueError(PrelabelError):
     """The queue cannot be used; the message is one sentence without the password in the URL."""
 
 

@@ -14,6 +14,7 @@ from logging.config import dictConfig
 from filelock import FileLock, Timeout
 from huey import crontab
 
+from prelabel.errors import PrelabelError
 from prelabel.folders import WORKER_LOCK
 from prelabel.labelstudio.api.client import LabelStudioClient, label_studio_client
 from prelabel.labelstudio.errors import LabelStudioError
@@ -25,7 +26,7 @@ from prelabel.worker.lifeline import end_with_parent
 from prelabel.worker.reconcile import Reconciliation
 from prelabel.worker.refreshing import Refresher
 from prelabel.worker.supervision import Supervisor
-from prelabel.worker.wake_up import QueueError, TrainingQueue
+from prelabel.worker.wake_up import TrainingQueue
 
 logger = logging.getLogger("prelabel.worker.worker")  # run as a module, its name is __main__
 
@@ -41,7 +42,7 @@ LOCK_SECONDS = 1.0
 """Whoever asks whether the lock is held holds it for a moment."""
 
 
-class AnotherWorker(RuntimeError):
+class AnotherWorker(PrelabelError):
     """A worker runs already; the message is one sentence."""
 
 
@@ -123,7 +124,7 @@ def main() -> int:
     dictConfig(logging_config(settings.log_level))
     try:
         work(settings)
-    except (AnotherWorker, StoreError, QueueError) as error:
+    except PrelabelError as error:
         logger.error("%s", error)
         return 1
     return 0

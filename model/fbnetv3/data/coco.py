@@ -17,11 +17,12 @@ from pycocotools import mask as coco_mask
 
 from fbnetv3.arrays import Array
 from fbnetv3.data.examples import Example, Examples
+from fbnetv3.errors import FbnetError
 from fbnetv3.images import ImageError, read_image
 from fbnetv3.instances import BoxMask
 
 
-class CocoError(ValueError):
+class CocoError(FbnetError):
     """An annotation file cannot be used; the message says in one sentence why."""
 
 

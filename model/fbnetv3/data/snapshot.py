@@ -25,6 +25,7 @@ from fbnetv3.data.image_labels import (
     check_image_labels,
     head_specs,
 )
+from fbnetv3.errors import FbnetError
 from fbnetv3.files import write_whole
 
 TRAIN, HOLDOUT = "train", "holdout"
@@ -41,7 +42,7 @@ SPLITS = {TRAIN: TRAIN, HOLDOUT: HOLDOUT, "val": HOLDOUT, "test": HOLDOUT}
 DIGEST_LENGTH = 12
 
 
-class SnapshotError(ValueError):
+class SnapshotError(FbnetError):
     """A snapshot cannot be read or written; the message says in one sentence why."""
 
 

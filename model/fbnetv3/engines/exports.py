@@ -22,6 +22,7 @@ from typing import Any
 from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
+from fbnetv3.errors import FbnetError
 from fbnetv3.files import file_sha256
 from fbnetv3.weights.checkpoint import WeightsError
 from fbnetv3.weights.folders import default_folder, weights_files
@@ -71,7 +72,7 @@ class Manifest(BaseModel):
     files: dict[str, str]
 
 
-class ExportError(Exception):
+class ExportError(FbnetError):
     """There is no export and none can be made; the message is one sentence."""
 
 

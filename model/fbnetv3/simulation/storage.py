@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fbnetv3.errors import FbnetError
 from fbnetv3.files import write_whole
 from fbnetv3.simulation.round_results import RoundResult
 from fbnetv3.weights import Checkpoint
@@ -28,7 +29,7 @@ FEATURES = "features"
 STATE = "state.pt"
 
 
-class SimulationError(ValueError):
+class SimulationError(FbnetError):
     """A simulation cannot be run as asked; the message says in one sentence why."""
 
 

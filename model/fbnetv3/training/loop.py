@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from fbnetv3.data.examples import Examples
+from fbnetv3.errors import FbnetError
 from fbnetv3.network.targets import Target
 from fbnetv3.training.augmentation import augment
 
@@ -26,7 +27,7 @@ Model = TypeVar("Model", bound=nn.Module)
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
-class TrainingError(RuntimeError):
+class TrainingError(FbnetError):
     """Training cannot go on; the message says why and what to change."""
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from fbnetv3.errors import FbnetError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -20,7 +22,7 @@ COUNTER = ".num_batches_tracked"
 RUNNING_STATISTICS = (".running_mean", ".running_var")
 
 
-class WeightsError(ValueError):
+class WeightsError(FbnetError):
     """Weights cannot be found, read or used; the message is one sentence for the user."""
 
 

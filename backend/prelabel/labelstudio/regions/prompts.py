@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fbnetv3.arrays import Array
+from prelabel.errors import PrelabelError
 from prelabel.labelstudio.shapes.geometry import RegionError, clipped, turned_corners
 
 MAX_SHAPES = 50
@@ -28,7 +29,7 @@ LABELS = "labels"
 """The type of what a Labels tag adds to a shape, and a key under which values carry labels."""
 
 
-class PromptError(ValueError):
+class PromptError(PrelabelError):
     """A context that no object can be looked for with: one sentence."""
 
 

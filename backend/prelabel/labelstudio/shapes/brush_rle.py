@@ -19,6 +19,7 @@ import numpy as np
 
 from fbnetv3.arrays import Array
 from fbnetv3.instances import BoxMask
+from prelabel.errors import PrelabelError
 
 CHANNELS = 4
 
@@ -47,7 +48,7 @@ CHUNK = 1 << 16
 """Runs encoded at a time: a few megabytes, where a speckled 12-megapixel mask has six million runs."""
 
 
-class RleError(ValueError):
+class RleError(PrelabelError):
     """An RLE that holds no mask of its image; the message is one sentence."""
 
 

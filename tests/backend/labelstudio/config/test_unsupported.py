@@ -13,7 +13,7 @@ from serving import ColourDetector
 from weights_samples import small_checkpoint
 
 from fbnetv3.weights import write_checkpoint
-from prelabel.cli.projects import _label_map
+from prelabel.cli.connect import _label_map
 from prelabel.connect.doctor import Examination, Finding, Status, examine
 from prelabel.inference.predictor import Predictor
 from prelabel.labelstudio.config.label_spec import LabelSpec
