@@ -31,6 +31,7 @@ from prelabel.labelstudio.regions.predictions import (
     to_prediction,
     to_regions,
 )
+from prelabel.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -73,10 +74,20 @@ class InstanceDetector(Protocol):
 class PredictorOptions:
     """How predictions are made: see the settings of the same names."""
 
-    score_threshold: float = 0.3
-    polygon_tolerance: float = 0.01
-    batch_size: int = 4
-    max_image_pixels: int = 100_000_000
+    score_threshold: float
+    polygon_tolerance: float
+    batch_size: int
+    max_image_pixels: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> PredictorOptions:
+        """Those of the settings."""
+        return cls(
+            score_threshold=settings.model_score_threshold,
+            polygon_tolerance=settings.prelabel_polygon_tolerance,
+            batch_size=settings.prelabel_batch_size,
+            max_image_pixels=settings.prelabel_max_image_pixels,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +129,7 @@ class Predictor:
         self,
         detector: InstanceDetector,
         fetcher: ImageFetcher,
-        options: PredictorOptions = PredictorOptions(),
+        options: PredictorOptions,
         prompt_features: PromptFeatures | None = None,
         choices: ChoiceModels | None = None,
         calibration: Calibration = IDENTITY,

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from default_limits import fetch_limits, predictor_options
 from label_studio_sdk.label_interface import LabelInterface
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from serving import RED_PER_NUMBER, ColourDetector
 
 from fbnetv3.active_learning import PoolImage
-from prelabel.inference.predictor import Predictor, PredictorOptions
+from prelabel.inference.predictor import Predictor
 from prelabel.inference.prompting import Prompter
 from prelabel.labels.snapshots import build_snapshot
 from prelabel.labelstudio.config.project_config import ProjectConfig
 from prelabel.labelstudio.config.repeaters import expand
 from prelabel.labelstudio.config.smart_tools import missing_page_tools, missing_tools
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish.annotate import annotate_project
 from prelabel.publish.survey import SurveyedTask
 from prelabel.queue.looks import Looks
@@ -41,9 +42,9 @@ FILLED = f"""<View><Image name="image" value="http://$host/img$number"/>
 
 @pytest.fixture
 def predictor(studio: LabelStudioStandIn, tmp_path: Path) -> Predictor:
-    limits = FetchLimits(allow_private=True, total_timeout=5)
+    limits = fetch_limits(allow_private=True, total_timeout=5)
     fetcher = ImageFetcher(studio.client(), limits, tmp_path)
-    return Predictor(ColourDetector(), fetcher, PredictorOptions(batch_size=3))
+    return Predictor(ColourDetector(), fetcher, predictor_options(batch_size=3))
 
 
 def task(host: str, *numbers: int, number: int = 1) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def test_indices_and_variables_in_values_lead_to_the_image(predictor: Predictor,
 
 
 def test_a_filled_in_address_is_guarded_like_any_other(tmp_path: Path, host: str) -> None:
-    guarded = Predictor(ColourDetector(), ImageFetcher(None, FetchLimits(), tmp_path))
+    guarded = Predictor(ColourDetector(), ImageFetcher(None, fetch_limits(), tmp_path), predictor_options())
     (outcome,) = guarded.predict([{"id": 1, "data": {"host": host, "number": 11}}], FILLED, 1)
     assert outcome.prediction["result"] == []
     assert [failure.kind for failure in outcome.failures] == ["fetch"]

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from default_limits import fetch_limits, predictor_options
 from label_studio_sdk.label_interface import LabelInterface
 from serving import CONFIG, ColourDetector, captured, image_number
 
 from prelabel.inference import predictor as predictor_module
 from prelabel.inference.outcomes import Abandoned
-from prelabel.inference.predictor import Predictor, PredictorOptions
+from prelabel.inference.predictor import Predictor
 from prelabel.inference.task_images import ImageRequest, TaskImage, read_ahead
 from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.errors import LabelConfigError
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.labelstudio.regions.predictions import to_regions
 
 EMPTY = {"result": [], "score": 0.0, "model_version": "colour-1"}
@@ -31,8 +32,8 @@ def detector() -> ColourDetector:
 
 @pytest.fixture
 def predictor(detector: ColourDetector, tmp_path: Path) -> Predictor:
-    fetcher = ImageFetcher(None, FetchLimits(allow_private=True, total_timeout=5), tmp_path)
-    return Predictor(detector, fetcher, PredictorOptions(batch_size=3))
+    fetcher = ImageFetcher(None, fetch_limits(allow_private=True, total_timeout=5), tmp_path)
+    return Predictor(detector, fetcher, predictor_options(batch_size=3))
 
 
 def tasks(host: str, *names: str) -> list[dict[str, Any]]:
@@ -108,8 +109,8 @@ def test_no_tasks_no_predictions(predictor: Predictor) -> None:
 def test_an_image_above_the_pixel_limit_is_not_decoded(
     detector: ColourDetector, host: str, tmp_path: Path
 ) -> None:
-    fetcher = ImageFetcher(None, FetchLimits(allow_private=True), tmp_path)
-    predictor = Predictor(detector, fetcher, PredictorOptions(max_image_pixels=300 * 200 - 1))
+    fetcher = ImageFetcher(None, fetch_limits(allow_private=True), tmp_path)
+    predictor = Predictor(detector, fetcher, predictor_options(max_image_pixels=300 * 200 - 1))
     (outcome,) = predictor.predict(tasks(host, "img1.png"), CONFIG, 1)
     assert [failure.kind for failure in outcome.failures] == ["decode"]
     assert detector.batches == []

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from default_limits import fetch_limits, predictor_options
 from label_studio_sdk.label_interface import LabelInterface
 from serving import IMAGE_SIZE, ColourDetector
 
 from fbnetv3.detector import ImageFeatures
 from fbnetv3.instances import BoxMask, Instances
 from prelabel.inference import prompting
-from prelabel.inference.predictor import Predictor, PredictorOptions
+from prelabel.inference.predictor import Predictor
 from prelabel.inference.prompt_features import PromptFeatures
 from prelabel.inference.prompting import Prompter
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 
 EMPTY = {"result": [], "score": 0.0, "model_version": "colour-1"}
 LABELS = '<Label value="Disc"/><Label value="Moon"/>'
@@ -66,12 +67,12 @@ def detector() -> CountingDetector:
 
 @pytest.fixture
 def fetcher(tmp_path: Path) -> CountingFetcher:
-    return CountingFetcher(None, FetchLimits(allow_private=True, total_timeout=5), tmp_path)
+    return CountingFetcher(None, fetch_limits(allow_private=True, total_timeout=5), tmp_path)
 
 
 @pytest.fixture
 def predictor(detector: CountingDetector, fetcher: CountingFetcher) -> Predictor:
-    return Predictor(detector, fetcher, PredictorOptions(), PromptFeatures(10_000_000))
+    return Predictor(detector, fetcher, predictor_options(), PromptFeatures(10_000_000))
 
 
 def task(host: str, name: str = "img1.png", **fields: Any) -> dict[str, Any]:

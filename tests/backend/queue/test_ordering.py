@@ -9,6 +9,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from default_limits import fetch_limits, predictor_options
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from serving import ColourDetector
 from tones import ToneDetector, head
@@ -20,7 +21,7 @@ from fbnetv3.judging.calibration import Calibration
 from prelabel.cli import app
 from prelabel.inference.choice_models import ChoiceModels
 from prelabel.inference.predictor import Predictor
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish.annotate import AnnotateError
 from prelabel.publish.promotion import promote
 from prelabel.publish.survey import SurveyedTask
@@ -83,7 +84,7 @@ def detector() -> CountingDetector:
 
 @pytest.fixture
 def fetcher(studio: LabelStudioStandIn, settings: Settings) -> ImageFetcher:
-    return ImageFetcher(studio.client(), FetchLimits(allow_private=True), settings.image_cache_path)
+    return ImageFetcher(studio.client(), fetch_limits(allow_private=True), settings.image_cache_path)
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def work(
     """A refresh of its own each time, as by another process."""
 
     def new(predictor: Predictor | None = None, **options) -> QueueRefresh:
-        predictor = predictor or Predictor(detector, fetcher)
+        predictor = predictor or Predictor(detector, fetcher, predictor_options())
         return QueueRefresh(settings, studio.client(), predictor, PROJECT, OWN, **options)
 
     return new
@@ -227,7 +228,8 @@ CHOICES = (
 def test_the_choice_that_a_head_is_least_sure_of_comes_first(studio, host, fetcher, work):
     _, unsure, _ = studio.add_tasks(*(f"http://{host}/img{number}.png" for number in (1, 25, 50)))
     studio.project["label_config"] = CHOICES
-    predictor = Predictor(ToneDetector(), fetcher, choices=ChoiceModels([head("tone", "red", "black")]))
+    models = ChoiceModels([head("tone", "red", "black")])
+    predictor = Predictor(ToneDetector(), fetcher, predictor_options(), choices=models)
     for strategy in ("entropy", "expected_edits", "entropy"):  # the last one from looks that were kept
         queue = work(predictor)
         queue.predict()
@@ -240,7 +242,7 @@ def test_before_any_label_is_known_tasks_are_ordered_by_their_looks(studio, host
     """An empty prediction carries the place: without one a task has none."""
     *_, red = studio.add_tasks(*(f"http://{host}/img{number}.png" for number in (20, 21, 22, 23, 24, 25, 50)))
     studio.project["label_config"] = studio.project["label_config"].replace("Disc", "x").replace("Box", "y")
-    queue = work(Predictor(ToneDetector(), fetcher))
+    queue = work(Predictor(ToneDetector(), fetcher, predictor_options()))
     assert queue.predict().pushed == 7
     assert [row["result"] for row in studio.predictions.values()] == [[]] * 7
     assert queue.put_in_order("representative", 0.0).notes == ()
@@ -285,9 +287,9 @@ def test_looks_of_other_versions_go(studio, images, settings, detector, refresh)
 
 
 def test_confidences_are_calibrated_and_thresholds_are_not(host, studio, tmp_path, images):
-    fetcher = ImageFetcher(studio.client(), FetchLimits(allow_private=True), tmp_path)
+    fetcher = ImageFetcher(studio.client(), fetch_limits(allow_private=True), tmp_path)
     calibration = Calibration(offset=-3.0, regions=50)
-    predictor = Predictor(ColourDetector(), fetcher, calibration=calibration)
+    predictor = Predictor(ColourDetector(), fetcher, predictor_options(), calibration=calibration)
     [prediction] = predictor.predict_tasks(
         [{"id": 1, "data": {"image": f"http://{host}/img1.png"}}], studio.project["label_config"], PROJECT
     )
