@@ -37,8 +37,8 @@ class StorageSettings(BaseModel):
         return self.prelabel_home / "cache" / "images"
 
     @property
-    def look_cache_path(self) -> Path:
-        """Where is kept what the network made of the images of each project's queue."""
+    def queue_cache_path(self) -> Path:
+        """Where features of the images of each project's queue are kept."""
         return self.prelabel_home / "cache" / "looks"
 
     @property

@@ -15,7 +15,7 @@ from fbnetv3.judging.calibration import IDENTITY, Calibration
 from fbnetv3.weights import Checkpoint
 from fbnetv3.weights.folders import find_weights
 from prelabel.inference.choice_models import ChoiceModels
-from prelabel.inference.predictor import InstanceDetector, Predictor, PredictorOptions
+from prelabel.inference.predictor import Predictor, PredictorOptions
 from prelabel.inference.prompt_features import PromptFeatures
 from prelabel.labelstudio.api.client import label_studio_client
 from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
@@ -110,7 +110,7 @@ def version_predictor(
 
 def build_predictor(
     settings: Settings,
-    detector: InstanceDetector,
+    detector: Detector,
     prompt_features: PromptFeatures | None = None,
     heads: Sequence[LinearHead] = (),
     calibration: Calibration = IDENTITY,

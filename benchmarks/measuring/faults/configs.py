@@ -84,7 +84,7 @@ class Configs(Subject):
     def _attempt(self, config: str, tasks: list[Any]) -> str:
         try:
             ObjectControls.from_config(config)
-            self._predictor.describe(self._predictor.label_spec(config))
+            self._predictor.capabilities.describe(self._predictor.label_spec(config))
             outcomes = self._predictor.predict(tasks, config, 1)
         except LabelConfigError as error:
             if not str(error) or "\n" in str(error):

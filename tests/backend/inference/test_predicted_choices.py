@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from default_limits import fetch_limits, predictor_options
 from label_studio_sdk.label_interface import LabelInterface
-from serving import CONFIG, RED_PER_NUMBER
+from serving import CONFIG, RED_PER_NUMBER, predictions_of
 from tones import ToneDetector, head
 
 from prelabel.inference.choice_models import ChoiceModels
@@ -51,7 +51,7 @@ class Asking:
     def __call__(self, models: ChoiceModels, config: str, *names: str) -> list[dict[str, Any]]:
         tasks = [{"id": 1, "data": {"image": f"http://{self._host}/{name}"}} for name in names]
         predictor = Predictor(self._detector, self._fetcher, predictor_options(), choices=models)
-        predictions = predictor.predict_tasks(tasks, config, 1)
+        predictions = predictions_of(predictor, tasks, config, 1)
         for prediction in predictions:
             assert LabelInterface(config).validate_prediction(prediction, return_errors=True) == []
         return predictions
@@ -126,7 +126,7 @@ def test_only_the_images_of_objects_are_searched(ask: Asking, detector: ToneDete
     data = {"image": f"http://{host}/{BLACK}", "second": f"http://{host}/{RED}"}
     models = ChoiceModels([head("tone", "red", "black")])
     predictor = Predictor(detector, ask._fetcher, predictor_options(), choices=models)
-    [prediction] = predictor.predict_tasks([{"id": 1, "data": data}], config, 1)
+    [prediction] = predictions_of(predictor, [{"id": 1, "data": data}], config, 1)
     box, _, tone = prediction["result"]
     assert (tone["to_name"], tone["value"]["choices"]) == ("other", ["red"])
     assert box["value"]["x"] == pytest.approx(RED_PER_NUMBER / 3, abs=0.01)
@@ -143,7 +143,7 @@ def test_an_image_that_cannot_be_read_has_no_choices(ask: Asking) -> None:
 def test_the_log_says_who_answers(ask: Asking, detector: ToneDetector) -> None:
     def lines(models: ChoiceModels) -> list[str]:
         predictor = Predictor(detector, ask._fetcher, predictor_options(), choices=models)
-        return predictor.describe(predictor.label_spec(ONLY))[-2:]
+        return predictor.capabilities.describe(predictor.label_spec(ONLY))[-2:]
 
     assert lines(ChoiceModels([head("tone", "red", "green")], NightClassifier())) == [
         "choices 'tone': learnt from accepted choices: red; without an answer: black",
