@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from default_limits import fetch_limits, predictor_options
 from flask.testing import FlaskClient
 from label_studio_stand_in import LabelStudioStandIn, label_studio_stand_in
 from serving import ColourDetector, Serving, image_server
 
 from prelabel.inference.predictor import Predictor
 from prelabel.labelstudio.api.client import LabelStudioClient
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.server import ml_backend
 from prelabel.settings import Settings, environment_name, load_settings
 from prelabel.store.database import Database
@@ -53,8 +54,8 @@ def load(host: str, tmp_path: Path, bare_environment: None) -> Callable[[], Pred
     """A quick stand-in for loading the network; the image server is its Label Studio."""
     client = LabelStudioClient(f"http://{host}", "legacy-token")
     folder = load_settings(prelabel_home=tmp_path).image_cache_path
-    fetcher = ImageFetcher(client, FetchLimits(allow_private=True, total_timeout=5), folder)
-    return lambda: Predictor(ColourDetector(), fetcher)
+    fetcher = ImageFetcher(client, fetch_limits(allow_private=True, total_timeout=5), folder)
+    return lambda: Predictor(ColourDetector(), fetcher, predictor_options())
 
 
 @pytest.fixture

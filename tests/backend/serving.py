@@ -20,6 +20,7 @@ from PIL import Image
 from fbnetv3.detector import ImageFeatures, Threshold
 from fbnetv3.engines.onnx_engine import OnnxEncoded
 from fbnetv3.instances import BoxMask, Instances
+from prelabel.inference.predictor import Predictor
 from prelabel.server.app import create_app
 from prelabel.server.model_holder import ModelHolder
 from prelabel.settings import load_settings
@@ -133,6 +134,13 @@ def image_number(prediction: dict[str, Any]) -> int | None:
     """The number of the image that `ColourDetector` saw, None for a prediction without regions."""
     boxes = [region for region in prediction["result"] if region["type"] == "rectanglelabels"]
     return round(boxes[0]["value"]["x"] * IMAGE_SIZE[1] / 100 / RED_PER_NUMBER) if boxes else None
+
+
+def predictions_of(
+    predictor: Predictor, tasks: Sequence[Any], label_config: str, project_id: int | None
+) -> Any:
+    """One prediction per task, in order."""
+    return [outcome.prediction for outcome in predictor.predict(tasks, label_config, project_id)]
 
 
 def png(colour: tuple[int, int, int]) -> bytes:

@@ -7,13 +7,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from default_limits import fetch_limits, predictor_options
 from flask import Flask
 from serving import ColourDetector
 
 from fbnetv3.detector import ImageFeatures, Threshold
 from fbnetv3.instances import Instances
-from prelabel.inference.predictor import Predictor, PredictorOptions
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.inference.predictor import Predictor
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.server.app import create_app
 from prelabel.server.model_holder import ModelHolder
 from prelabel.server.process import Server
@@ -35,8 +36,8 @@ class SlowServer(Server):
     """The server, its network replaced."""
 
     def load(self) -> Flask:
-        fetcher = ImageFetcher(None, FetchLimits(), SETTINGS.image_cache_path)
-        model = ModelHolder(lambda: Predictor(SlowDetector(), fetcher, PredictorOptions(batch_size=1)))
+        fetcher = ImageFetcher(None, fetch_limits(), SETTINGS.image_cache_path)
+        model = ModelHolder(lambda: Predictor(SlowDetector(), fetcher, predictor_options(batch_size=1)))
         return create_app(SETTINGS, model, Database.open(SETTINGS.database_url))
 
 

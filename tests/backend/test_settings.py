@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 from pydantic import SecretStr
@@ -133,6 +133,8 @@ def another_value(name: str) -> Any:
 def _of_type(kind: Any, field: FieldInfo) -> Any:
     if get_origin(kind) in (Union, UnionType):
         return _of_type(next(one for one in get_args(kind) if one is not type(None)), field)
+    if get_origin(kind) is Annotated:
+        return _of_type(get_args(kind)[0], field)
     if get_origin(kind) is Literal:
         return next(choice for choice in get_args(kind) if choice != field.default)
     if kind is bool:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from browser import CHROMIUM, NO_CHROMIUM, log_in
 from decoding import box
+from default_limits import fetch_limits, predictor_options
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -25,7 +26,7 @@ from prelabel.labels.accepted import accepted_tasks
 from prelabel.labels.snapshots import collect_labels
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.project_config import ProjectConfig
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish.annotate import annotate_project
 from prelabel.versions.own_versions import OwnVersions
 
@@ -71,7 +72,7 @@ def project_id(demo: Demo, client: LabelStudioClient, addresses: list[str]) -> i
 
 @pytest.fixture(scope="module")
 def fetcher(client: LabelStudioClient, tmp_path_factory: pytest.TempPathFactory) -> ImageFetcher:
-    return ImageFetcher(client, FetchLimits(), tmp_path_factory.mktemp("cache"))
+    return ImageFetcher(client, fetch_limits(), tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,10 @@ def tasks(
     *_, second = client.tasks(project_id)
     client.retrieve_predictions(project_id, [second["id"]])
     summary = annotate_project(
-        client, Predictor(demo.detector, fetcher), project_id, OwnVersions(frozenset({"starter"}))
+        client,
+        Predictor(demo.detector, fetcher, predictor_options()),
+        project_id,
+        OwnVersions(frozenset({"starter"})),
     )
     assert summary.problems == [], next(client.tasks(project_id))["data"]
     assert (summary.pushed, summary.current) == (1, 1)

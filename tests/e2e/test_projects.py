@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from default_limits import fetch_limits, predictor_options
 from serving import CONFIG, ColourDetector, image_server
 from sqlalchemy import select
 from weights_samples import small_checkpoint
@@ -27,7 +28,7 @@ from prelabel.inference.predictor import Predictor
 from prelabel.labelstudio.api.backends import attached_backends
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.api.webhooks import project_webhooks
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish.annotate import annotate_project
 from prelabel.publish.shown_version import notes_after
 from prelabel.publish.survey import survey
@@ -74,8 +75,10 @@ def images() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def predictor(client: LabelStudioClient, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    limits = FetchLimits(allow_private=True, total_timeout=5)
-    return Predictor(SurerOfRed(), ImageFetcher(client, limits, tmp_path_factory.mktemp("cache")))
+    limits = fetch_limits(allow_private=True, total_timeout=5)
+    return Predictor(
+        SurerOfRed(), ImageFetcher(client, limits, tmp_path_factory.mktemp("cache")), predictor_options()
+    )
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import requests
 from browser import CHROMIUM, HEIGHT, NO_CHROMIUM, TIMEOUT_MS, WIDTH, log_in
+from default_limits import fetch_limits
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -28,7 +29,7 @@ from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.config.object_controls import ObjectControls
 from prelabel.labelstudio.config.project_config import ProjectConfig
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.labelstudio.regions.annotations import LabelledObject, to_objects
 from prelabel.labelstudio.regions.predictions import to_prediction, to_regions
 
@@ -139,7 +140,7 @@ def test_a_person_sees_every_shape_with_its_label_and_submits_it(
             if ours.mask is not None and theirs.mask is not None:
                 assert np.array_equal(ours.mask.full(SIZE), theirs.mask.full(SIZE))
 
-    fetcher = ImageFetcher(client, FetchLimits(), tmp_path / "cache")
+    fetcher = ImageFetcher(client, fetch_limits(), tmp_path / "cache")
     config = ProjectConfig(client.project(task["project"])["label_config"])
     read = collect_labels(accepted_tasks(client, task["project"]), config, fetcher, tmp_path, 10_000_000)
     assert read.left_out == []

@@ -8,6 +8,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import pytest
+from default_limits import fetch_limits
 from PIL import Image
 
 from fbnetv3.data.examples import Example
@@ -17,7 +18,7 @@ from prelabel.demo.images import write_photo
 from prelabel.labels.snapshots import ProjectSnapshot, build_snapshot
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.label_spec import LabelSpec
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.labelstudio.regions.predictions import to_prediction, to_regions
 
 SIZE = (240, 320)
@@ -75,7 +76,7 @@ def built(
 
 
 def build(client: LabelStudioClient, project_id: int, folder: Path) -> ProjectSnapshot:
-    fetcher = ImageFetcher(client, FetchLimits(), folder / "cache")
+    fetcher = ImageFetcher(client, fetch_limits(), folder / "cache")
     return build_snapshot(client, fetcher, project_id, folder, 10_000_000)
 
 

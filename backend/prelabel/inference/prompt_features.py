@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
+
+from cachetools import LRUCache
 
 if TYPE_CHECKING:
     from fbnetv3.detector import ImageFeatures
@@ -21,32 +22,16 @@ class PromptFeatures:
     """The features of the images used last, `limit` bytes of them at most. Safe to share between threads."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
         self._lock = threading.Lock()
-        self._kept: OrderedDict[FeaturesKey, ImageFeatures] = OrderedDict()
-        self._bytes = 0
-
-    @property
-    def nbytes(self) -> int:
-        """What is kept now, in bytes."""
-        return self._bytes
+        self._kept: LRUCache[FeaturesKey, ImageFeatures] = LRUCache(limit, lambda features: features.nbytes)
 
     def get(self, key: FeaturesKey) -> ImageFeatures | None:
         """The features of an image, None where they are not kept (any more)."""
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
             return self._kept.get(key)
 
     def keep(self, key: FeaturesKey, features: ImageFeatures) -> None:
         """Keep them, at the cost of those that were used longest ago; not if they alone are too large."""
         with self._lock:
-            if features.nbytes > self._limit:
-                return
-            if before := self._kept.pop(key, None):
-                self._bytes -= before.nbytes
-            self._kept[key] = features
-            self._bytes += features.nbytes
-            while self._bytes > self._limit:
-                _, oldest = self._kept.popitem(last=False)
-                self._bytes -= oldest.nbytes
+            if features.nbytes <= self._kept.maxsize:
+                self._kept[key] = features

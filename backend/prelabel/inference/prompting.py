@@ -6,28 +6,22 @@ import hashlib
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from cachetools import TTLCache
 
-from fbnetv3.detector import ImageFeatures
+from fbnetv3.detector import Detector, ImageFeatures
 from fbnetv3.instances import Instances
 from prelabel.errors import PrelabelError
 from prelabel.inference.outcomes import Failure, TaskOutcome
 from prelabel.inference.predictor import Predictor
-from prelabel.inference.prompt_features import FeaturesKey
-from prelabel.inference.task_images import (
-    ImageRequest,
-    content_digest,
-    decode_image,
-    fetch_image,
-    image_requests,
-)
+from prelabel.inference.task_images import ImageRequest, content_digest, image_requests
+from prelabel.inference.viewing import Viewer, ask
 from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.regions.predictions import Region, drop_invalid, task_score, to_prediction
-from prelabel.labelstudio.regions.prompt_targets import PromptTarget, prompt_target
+from prelabel.labelstudio.regions.prompt_targets import prompt_target
 from prelabel.labelstudio.regions.prompts import BoxPrompt, Prompt, PromptError, read_prompts
 
 logger = logging.getLogger(__name__)
@@ -37,6 +31,9 @@ TRUSTED_SECONDS = 300.0
 and an image that is replaced under the same URL while it is being labelled would spoil the labels in any case."""
 
 TRUSTED_IMAGES = 1000
+"""More than all annotators of a server click on in that time, and less than a megabyte."""
+
+Result = TypeVar("Result")
 
 
 class PromptFailed(PrelabelError):
@@ -51,7 +48,7 @@ class Prompter:
     """Answers prompts with any predictor. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._seen = _SeenImages()
+        self._fetched = _FetchedImages()
 
     def answer(
         self, predictor: Predictor, task: Any, context: Any, label_config: str, project_id: int | None
@@ -84,55 +81,37 @@ class Prompter:
     def _regions(self, predictor: Predictor, task: Any, prompt: Prompt, spec: LabelSpec) -> list[Region]:
         target = prompt_target(spec, prompt.tool, predictor.detector.has_masks)
         [request] = image_requests([task], [spec], lambda _: [target.control.image_key])
-        features = self._features(predictor, request)
-        try:
-            found = _find(predictor, features, prompt, target)
-        except PromptError:
-            raise
-        except (RuntimeError, ValueError) as error:  # the engines raise RuntimeError for all of their own
-            raise _network_failed(error) from error
+        features = self._features(predictor.viewer, request)
+        found = _find(predictor.detector, features, prompt, target.model_labels)
         return target.regions(found, predictor.options.polygon_tolerance)
 
-    def _features(self, predictor: Predictor, request: ImageRequest) -> ImageFeatures:
+    def _features(self, viewer: Viewer, request: ImageRequest) -> ImageFeatures:
         """The features of the task's image: kept ones where there are some, without asking for the image again where
         that was done a moment ago. Raises PromptFailed."""
-        if digest := self._seen.digest(request):
-            kept = predictor.prompt_features.get(FeaturesKey(digest, predictor.version))
-            if kept is not None:
-                return kept
-        content = fetch_image(request, predictor.fetcher)
-        if isinstance(content, Failure):
-            raise PromptFailed(content)
-        digest = content_digest(content)
-        self._seen.note(request, digest)
-        key = FeaturesKey(digest, predictor.version)
-        features = predictor.prompt_features.get(key)
-        if features is None:
-            features = _look(predictor, request, content)
-            predictor.prompt_features.keep(key, features)
-        return features
+        digest = self._fetched.digest(request)
+        if digest and (kept := viewer.kept(digest)) is not None:
+            return kept
+        content = _unless_failed(viewer.fetch(request))
+        self._fetched.note(request, content_digest(content))
+        return _unless_failed(viewer.features(request, content))
 
 
-class _SeenImages:
+class _FetchedImages:
     """The digests of the images fetched last, by task and URL, each for TRUSTED_SECONDS."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: OrderedDict[tuple[int | None, str], tuple[float, str]] = OrderedDict()
+        self._digests: TTLCache[tuple[int | None, str], str] = TTLCache(TRUSTED_IMAGES, TRUSTED_SECONDS)
 
     def digest(self, request: ImageRequest) -> str | None:
         """The digest of an image that was fetched a moment ago, else None."""
         with self._lock:
-            fetched_at, digest = self._seen.get(_source(request), (-TRUSTED_SECONDS, None))
-        return digest if time.monotonic() - fetched_at < TRUSTED_SECONDS else None
+            return self._digests.get(_source(request))
 
     def note(self, request: ImageRequest, digest: str) -> None:
         """The image was fetched just now."""
         with self._lock:
-            self._seen[_source(request)] = time.monotonic(), digest
-            self._seen.move_to_end(_source(request))
-            while len(self._seen) > TRUSTED_IMAGES:
-                self._seen.popitem(last=False)
+            self._digests[_source(request)] = digest
 
 
 def _source(request: ImageRequest) -> tuple[int | None, str]:
@@ -140,28 +119,20 @@ def _source(request: ImageRequest) -> tuple[int | None, str]:
     return request.task_id, hashlib.sha256(str(request.value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _look(predictor: Predictor, request: ImageRequest, content: bytes) -> ImageFeatures:
-    pixels = decode_image(request, content, predictor.options.max_image_pixels)
-    if isinstance(pixels, Failure):
-        raise PromptFailed(pixels)
-    try:
-        [features] = predictor.detector.set_images([pixels])
-    except (RuntimeError, ValueError) as error:
-        raise _network_failed(error) from error
-    return features
+def _unless_failed(result: Result | Failure) -> Result:
+    if isinstance(result, Failure):
+        raise PromptFailed(result)
+    return result
 
 
-def _find(predictor: Predictor, features: ImageFeatures, prompt: Prompt, target: PromptTarget) -> Instances:
-    size = features.pixels.shape[:2]
+def _find(detector: Detector, features: ImageFeatures, prompt: Prompt, labels: Sequence[str]) -> Instances:
+    """The object that a prompt shows. Raises PromptError, and PromptFailed where the network fails."""
+    size = features.image_size
     if isinstance(prompt, BoxPrompt):
-        return predictor.detector.mask_in_box(features, prompt.box(size), target.model_labels)
+        box = prompt.box(size)
+        return _unless_failed(ask(features, lambda: detector.mask_in_box(features, box, labels)))
     points, positive = prompt.pixels(size), np.array(prompt.positive)
-    return predictor.detector.mask_at_points(features, points, positive, target.model_labels)
-
-
-def _network_failed(error: Exception) -> PromptFailed:
-    logger.error("the network failed on a prompt", exc_info=error)
-    return PromptFailed(Failure("model", f"the network failed: {type(error).__name__}"))
+    return _unless_failed(ask(features, lambda: detector.mask_at_points(features, points, positive, labels)))
 
 
 def _prediction(regions: Sequence[Region], version: str) -> dict[str, Any]:

@@ -67,14 +67,6 @@ def image_requests(
             yield ImageRequest(index, task_id if type(task_id) is int else None, key, value, spec)
 
 
-def read_task_image(request: ImageRequest, fetcher: ImageFetcher, max_pixels: int) -> TaskImage:
-    """Fetch and decode one image; whatever is wrong with it becomes its failure."""
-    content = fetch_image(request, fetcher)
-    if isinstance(content, Failure):
-        return TaskImage(request, content)
-    return TaskImage(request, decode_image(request, content, max_pixels), content_digest(content))
-
-
 def fetch_image(request: ImageRequest, fetcher: ImageFetcher) -> bytes | Failure:
     """The bytes of the image file."""
     try:

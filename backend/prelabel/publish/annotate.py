@@ -24,7 +24,6 @@ from typing import Any
 
 from prelabel.errors import PrelabelError
 from prelabel.inference.predictor import OnFeatures, Predictor
-from prelabel.inference.usable import why_empty
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.repeaters import has_repeater
 from prelabel.publish.failed import FailedPredictions
@@ -211,7 +210,7 @@ def _check_usable(predictor: Predictor, label_config: str, even_empty: bool) -> 
     spec = predictor.label_spec(label_config)
     if even_empty and spec.image_keys:
         return
-    if reason := why_empty(predictor, spec):
+    if reason := predictor.capabilities.why_empty(spec):
         raise AnnotateError(f"Every prediction would be empty, because {reason}.")
 
 

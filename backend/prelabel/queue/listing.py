@@ -12,7 +12,7 @@ from prelabel.errors import PrelabelError
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.api.tabs import find_tab, tab_notes
 from prelabel.publish.survey import SCORE_COLUMN
-from prelabel.queue.places import group_of, is_drawn
+from prelabel.queue.ranked_tasks import group_of, is_drawn
 from prelabel.queue.refresh import SAMPLING, TAB
 
 MAX_PAGE = 100

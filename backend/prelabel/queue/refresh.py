@@ -1,7 +1,7 @@
-"""The queue of a project, made anew: every unlabelled task has a prediction, and Label Studio serves them in order.
+"""The queue of a project, refreshed: every unlabelled task has a prediction, and Label Studio serves them in order.
 
 Predictions that are missing are pushed as `annotate` does; the others stay as they are and get another score and
-cluster under their ids, so nobody's work on them is disturbed. Each image is looked at once per version.
+cluster under their ids, so nobody's work on them is disturbed. Each image is viewed once per version.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from prelabel.labelstudio.api.tabs import UNLABELLED, Tab, find_tab, put_tab
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.publish.annotate import BATCH_SIZE, Summary, TaskProblem, annotate_project
 from prelabel.publish.survey import SCORE_COLUMN, survey
-from prelabel.queue.looks import Looks
+from prelabel.queue.cached_features import CachedFeatures
 from prelabel.queue.ordering import Order, order_tasks, strategy_called
-from prelabel.queue.places import Place
+from prelabel.queue.ranked_tasks import RankedTask
 from prelabel.settings import Settings
 from prelabel.versions.own_versions import OwnVersions
 
@@ -68,8 +68,9 @@ class QueueRefresh:
         self._own = own
         self._keep_going = keep_going
         label_config = client.project(project_id)["label_config"]
-        self._knows_labels = bool(predictor.image_keys(predictor.label_spec(label_config)))
-        self._looks = Looks(predictor, label_config, settings.look_cache_path / str(project_id))
+        self._knows_labels = bool(predictor.capabilities.image_keys(predictor.label_spec(label_config)))
+        folder = settings.queue_cache_path / str(project_id)
+        self._cached = CachedFeatures(predictor, label_config, folder)
 
     def predict(
         self,
@@ -78,8 +79,8 @@ class QueueRefresh:
         *,
         even_empty: bool = True,
     ) -> Summary:
-        """Push the predictions that unlabelled tasks lack, least sure ones first; their images are looked at on the
-        way. `even_empty` and errors as for annotate_project.
+        """Push the predictions that unlabelled tasks lack, least sure ones first; what the strategies
+        compare of their images is kept on the way. `even_empty` and errors as for annotate_project.
         """
         return annotate_project(
             self._client,
@@ -91,7 +92,7 @@ class QueueRefresh:
             batch_size=batch_size,
             on_progress=on_progress,
             keep_going=self._keep_going,
-            on_features=self._looks.note,
+            on_features=self._cached.note,
         )
 
     def put_in_order(
@@ -113,32 +114,32 @@ class QueueRefresh:
         order = order_tasks(
             chosen,
             random_share,
-            self._looks,
+            self._cached,
             [task for task in tasks if not task.is_labelled and version in task.versions],
             [task for task in tasks if task.is_labelled],
             seed=self._project_id,
             keep_going=self._keep_going,
         )
-        changed, is_whole = self._push(order.places, on_place) if order.is_whole else (0, False)
+        changed, is_whole = self._push(order.tasks, on_place) if order.is_whole else (0, False)
         notes = [self._tell(order, strategy, random_share, sets_sampling) if is_whole else None]
         if not self._knows_labels and not chosen.compares_with_labelled:
             notes.append(f"{version} knows none of the labels yet, so this is the random order.")
         told = tuple(note for note in notes if note)
-        placed = len(order.places)
+        placed = len(order.tasks)
         return Refreshed(version, strategy, random_share, placed, changed, order.problems, is_whole, told)
 
-    def _push(self, order: Sequence[Place], on_place: Callable[[int, int], None]) -> tuple[int, bool]:
-        """Give every prediction of this version its score and cluster, the first place first; how many differed, and
-        whether all were come to.
+    def _push(self, tasks: Sequence[RankedTask], on_place: Callable[[int, int], None]) -> tuple[int, bool]:
+        """Give every prediction of this version its score and cluster, the first task first; how many differed, and
+        whether none was left.
         """
         rows = self._predictions()
         changed = 0
-        for done, place in enumerate(order, 1):
+        for done, task in enumerate(tasks, 1):
             if not self._keep_going():
                 return changed, False
-            for row in rows[place.task_id]:
-                changed += self._put(row, place)
-            on_place(done, len(order))
+            for row in rows[task.task_id]:
+                changed += self._put(row, task)
+            on_place(done, len(tasks))
         return changed, True
 
     def _predictions(self) -> dict[int, list[dict[str, Any]]]:
@@ -149,12 +150,12 @@ class QueueRefresh:
                 rows[row["task"]].append({name: row[name] for name in ("id", "score", "cluster")})
         return rows
 
-    def _put(self, row: dict[str, Any], place: Place) -> bool:
+    def _put(self, row: dict[str, Any], task: RankedTask) -> bool:
         """Whether it had another one. A prediction that is gone by now needs none."""
-        if (row["score"], row["cluster"]) == (place.score, place.cluster):
+        if (row["score"], row["cluster"]) == (task.score, task.cluster):
             return False
         try:
-            self._client.update_prediction(row["id"], score=place.score, cluster=place.cluster)
+            self._client.update_prediction(row["id"], score=task.score, cluster=task.cluster)
         except LabelStudioError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
@@ -163,7 +164,7 @@ class QueueRefresh:
 
     def _tell(self, order: Order, strategy: str, random_share: float, sets_sampling: bool) -> str | None:
         """The project's settings and the tab; a note where its stream will not follow the order."""
-        if not order.places:
+        if not order.tasks:
             return None
         is_first = find_tab(self._client, self._project_id, TAB) is None
         notes = {

@@ -129,13 +129,11 @@ def _connection_watch() -> Callable[[], bool]:
 
 
 def _log_label_map(predictor: Predictor, project_id: int | None, label_config: str) -> None:
-    from prelabel.inference.usable import why_empty
-
     spec = predictor.label_spec(label_config)
-    for line in predictor.describe(spec):
+    for line in predictor.capabilities.describe(spec):
         level = logging.WARNING if line in spec.notes else logging.INFO
         logger.log(level, "project %s: %s", project_id, line)
-    if reason := why_empty(predictor, spec):
+    if reason := predictor.capabilities.why_empty(spec):
         logger.warning(
             "project %s: nothing will be pre-labelled by %s, because %s",
             project_id,

@@ -15,7 +15,7 @@ from fbnetv3.judging.calibration import IDENTITY, Calibration
 from fbnetv3.weights import Checkpoint
 from fbnetv3.weights.folders import find_weights
 from prelabel.inference.choice_models import ChoiceModels
-from prelabel.inference.predictor import InstanceDetector, Predictor, PredictorOptions
+from prelabel.inference.predictor import Predictor, PredictorOptions
 from prelabel.inference.prompt_features import PromptFeatures
 from prelabel.labelstudio.api.client import label_studio_client
 from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
@@ -110,7 +110,7 @@ def version_predictor(
 
 def build_predictor(
     settings: Settings,
-    detector: InstanceDetector,
+    detector: Detector,
     prompt_features: PromptFeatures | None = None,
     heads: Sequence[LinearHead] = (),
     calibration: Calibration = IDENTITY,
@@ -120,12 +120,7 @@ def build_predictor(
     `heads`: what answers choices from the features of this detector. Raises LabelStudioError, and WeightsError for the
     classifier.
     """
-    options = PredictorOptions(
-        score_threshold=settings.model_score_threshold,
-        polygon_tolerance=settings.prelabel_polygon_tolerance,
-        batch_size=settings.prelabel_batch_size,
-        max_image_pixels=settings.prelabel_max_image_pixels,
-    )
+    options = PredictorOptions.of(settings)
     choices = ChoiceModels(heads, load_classifier(settings))
     return Predictor(detector, build_fetcher(settings), options, prompt_features, choices, calibration)
 
@@ -146,16 +141,4 @@ def _classifier(weights: Path, engine: EngineName, device: str, threads: int | N
 def build_fetcher(settings: Settings) -> ImageFetcher:
     """An image fetcher with the limits of the settings; without a token it cannot read from Label Studio."""
     client = label_studio_client(settings) if settings.label_studio_api_key else None
-    root = settings.prelabel_local_files_root
-    seconds = settings.prelabel_fetch_timeout
-    limits = FetchLimits(
-        max_bytes=settings.prelabel_max_image_bytes,
-        connect_timeout=min(FetchLimits.connect_timeout, seconds),
-        read_timeout=min(FetchLimits.read_timeout, seconds),
-        total_timeout=seconds,
-        cache_bytes=settings.prelabel_image_cache_bytes,
-        allowed_hosts=frozenset(settings.prelabel_allowed_hosts),
-        allow_private=settings.prelabel_allow_private_addresses,
-        local_roots=(root,) if root else (),
-    )
-    return ImageFetcher(client, limits, settings.image_cache_path)
+    return ImageFetcher(client, FetchLimits.of(settings), settings.image_cache_path)

@@ -21,6 +21,7 @@ from prelabel.inference.predictor import Predictor, PredictorOptions
 from prelabel.labelstudio.config.object_controls import ObjectControls
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.settings import load_settings
 
 #: Training draws from the first million.
 FIRST_SCENE = 6_300_000
@@ -63,8 +64,9 @@ class Configs(Subject):
 
     def __init__(self, folder: Path) -> None:
         detector = Detector.load("starter", engine="torch", threads=1, min_size=MIN_SIZE, max_size=MAX_SIZE)
-        fetcher = ImageFetcher(None, FetchLimits(), folder / "images")
-        self._predictor = Predictor(detector, fetcher, PredictorOptions(score_threshold=THRESHOLD))
+        settings = load_settings(model_score_threshold=THRESHOLD)
+        fetcher = ImageFetcher(None, FetchLimits.of(settings), folder / "images")
+        self._predictor = Predictor(detector, fetcher, PredictorOptions.of(settings))
         self._tasks = [_task(number) for number in range(TASKS)]
 
     def trial(self, number: int, dice: random.Random) -> Trial:
@@ -82,7 +84,7 @@ class Configs(Subject):
     def _attempt(self, config: str, tasks: list[Any]) -> str:
         try:
             ObjectControls.from_config(config)
-            self._predictor.describe(self._predictor.label_spec(config))
+            self._predictor.capabilities.describe(self._predictor.label_spec(config))
             outcomes = self._predictor.predict(tasks, config, 1)
         except LabelConfigError as error:
             if not str(error) or "\n" in str(error):

@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from default_limits import fetch_limits, predictor_options
 from label_studio_sdk.label_interface import LabelInterface
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
-from serving import RED_PER_NUMBER, ColourDetector
+from serving import RED_PER_NUMBER, ColourDetector, predictions_of
 
 from fbnetv3.active_learning import PoolImage
-from prelabel.inference.predictor import Predictor, PredictorOptions
+from prelabel.inference.predictor import Predictor
 from prelabel.inference.prompting import Prompter
 from prelabel.labels.snapshots import build_snapshot
 from prelabel.labelstudio.config.project_config import ProjectConfig
 from prelabel.labelstudio.config.repeaters import expand
 from prelabel.labelstudio.config.smart_tools import missing_page_tools, missing_tools
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish.annotate import annotate_project
 from prelabel.publish.survey import SurveyedTask
-from prelabel.queue.looks import Looks
+from prelabel.queue.cached_features import CachedFeatures
 from prelabel.review.prelabels import prelabelled_images
 from prelabel.review.subjects import project_subjects
 from prelabel.versions.own_versions import OwnVersions
@@ -40,10 +41,13 @@ FILLED = f"""<View><Image name="image" value="http://$host/img$number"/>
 
 
 @pytest.fixture
-def predictor(studio: LabelStudioStandIn, tmp_path: Path) -> Predictor:
-    limits = FetchLimits(allow_private=True, total_timeout=5)
-    fetcher = ImageFetcher(studio.client(), limits, tmp_path)
-    return Predictor(ColourDetector(), fetcher, PredictorOptions(batch_size=3))
+def fetcher(studio: LabelStudioStandIn, tmp_path: Path) -> ImageFetcher:
+    return ImageFetcher(studio.client(), fetch_limits(allow_private=True, total_timeout=5), tmp_path)
+
+
+@pytest.fixture
+def predictor(fetcher: ImageFetcher) -> Predictor:
+    return Predictor(ColourDetector(), fetcher, predictor_options(batch_size=3))
 
 
 def task(host: str, *numbers: int, number: int = 1) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def add(studio: LabelStudioStandIn, tasks: list[dict[str, Any]], config: str = C
 
 def test_every_page_of_every_task_has_its_boxes_and_masks(predictor: Predictor, host: str) -> None:
     tasks = [task(host, 4), task(host, 1, 2, 3), task(host, 9), task(host, 7, 8)]
-    predictions = predictor.predict_tasks(tasks, CONFIG, 1)
+    predictions = predictions_of(predictor, tasks, CONFIG, 1)
     assert [boxes(prediction) for prediction in predictions] == [
         {"page_0": 4},
         {"page_0": 1, "page_1": 2, "page_2": 3},
@@ -112,14 +116,14 @@ def test_an_index_out_of_range_is_no_image_and_named(predictor: Predictor, pages
 
 
 def test_indices_and_variables_in_values_lead_to_the_image(predictor: Predictor, host: str) -> None:
-    (by_index,) = predictor.predict_tasks([task(host, 5, 6)], INDEX, 1)
+    (by_index,) = predictions_of(predictor, [task(host, 5, 6)], INDEX, 1)
     assert boxes(by_index) == {"image": 6}
-    (filled,) = predictor.predict_tasks([{"id": 1, "data": {"host": host, "number": 11}}], FILLED, 1)
+    (filled,) = predictions_of(predictor, [{"id": 1, "data": {"host": host, "number": 11}}], FILLED, 1)
     assert boxes(filled) == {"image": 11}
 
 
 def test_a_filled_in_address_is_guarded_like_any_other(tmp_path: Path, host: str) -> None:
-    guarded = Predictor(ColourDetector(), ImageFetcher(None, FetchLimits(), tmp_path))
+    guarded = Predictor(ColourDetector(), ImageFetcher(None, fetch_limits(), tmp_path), predictor_options())
     (outcome,) = guarded.predict([{"id": 1, "data": {"host": host, "number": 11}}], FILLED, 1)
     assert outcome.prediction["result"] == []
     assert [failure.kind for failure in outcome.failures] == ["fetch"]
@@ -166,17 +170,17 @@ def test_annotate_pushes_the_pages_and_says_which_task_has_none(
     ]
 
 
-def test_pages_are_looked_at_for_the_queue(predictor: Predictor, host: str, tmp_path: Path) -> None:
-    looks = Looks(predictor, CONFIG, tmp_path / "looks")
+def test_pages_have_features_for_the_queue(predictor: Predictor, host: str, tmp_path: Path) -> None:
+    cached = CachedFeatures(predictor, CONFIG, tmp_path / "features")
     seen: list[str] = []
     predictor.predict(
         [task(host, 1, 2, 3)], CONFIG, 1, on_features=lambda image, _: seen.append(image.request.image_key)
     )
     assert seen == [f"pages[{n}].url" for n in range(3)]
     surveyed = [SurveyedTask(1, one["data"], frozenset(), False) for one in (task(host, 1), task(host, 2, 3))]
-    found = [(look.task_index, type(look.found)) for look in looks.at(surveyed)]
+    found = [(one.task_index, type(one.features)) for one in cached.of(surveyed)]
     assert found == [(0, PoolImage), (1, PoolImage), (1, PoolImage)]
-    assert len(list((tmp_path / "looks" / "colour-1").glob("*"))) == 3
+    assert len(list((tmp_path / "features" / "colour-1").glob("*"))) == 3
 
 
 def box(page: int, label: str = "Disc", **fields: Any) -> dict[str, Any]:
@@ -202,10 +206,10 @@ def labelled(studio: LabelStudioStandIn, host: str) -> LabelStudioStandIn:
 
 
 def test_the_labels_of_every_page_are_learnt(
-    labelled: LabelStudioStandIn, predictor: Predictor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    labelled: LabelStudioStandIn, fetcher: ImageFetcher, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="prelabel"):
-        built = build_snapshot(labelled.client(), predictor.fetcher, PROJECT, tmp_path, 10**6)
+        built = build_snapshot(labelled.client(), fetcher, PROJECT, tmp_path, 10**6)
     assert built.left_out == [], caplog.text
     data = built.snapshot.train.data
     images = {image["id"]: (image["task"], image["image_key"]) for image in data["images"]}
@@ -232,9 +236,9 @@ def test_the_labels_of_every_page_are_learnt(
 
 
 def test_labels_and_predictions_of_every_page_are_reviewed(
-    labelled: LabelStudioStandIn, predictor: Predictor, host: str, tmp_path: Path
+    labelled: LabelStudioStandIn, fetcher: ImageFetcher, host: str, tmp_path: Path
 ) -> None:
-    subjects = project_subjects(labelled.client(), predictor.fetcher, PROJECT, tmp_path, 10**6)
+    subjects = project_subjects(labelled.client(), fetcher, PROJECT, tmp_path, 10**6)
     assert [place.image_key for place in subjects.places] == ["pages[0].url"] + [
         f"pages[{n}].url" for n in range(3)
     ]

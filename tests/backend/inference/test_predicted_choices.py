@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from default_limits import fetch_limits, predictor_options
 from label_studio_sdk.label_interface import LabelInterface
-from serving import CONFIG, RED_PER_NUMBER
+from serving import CONFIG, RED_PER_NUMBER, predictions_of
 from tones import ToneDetector, head
 
 from prelabel.inference.choice_models import ChoiceModels
 from prelabel.inference.predictor import Predictor
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 
 TONE = '<Choices name="tone" toName="image"><Choice value="red"/><Choice value="black"/></Choices>'
 LOOK = (
@@ -45,12 +46,12 @@ class Asking:
     def __init__(self, detector: ToneDetector, host: str, folder: Path) -> None:
         self._detector = detector
         self._host = host
-        self._fetcher = ImageFetcher(None, FetchLimits(allow_private=True, total_timeout=5), folder)
+        self._fetcher = ImageFetcher(None, fetch_limits(allow_private=True, total_timeout=5), folder)
 
     def __call__(self, models: ChoiceModels, config: str, *names: str) -> list[dict[str, Any]]:
         tasks = [{"id": 1, "data": {"image": f"http://{self._host}/{name}"}} for name in names]
-        predictor = Predictor(self._detector, self._fetcher, choices=models)
-        predictions = predictor.predict_tasks(tasks, config, 1)
+        predictor = Predictor(self._detector, self._fetcher, predictor_options(), choices=models)
+        predictions = predictions_of(predictor, tasks, config, 1)
         for prediction in predictions:
             assert LabelInterface(config).validate_prediction(prediction, return_errors=True) == []
         return predictions
@@ -123,8 +124,9 @@ def test_only_the_images_of_objects_are_searched(ask: Asking, detector: ToneDete
         'name="tone" toName="image"', 'name="tone" toName="other"'
     )
     data = {"image": f"http://{host}/{BLACK}", "second": f"http://{host}/{RED}"}
-    predictor = Predictor(detector, ask._fetcher, choices=ChoiceModels([head("tone", "red", "black")]))
-    [prediction] = predictor.predict_tasks([{"id": 1, "data": data}], config, 1)
+    models = ChoiceModels([head("tone", "red", "black")])
+    predictor = Predictor(detector, ask._fetcher, predictor_options(), choices=models)
+    [prediction] = predictions_of(predictor, [{"id": 1, "data": data}], config, 1)
     box, _, tone = prediction["result"]
     assert (tone["to_name"], tone["value"]["choices"]) == ("other", ["red"])
     assert box["value"]["x"] == pytest.approx(RED_PER_NUMBER / 3, abs=0.01)
@@ -140,8 +142,8 @@ def test_an_image_that_cannot_be_read_has_no_choices(ask: Asking) -> None:
 
 def test_the_log_says_who_answers(ask: Asking, detector: ToneDetector) -> None:
     def lines(models: ChoiceModels) -> list[str]:
-        predictor = Predictor(detector, ask._fetcher, choices=models)
-        return predictor.describe(predictor.label_spec(ONLY))[-2:]
+        predictor = Predictor(detector, ask._fetcher, predictor_options(), choices=models)
+        return predictor.capabilities.describe(predictor.label_spec(ONLY))[-2:]
 
     assert lines(ChoiceModels([head("tone", "red", "green")], NightClassifier())) == [
         "choices 'tone': learnt from accepted choices: red; without an answer: black",

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from default_limits import fetch_limits, predictor_options
 from label_studio_sdk.label_interface import LabelInterface
-from serving import CONFIG, ColourDetector, captured, image_number
+from serving import CONFIG, ColourDetector, captured, image_number, predictions_of
 
 from prelabel.inference import predictor as predictor_module
 from prelabel.inference.outcomes import Abandoned
-from prelabel.inference.predictor import Predictor, PredictorOptions
+from prelabel.inference.predictor import Predictor
 from prelabel.inference.task_images import ImageRequest, TaskImage, read_ahead
 from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.errors import LabelConfigError
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.labelstudio.regions.predictions import to_regions
 
 EMPTY = {"result": [], "score": 0.0, "model_version": "colour-1"}
@@ -31,8 +32,8 @@ def detector() -> ColourDetector:
 
 @pytest.fixture
 def predictor(detector: ColourDetector, tmp_path: Path) -> Predictor:
-    fetcher = ImageFetcher(None, FetchLimits(allow_private=True, total_timeout=5), tmp_path)
-    return Predictor(detector, fetcher, PredictorOptions(batch_size=3))
+    fetcher = ImageFetcher(None, fetch_limits(allow_private=True, total_timeout=5), tmp_path)
+    return Predictor(detector, fetcher, predictor_options(batch_size=3))
 
 
 def tasks(host: str, *names: str) -> list[dict[str, Any]]:
@@ -49,7 +50,7 @@ def test_one_valid_prediction_per_task_in_order(
     predictor: Predictor, detector: ColourDetector, host: str
 ) -> None:
     wanted = [7, 3, 11, 3, 0, 20, 5]
-    predictions = predictor.predict_tasks(tasks(host, *(f"img{n}.png" for n in wanted)), CONFIG, 1)
+    predictions = predictions_of(predictor, tasks(host, *(f"img{n}.png" for n in wanted)), CONFIG, 1)
     assert numbers(predictions) == wanted
     assert detector.batches == [3, 3, 1]
     for prediction in predictions:
@@ -102,14 +103,14 @@ def test_a_task_without_a_usable_image_is_empty(predictor: Predictor, task: Any)
 
 
 def test_no_tasks_no_predictions(predictor: Predictor) -> None:
-    assert predictor.predict_tasks([], CONFIG, 1) == []
+    assert predictions_of(predictor, [], CONFIG, 1) == []
 
 
 def test_an_image_above_the_pixel_limit_is_not_decoded(
     detector: ColourDetector, host: str, tmp_path: Path
 ) -> None:
-    fetcher = ImageFetcher(None, FetchLimits(allow_private=True), tmp_path)
-    predictor = Predictor(detector, fetcher, PredictorOptions(max_image_pixels=300 * 200 - 1))
+    fetcher = ImageFetcher(None, fetch_limits(allow_private=True), tmp_path)
+    predictor = Predictor(detector, fetcher, predictor_options(max_image_pixels=300 * 200 - 1))
     (outcome,) = predictor.predict(tasks(host, "img1.png"), CONFIG, 1)
     assert [failure.kind for failure in outcome.failures] == ["decode"]
     assert detector.batches == []
@@ -121,7 +122,7 @@ def test_several_images_in_a_task_meet_their_own_controls(predictor: Predictor, 
       <PolygonLabels name="on_right" toName="right"><Label value="Disc"/></PolygonLabels></View>"""
     data = {"a": f"http://{host}/img2.png", "b": {"url": f"http://{host}/img30.png"}}
     ((prediction,), half) = (
-        predictor.predict_tasks([{"id": 1, "data": data}], config, 1),
+        predictions_of(predictor, [{"id": 1, "data": data}], config, 1),
         predictor.predict([{"id": 2, "data": {**data, "a": f"http://{host}/missing"}}], config, 1)[0],
     )
     regions = {region["from_name"]: region for region in prediction["result"]}
@@ -136,7 +137,7 @@ def test_a_control_that_is_skipped_fetches_nothing(
     predictor: Predictor, detector: ColourDetector, host: str
 ) -> None:
     config = CONFIG.replace('toName="image"', 'toName="image" model_skip="true"')
-    assert predictor.predict_tasks(tasks(host, "missing.png"), config, 1) == [NOTHING_TO_LOOK_AT]
+    assert predictions_of(predictor, tasks(host, "missing.png"), config, 1) == [NOTHING_TO_LOOK_AT]
     assert detector.batches == []
 
 
@@ -156,13 +157,13 @@ def test_masks_that_a_detector_has_not_are_not_looked_for(
     detector.has_masks = False
     config = """<View><Image name="image" value="$image"/>
       <BrushLabels name="brush" toName="image"><Label value="Disc"/></BrushLabels></View>"""
-    assert predictor.predict_tasks(tasks(host, "img1.png"), config, 1) == [NOTHING_TO_LOOK_AT]
+    assert predictions_of(predictor, tasks(host, "img1.png"), config, 1) == [NOTHING_TO_LOOK_AT]
     assert detector.batches == []
 
 
 def test_a_config_that_is_no_xml_is_refused(predictor: Predictor, host: str) -> None:
     with pytest.raises(LabelConfigError):
-        predictor.predict_tasks(tasks(host, "img1.png"), "<View", 1)
+        predictions_of(predictor, tasks(host, "img1.png"), "<View", 1)
 
 
 def test_a_caller_who_left_ends_the_work(predictor: Predictor, detector: ColourDetector, host: str) -> None:
@@ -176,7 +177,7 @@ def test_a_caller_who_left_ends_the_work(predictor: Predictor, detector: ColourD
 def test_predictions_that_a_task_brings_along_change_nothing(predictor: Predictor, host: str) -> None:
     request = captured("interactive_rectanglelabels")
     task = {**request["tasks"][0], "data": {"image": f"http://{host}/img6.png"}}
-    assert numbers(predictor.predict_tasks([task], CONFIG, 1)) == [6]
+    assert numbers(predictions_of(predictor, [task], CONFIG, 1)) == [6]
 
 
 def test_a_wrong_region_is_left_out_and_told(

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from default_limits import fetch_limits, predictor_options
 from label_studio_sdk.label_interface import LabelInterface
 from serving import IMAGE_SIZE, ColourDetector
 
 from fbnetv3.detector import ImageFeatures
 from fbnetv3.instances import BoxMask, Instances
-from prelabel.inference import prompting
-from prelabel.inference.predictor import Predictor, PredictorOptions
+from prelabel.inference import prompting, viewing
+from prelabel.inference.predictor import Predictor
 from prelabel.inference.prompt_features import PromptFeatures
 from prelabel.inference.prompting import Prompter
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 
 EMPTY = {"result": [], "score": 0.0, "model_version": "colour-1"}
 LABELS = '<Label value="Disc"/><Label value="Moon"/>'
@@ -33,7 +34,7 @@ CONFIG = config("RectangleLabels", "KeyPointLabels", "BrushLabels")
 
 
 class CountingDetector(ColourDetector):
-    """Counts the dear step, and keeps the labels that it was asked for."""
+    """Counts the expensive step, and keeps the labels that it was asked for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,12 +67,12 @@ def detector() -> CountingDetector:
 
 @pytest.fixture
 def fetcher(tmp_path: Path) -> CountingFetcher:
-    return CountingFetcher(None, FetchLimits(allow_private=True, total_timeout=5), tmp_path)
+    return CountingFetcher(None, fetch_limits(allow_private=True, total_timeout=5), tmp_path)
 
 
 @pytest.fixture
 def predictor(detector: CountingDetector, fetcher: CountingFetcher) -> Predictor:
-    return Predictor(detector, fetcher, PredictorOptions(), PromptFeatures(10_000_000))
+    return Predictor(detector, fetcher, predictor_options(), PromptFeatures(10_000_000))
 
 
 def task(host: str, name: str = "img1.png", **fields: Any) -> dict[str, Any]:
@@ -180,7 +181,7 @@ def test_the_second_prompt_neither_fetches_nor_decodes_nor_looks(
 ) -> None:
     prompter = Prompter()
     ask(predictor, task(host), drawn(), prompter=prompter)
-    monkeypatch.setattr(prompting, "decode_image", None)
+    monkeypatch.setattr(viewing, "decode_image", None)
     for x in (20, 30, 40):
         assert ask(predictor, task(host), drawn(x=x), prompter=prompter).prediction["result"]
     assert (detector.looked_at, fetcher.fetched) == (1, 1)
@@ -190,9 +191,18 @@ def test_an_opened_task_is_not_looked_at_again(
     predictor: Predictor, detector: CountingDetector, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predictor.predict([task(host)], CONFIG, 3)
-    monkeypatch.setattr(prompting, "decode_image", None)
+    monkeypatch.setattr(viewing, "decode_image", None)
     assert ask(predictor, task(host), drawn()).prediction["result"]
     assert detector.looked_at == 1
+
+
+def test_of_tasks_that_come_together_nothing_is_kept_for_prompts(
+    predictor: Predictor, detector: CountingDetector, host: str
+) -> None:
+    """Nobody opened them: they would push out what annotators work on."""
+    predictor.predict([task(host), {**task(host, "img2.png"), "id": 6}], CONFIG, 3)
+    ask(predictor, task(host), drawn())
+    assert detector.looked_at == 3
 
 
 def test_an_image_is_asked_for_again_after_a_while(
@@ -202,9 +212,9 @@ def test_an_image_is_asked_for_again_after_a_while(
     host: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(prompting, "TRUSTED_SECONDS", 0.0)
     prompter = Prompter()
     ask(predictor, task(host), drawn(), prompter=prompter)
-    monkeypatch.setattr(prompting, "TRUSTED_SECONDS", 0.0)
     ask(predictor, task(host), drawn(), prompter=prompter)
     assert (detector.looked_at, fetcher.fetched) == (1, 2)
 

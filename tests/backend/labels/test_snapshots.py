@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from default_limits import fetch_limits
 from label_studio_sdk.converter.brush import mask2rle
 from PIL import Image
 from stand_in import Answer, StandIn, stand_in
@@ -18,7 +19,7 @@ from stand_in import Answer, StandIn, stand_in
 from fbnetv3.data.snapshot import SnapshotError, is_held_out
 from prelabel.labels.snapshots import NothingToLearn, ProjectSnapshot, build_snapshot
 from prelabel.labelstudio.api.client import LabelStudioClient
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 
 PROJECT = 7
 ROWS = '<Label value="Disc"/><Label value="Box"/><Label value="Never drawn"/>'
@@ -87,7 +88,7 @@ class Project:
     def snapshot(self, *tasks: dict[str, Any], config: str = CONFIG) -> ProjectSnapshot:
         self._server.answers(f"/api/projects/{PROJECT}/", Answer({"label_config": config}))
         self._server.answers(f"/api/projects/{PROJECT}/export", Answer(list(tasks)))
-        fetcher = ImageFetcher(self._client, FetchLimits(total_timeout=5), self.folder / "cache")
+        fetcher = ImageFetcher(self._client, fetch_limits(total_timeout=5), self.folder / "cache")
         return build_snapshot(
             self._client,
             fetcher,

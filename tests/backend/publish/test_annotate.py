@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from default_limits import fetch_limits, predictor_options
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from serving import ColourDetector
 from typer.testing import CliRunner, Result
@@ -13,7 +14,7 @@ from prelabel.cli import app
 from prelabel.inference.predictor import Predictor
 from prelabel.labelstudio.api.backends import attached_backends
 from prelabel.labelstudio.api.client import LabelStudioClient, LabelStudioError
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish import survey
 from prelabel.publish.annotate import AnnotateError, Summary, annotate_project
 from prelabel.publish.shown_version import notes_after, serving_note
@@ -39,8 +40,8 @@ def images(host: str, studio: LabelStudioStandIn) -> list[int]:
 
 @pytest.fixture
 def predictor(studio: LabelStudioStandIn, tmp_path: Path) -> Predictor:
-    limits = FetchLimits(allow_private=True, total_timeout=5)
-    return Predictor(StarterDetector(), ImageFetcher(studio.client(), limits, tmp_path))
+    limits = fetch_limits(allow_private=True, total_timeout=5)
+    return Predictor(StarterDetector(), ImageFetcher(studio.client(), limits, tmp_path), predictor_options())
 
 
 @pytest.fixture

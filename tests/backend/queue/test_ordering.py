@@ -1,16 +1,19 @@
-"""The queue: places that Label Studio's own rules follow, one look per image, and what a refresh writes."""
+"""The queue: places that Label Studio's own rules follow, one view per image, and what a refresh writes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
+from default_limits import fetch_limits, predictor_options
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
-from serving import ColourDetector
+from serving import ColourDetector, predictions_of
+from sqlalchemy import select
 from tones import ToneDetector, head
 from typer.testing import CliRunner, Result
 from version_samples import store_version
@@ -20,17 +23,17 @@ from fbnetv3.judging.calibration import Calibration
 from prelabel.cli import app
 from prelabel.inference.choice_models import ChoiceModels
 from prelabel.inference.predictor import Predictor
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish.annotate import AnnotateError
 from prelabel.publish.promotion import promote
 from prelabel.publish.survey import SurveyedTask
 from prelabel.queue.after_promotion import refresh_predictions
-from prelabel.queue.places import group_of, is_drawn, places
+from prelabel.queue.ranked_tasks import group_of, is_drawn, ranked_tasks
 from prelabel.queue.refresh import SAMPLING, TAB, QueueRefresh
 from prelabel.settings import Settings, StrategyName, load_settings
 from prelabel.store.database import Database
-from prelabel.store.events import record_event
-from prelabel.store.versions import newest_promotion, unfinished_promotions
+from prelabel.store.events import WebhookEvent, record_event
+from prelabel.store.versions import mark_refreshed, newest_promotion, unfinished_promotions
 from prelabel.versions import loading
 from prelabel.versions.own_versions import OwnVersions
 from prelabel.versions.records import version_calibration
@@ -43,10 +46,10 @@ class CountingDetector(ColourDetector):
     """Counts the images that it is set to."""
 
     version = VERSION
-    looks = 0
+    viewed = 0
 
     def set_images(self, images):
-        self.looks += len(images)
+        self.viewed += len(images)
         return super().set_images(images)
 
 
@@ -83,7 +86,7 @@ def detector() -> CountingDetector:
 
 @pytest.fixture
 def fetcher(studio: LabelStudioStandIn, settings: Settings) -> ImageFetcher:
-    return ImageFetcher(studio.client(), FetchLimits(allow_private=True), settings.image_cache_path)
+    return ImageFetcher(studio.client(), fetch_limits(allow_private=True), settings.image_cache_path)
 
 
 @pytest.fixture
@@ -93,7 +96,7 @@ def work(
     """A refresh of its own each time, as by another process."""
 
     def new(predictor: Predictor | None = None, **options) -> QueueRefresh:
-        predictor = predictor or Predictor(detector, fetcher)
+        predictor = predictor or Predictor(detector, fetcher, predictor_options())
         return QueueRefresh(settings, studio.client(), predictor, PROJECT, OWN, **options)
 
     return new
@@ -136,7 +139,7 @@ def label_stream(rows: list[tuple[float, int, int]]) -> list[int]:
 def test_label_studios_own_rule_serves_the_tasks_in_the_order(seed):
     random = np.random.default_rng(seed)
     ranking = Ranking(random.permutation(40), random.integers(0, 4, 40), random.random(40) < 0.2)
-    found = places([task(number) for number in range(40)], ranking)
+    found = ranked_tasks([task(number) for number in range(40)], ranking)
     assert [place.task_id - 100 for place in found] == ranking.indices.tolist()
     assert all(one.score < other.score for one, other in pairwise(found))
     assert label_stream([(place.score, place.cluster, place.task_id) for place in found]) == [
@@ -146,7 +149,7 @@ def test_label_studios_own_rule_serves_the_tasks_in_the_order(seed):
 
 def test_a_cluster_tells_the_group_and_the_draw_and_is_no_other_tasks():
     ranking = Ranking(np.array([2, 0, 1]), np.array([0, 3, 3]), np.array([False, True, False]))
-    found = {place.task_id: place.cluster for place in places([task(1), task(2), task(3)], ranking)}
+    found = {place.task_id: place.cluster for place in ranked_tasks([task(1), task(2), task(3)], ranking)}
     assert {task_id: group_of(cluster) for task_id, cluster in found.items()} == {101: 0, 102: 3, 103: 3}
     assert [task_id for task_id, cluster in found.items() if is_drawn(cluster)] == [102]
     assert len(set(found.values())) == 3
@@ -154,7 +157,7 @@ def test_a_cluster_tells_the_group_and_the_draw_and_is_no_other_tasks():
 
 def test_a_task_with_several_images_comes_with_its_earliest():
     ranking = Ranking.of(np.array([3, 0, 1, 2]))
-    found = places([task(1), task(1), task(2), task(2)], ranking)
+    found = ranked_tasks([task(1), task(1), task(2), task(2)], ranking)
     assert [(place.task_id, place.score) for place in found] == [(102, 0.0), (101, 0.5)]
 
 
@@ -176,10 +179,10 @@ def test_the_least_sure_image_comes_first_and_label_studio_follows(studio, image
     assert tab["hiddenColumns"]["explore"] == ["tasks:created_at"]
 
 
-def test_every_image_is_looked_at_once_for_its_prediction_and_its_place(studio, images, detector, refresh):
+def test_every_image_is_viewed_once_for_its_prediction_and_its_place(studio, images, detector, refresh):
     refresh()
     refresh("combined", 0.5)
-    assert detector.looks == 10
+    assert detector.viewed == 10
 
 
 def test_another_strategy_moves_the_predictions_that_are_there(studio, images, refresh):
@@ -227,8 +230,9 @@ CHOICES = (
 def test_the_choice_that_a_head_is_least_sure_of_comes_first(studio, host, fetcher, work):
     _, unsure, _ = studio.add_tasks(*(f"http://{host}/img{number}.png" for number in (1, 25, 50)))
     studio.project["label_config"] = CHOICES
-    predictor = Predictor(ToneDetector(), fetcher, choices=ChoiceModels([head("tone", "red", "black")]))
-    for strategy in ("entropy", "expected_edits", "entropy"):  # the last one from looks that were kept
+    models = ChoiceModels([head("tone", "red", "black")])
+    predictor = Predictor(ToneDetector(), fetcher, predictor_options(), choices=models)
+    for strategy in ("entropy", "expected_edits", "entropy"):  # the last one from features that were kept
         queue = work(predictor)
         queue.predict()
         refreshed = queue.put_in_order(strategy, 0.0)
@@ -236,11 +240,13 @@ def test_the_choice_that_a_head_is_least_sure_of_comes_first(studio, host, fetch
         assert order_of(studio)[0] == unsure
 
 
-def test_before_any_label_is_known_tasks_are_ordered_by_their_looks(studio, host, fetcher, work):
+def test_before_any_label_is_known_tasks_are_ordered_by_what_their_images_look_like(
+    studio, host, fetcher, work
+):
     """An empty prediction carries the place: without one a task has none."""
     *_, red = studio.add_tasks(*(f"http://{host}/img{number}.png" for number in (20, 21, 22, 23, 24, 25, 50)))
     studio.project["label_config"] = studio.project["label_config"].replace("Disc", "x").replace("Box", "y")
-    queue = work(Predictor(ToneDetector(), fetcher))
+    queue = work(Predictor(ToneDetector(), fetcher, predictor_options()))
     assert queue.predict().pushed == 7
     assert [row["result"] for row in studio.predictions.values()] == [[]] * 7
     assert queue.put_in_order("representative", 0.0).notes == ()
@@ -268,28 +274,31 @@ def test_a_refresh_that_is_stopped_among_the_places_goes_on(studio, images, work
     assert order_of(studio) == images
 
 
-def test_a_damaged_look_is_taken_anew(studio, images, settings, detector, refresh):
+def test_an_image_whose_features_are_damaged_is_viewed_again(studio, images, settings, detector, refresh):
     refresh()
-    looks = sorted(settings.look_cache_path.rglob("*.npz"))
-    assert len(looks) == 10
-    looks[0].write_bytes(b"PK\x03\x04 not an archive")
+    files = sorted(settings.queue_cache_path.rglob("*.npz"))
+    assert len(files) == 10
+    files[0].write_bytes(b"PK\x03\x04 not an archive")
     refresh("margin")
-    assert detector.looks == 11
+    assert detector.viewed == 11
 
 
-def test_looks_of_other_versions_go(studio, images, settings, detector, refresh):
+def test_features_of_other_versions_go(studio, images, settings, detector, refresh):
     refresh()
     detector.version = "starter-bbbbbbbbbbbb"
     refresh()
-    assert {file.parent.name for file in settings.look_cache_path.rglob("*.npz")} == {"starter-bbbbbbbbbbbb"}
+    assert {file.parent.name for file in settings.queue_cache_path.rglob("*.npz")} == {"starter-bbbbbbbbbbbb"}
 
 
 def test_confidences_are_calibrated_and_thresholds_are_not(host, studio, tmp_path, images):
-    fetcher = ImageFetcher(studio.client(), FetchLimits(allow_private=True), tmp_path)
+    fetcher = ImageFetcher(studio.client(), fetch_limits(allow_private=True), tmp_path)
     calibration = Calibration(offset=-3.0, regions=50)
-    predictor = Predictor(ColourDetector(), fetcher, calibration=calibration)
-    [prediction] = predictor.predict_tasks(
-        [{"id": 1, "data": {"image": f"http://{host}/img1.png"}}], studio.project["label_config"], PROJECT
+    predictor = Predictor(ColourDetector(), fetcher, predictor_options(), calibration=calibration)
+    [prediction] = predictions_of(
+        predictor,
+        [{"id": 1, "data": {"image": f"http://{host}/img1.png"}}],
+        studio.project["label_config"],
+        PROJECT,
     )
     (region,) = prediction["result"]
     shown = float(calibration(np.array([0.8]))[0])
@@ -346,6 +355,18 @@ def test_new_tasks_get_into_the_queue(settings, database, studio, host, images, 
     refresh_predictions(settings, database, studio.client(), PROJECT)
     assert newest_promotion(database, PROJECT).is_refreshed
     assert new in order_of(studio) and len(order_of(studio)) == 11
+
+
+def test_a_task_of_the_moment_a_refresh_began_is_in_it(settings, database, studio, images, promoted):
+    """The refresh surveyed the tasks after it began, so the newest of them needs no other one."""
+    payload = {"action": "TASKS_CREATED", "project": {"id": PROJECT}, "tasks": [{"id": images[-1]}]}
+    record_event(database, '{"action": "TASKS_CREATED"}', payload)
+    with database.session() as session:
+        begun = session.scalar(select(WebhookEvent.received_at))
+    mark_refreshed(database, newest_promotion(database, PROJECT), begun)
+    assert newest_promotion(database, PROJECT).is_refreshed
+    mark_refreshed(database, newest_promotion(database, PROJECT), begun - timedelta(microseconds=1))
+    assert not newest_promotion(database, PROJECT).is_refreshed
 
 
 @pytest.fixture

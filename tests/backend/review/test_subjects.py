@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from default_limits import fetch_limits
 from label_studio_sdk.converter.brush import mask2rle
 from PIL import Image
 from stand_in import Answer, StandIn, stand_in
@@ -17,7 +18,7 @@ from stand_in import Answer, StandIn, stand_in
 from fbnetv3.data.snapshot import SnapshotError
 from fbnetv3.review import LabelIssue
 from prelabel.labelstudio.api.client import LabelStudioClient
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.review.findings import Place
 from prelabel.review.review import described
 from prelabel.review.subjects import Subjects, project_subjects
@@ -46,7 +47,7 @@ def read(server: StandIn, tmp_path: Path) -> Callable[..., Subjects]:
         server.answers(f"/api/projects/{PROJECT}/", Answer({"label_config": config}))
         server.answers(f"/api/projects/{PROJECT}/export", Answer(list(tasks)))
         client = LabelStudioClient(server.url, "legacy-token")
-        fetcher = ImageFetcher(client, FetchLimits(total_timeout=5), tmp_path / "cache")
+        fetcher = ImageFetcher(client, fetch_limits(total_timeout=5), tmp_path / "cache")
         return project_subjects(client, fetcher, PROJECT, tmp_path, 10_000)
 
     return subjects

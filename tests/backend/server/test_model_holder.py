@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from serving import CONFIG, ColourDetector, image_number, predict_request
+from serving import CONFIG, image_number, predict_request
 from version_samples import real_checkpoint, store_version
 
 from prelabel.inference.predictor import Predictor
@@ -45,7 +45,6 @@ class Workshop:
         if error := self.broken.get(name):
             raise error
         predictor = self._base()
-        predictor.detector = ColourDetector()
         predictor.detector.version = name
         return predictor
 
@@ -284,4 +283,4 @@ def test_a_stored_version_is_loaded_and_finds_its_labels(database, tmp_path, bar
     )
     predictor = models.predictor(PROJECT, 60)
     assert predictor.version == "p7-v1"
-    assert len(predictor.fillable(predictor.label_spec(CONFIG))) == 2
+    assert len(predictor.capabilities.fillable(predictor.label_spec(CONFIG))) == 2

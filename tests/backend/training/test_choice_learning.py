@@ -143,7 +143,7 @@ def test_choices_alone_make_a_version_of_the_base_weights(settings: Settings, da
 
     add_promotion(database, PROJECT, version, "better")
     predictor = project_predictor(settings.model_copy(update={"prelabel_min_size": None}), database, PROJECT)
-    [control] = predictor.answerable(predictor.label_spec(CONFIG))
+    [control] = predictor.capabilities.answerable(predictor.label_spec(CONFIG))
     assert control.from_name == "tone"
 
 

@@ -37,6 +37,7 @@ from prelabel.labelstudio.urls import (
     split,
     storage_scheme,
 )
+from prelabel.settings.images import ImageSettings
 
 __all__ = ["FetchError", "FetchLimits", "ImageFetcher"]
 
@@ -45,6 +46,12 @@ logger = logging.getLogger(__name__)
 MAX_REDIRECTS = 5
 AWAY = frozenset({None, 502, 503, 504})
 """What a Label Studio that is stopped, restarted or overloaded answers, through a proxy or not at all."""
+
+CONNECT_SECONDS = 5.0
+"""A host that takes longer to take a connection is down, or behind a firewall that says nothing."""
+
+READ_SECONDS = 15.0
+"""Between two pieces of an image; what is silent for longer has stopped."""
 
 CHUNK_BYTES = 2**18
 NO_COMPRESSION = {"Accept-Encoding": "identity"}
@@ -55,20 +62,31 @@ NO_COMPRESSION = {"Accept-Encoding": "identity"}
 class FetchLimits:
     """What fetching one image may cost and where it may go.
 
-    Times are seconds: to connect, between bytes, and for one image in all. `allowed_hosts`: names, or
-    name:port, of the hosts other than Label Studio that plain URLs may name; empty means every public host. A
-    host in it may have a private address. `allow_private`: every host may. `local_roots`: folders from which
-    /data/local-files/ is read directly, as Label Studio's document root seen from here.
+    `total_timeout`: seconds for one image in all. `allowed_hosts`: names, or name:port, of the hosts other than
+    Label Studio that plain URLs may name; empty means every public host. A host in it may have a private address.
+    `allow_private`: every host may. `local_roots`: folders from which /data/local-files/ is read directly, as
+    Label Studio's document root seen from here.
     """
 
-    max_bytes: int = 64 * 2**20
-    connect_timeout: float = 5.0
-    read_timeout: float = 15.0
-    total_timeout: float = 60.0
-    cache_bytes: int = 2 * 2**30
-    allowed_hosts: frozenset[str] = frozenset()
-    allow_private: bool = False
-    local_roots: tuple[Path, ...] = ()
+    max_bytes: int
+    total_timeout: float
+    cache_bytes: int
+    allowed_hosts: frozenset[str]
+    allow_private: bool
+    local_roots: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, settings: ImageSettings) -> FetchLimits:
+        """Those of the settings."""
+        root = settings.prelabel_local_files_root
+        return cls(
+            max_bytes=settings.prelabel_max_image_bytes,
+            total_timeout=settings.prelabel_fetch_timeout,
+            cache_bytes=settings.prelabel_image_cache_bytes,
+            allowed_hosts=frozenset(settings.prelabel_allowed_hosts),
+            allow_private=settings.prelabel_allow_private_addresses,
+            local_roots=(root,) if root else (),
+        )
 
     def lists(self, host: str, port: int) -> bool:
         """Whether `allowed_hosts` names this host."""
@@ -203,8 +221,7 @@ class ImageFetcher:
     ) -> requests.Response:
         """One request, answered with any status; the body is not read yet."""
         remaining = max(deadline - time.monotonic(), 0.001)
-        limits = self._limits
-        timeout = min(limits.connect_timeout, remaining), min(limits.read_timeout, remaining)
+        timeout = min(CONNECT_SECONDS, remaining), min(READ_SECONDS, remaining)
         headers = {**NO_COMPRESSION, **conditions}
         path = self._label_studio_path(url)
         if with_token and path is not None:

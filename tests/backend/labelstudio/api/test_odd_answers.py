@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from default_limits import fetch_limits, predictor_options
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from serving import ColourDetector
 from stand_in import Answer, Request, StandIn, jwt, stand_in
@@ -30,7 +31,7 @@ from prelabel.labelstudio.api.request_guard import guard_refusal
 from prelabel.labelstudio.api.tabs import Tab, put_tab
 from prelabel.labelstudio.api.webhooks import keep_one_webhook
 from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish.annotate import AnnotateError, annotate_project
 from prelabel.publish.promotion import publish
 from prelabel.publish.shown_version import notes_after
@@ -243,11 +244,11 @@ class Work:
     def __init__(self, studio: LabelStudioStandIn, host: str, folder: Path) -> None:
         self.studio = studio
         self.folder = folder
-        limits = FetchLimits(allow_private=True, total_timeout=5)
+        limits = fetch_limits(allow_private=True, total_timeout=5)
         detector = ColourDetector()
         detector.version = VERSION
         self.fetcher = ImageFetcher(studio.client(), limits, folder / "cache")
-        self.predictor = Predictor(detector, self.fetcher)
+        self.predictor = Predictor(detector, self.fetcher, predictor_options())
         self.settings = load_settings(
             prelabel_home=folder,
             label_studio_url=studio.url,

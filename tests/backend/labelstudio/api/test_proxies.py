@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from default_limits import fetch_limits
 from stand_in import Answer, Request, StandIn, jwt, stand_in
 
 from prelabel.connect.doctor.examination import Examination
 from prelabel.connect.doctor.label_studio_checks import label_studio
 from prelabel.labelstudio.api.client import LabelStudioClient, label_studio_client
 from prelabel.labelstudio.errors import FetchError, LabelStudioError
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.settings import SettingsError, load_settings
-from prelabel.settings.label_studio_headers import read_headers
+from prelabel.settings.label_studio import read_headers
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"
 PAT = jwt(token_type="refresh", exp=8102427400, iat=1795227400)
@@ -137,7 +138,7 @@ def test_images_of_label_studio_pass_the_proxy_and_strangers_get_no_header(
         for path in ("/data/upload/1/a.jpg", "/data/upload/1/b.jpg"):
             behind_basic_auth(server, path)
         client = LabelStudioClient(server.url, LEGACY, headers={**BASIC_AUTH, "X-Proxy-Key": "sesame"})
-        fetcher = ImageFetcher(client, FetchLimits(allow_private=True), tmp_path)
+        fetcher = ImageFetcher(client, fetch_limits(allow_private=True), tmp_path)
         assert fetcher.fetch("/data/upload/1/a.jpg") == b"upload"
         assert fetcher.fetch("/data/upload/1/b.jpg") == b"photo"
         assert fetcher.fetch(f"{stranger.url}/photo.jpg") == b"photo"
@@ -147,7 +148,7 @@ def test_images_of_label_studio_pass_the_proxy_and_strangers_get_no_header(
 
 def test_an_image_that_a_proxy_refuses_names_the_proxy(server: StandIn, tmp_path: Path) -> None:
     server.answers("/data/upload/1/a.jpg", Answer(b"", 401, ASKS))
-    fetcher = ImageFetcher(LabelStudioClient(server.url, LEGACY), FetchLimits(allow_private=True), tmp_path)
+    fetcher = ImageFetcher(LabelStudioClient(server.url, LEGACY), fetch_limits(allow_private=True), tmp_path)
     with pytest.raises(FetchError, match="A proxy in front of Label Studio"):
         fetcher.fetch("/data/upload/1/a.jpg")
 

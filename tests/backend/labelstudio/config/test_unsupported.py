@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from default_limits import fetch_limits, predictor_options
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from serving import ColourDetector
 from weights_samples import small_checkpoint
@@ -17,7 +18,7 @@ from prelabel.cli.connect import _label_map
 from prelabel.connect.doctor import Examination, Finding, Status, examine
 from prelabel.inference.predictor import Predictor
 from prelabel.labelstudio.config.label_spec import LabelSpec
-from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish.annotate import AnnotateError, annotate_project
 from prelabel.server.ml_backend import _log_label_map
 from prelabel.settings import load_settings
@@ -96,7 +97,9 @@ BESIDE = {
 
 @pytest.fixture
 def predictor(studio: LabelStudioStandIn, tmp_path: Path) -> Predictor:
-    return Predictor(ColourDetector(), ImageFetcher(studio.client(), FetchLimits(), tmp_path))
+    return Predictor(
+        ColourDetector(), ImageFetcher(studio.client(), fetch_limits(), tmp_path), predictor_options()
+    )
 
 
 @pytest.fixture

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from default_limits import fetch_limits
 from stand_in import Answer, Request, StandIn, stand_in
 
 from prelabel.labelstudio.api.client import LabelStudioClient
-from prelabel.labelstudio.fetching.fetcher import FetchError, FetchLimits, ImageFetcher
+from prelabel.labelstudio.errors import FetchError
+from prelabel.labelstudio.fetching import fetcher
+from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 PICTURE = b"\xff\xd8 not really a picture"
-LIMITS = FetchLimits(max_bytes=1000, connect_timeout=2, read_timeout=2, total_timeout=5, cache_bytes=10_000)
+LIMITS = fetch_limits(max_bytes=1000, total_timeout=5, cache_bytes=10_000)
 
 
 @pytest.fixture
@@ -315,9 +318,12 @@ class TestLimits:
         assert fetch(self.URL) == PICTURE
         assert time.monotonic() - start < 1
 
-    def test_silence_ends_at_the_read_timeout(self, fetch: Fetch, label_studio: StandIn):
+    def test_silence_ends_at_the_read_timeout(
+        self, fetch: Fetch, label_studio: StandIn, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(fetcher, "READ_SECONDS", 0.1)
         label_studio.answers(self.URL, Answer(bytes(5), chunk_pause=1.5))
-        assert "did not answer in time" in fetch.error(self.URL, read_timeout=0.1)
+        assert "did not answer in time" in fetch.error(self.URL)
 
     def test_a_body_that_breaks_off(self, fetch: Fetch, label_studio: StandIn):
         label_studio.answers(self.URL, Answer(PICTURE, headers={"Content-Length": "500"}))

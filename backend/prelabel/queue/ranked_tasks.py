@@ -23,7 +23,7 @@ SCORE_DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Place:
+class RankedTask:
     """What Label Studio is told of a task's place: its `score`, 0 <= score < 1, is lower the earlier it comes."""
 
     task_id: int
@@ -31,8 +31,8 @@ class Place:
     cluster: int
 
 
-def places(tasks: Sequence[SurveyedTask], ranking: Ranking) -> list[Place]:
-    """The tasks' places, the first to label first. `tasks`: of the ranked images, in their order.
+def ranked_tasks(tasks: Sequence[SurveyedTask], ranking: Ranking) -> list[RankedTask]:
+    """The tasks, the first to label first. `tasks`: of the ranked images, in their order.
 
     A task with several images has the place of the earliest of them.
     """
@@ -40,7 +40,7 @@ def places(tasks: Sequence[SurveyedTask], ranking: Ranking) -> list[Place]:
     for image in ranking.indices.tolist():
         earliest.setdefault(tasks[image].id, image)
     return [
-        Place(
+        RankedTask(
             task_id,
             round(place / len(earliest), SCORE_DIGITS),
             _cluster(tasks[image].number, int(ranking.clusters[image]), bool(ranking.at_random[image])),
