@@ -24,6 +24,7 @@ from prelabel.inference.predictor import Predictor
 from prelabel.labels.accepted import accepted_tasks
 from prelabel.labels.snapshots import collect_labels
 from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.config.project_config import ProjectConfig
 from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
 from prelabel.publish.annotate import annotate_project
@@ -82,7 +83,10 @@ def tasks(
     *_, second = client.tasks(project_id)
     client.retrieve_predictions(project_id, [second["id"]])
     summary = annotate_project(
-        client, Predictor(demo.detector, fetcher), project_id, OwnVersions(frozenset({"starter"}))
+        client,
+        Predictor(demo.detector, fetcher),
+        read_project(client, project_id),
+        OwnVersions(frozenset({"starter"})),
     )
     assert summary.problems == [], next(client.tasks(project_id))["data"]
     assert (summary.pushed, summary.current) == (1, 1)

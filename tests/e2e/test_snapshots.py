@@ -17,6 +17,7 @@ from prelabel.demo.images import write_photo
 from prelabel.labels.snapshots import ProjectSnapshot, build_snapshot
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.label_spec import LabelSpec
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
 from prelabel.labelstudio.regions.predictions import to_prediction, to_regions
 
@@ -76,7 +77,7 @@ def built(
 
 def build(client: LabelStudioClient, project_id: int, folder: Path) -> ProjectSnapshot:
     fetcher = ImageFetcher(client, FetchLimits(), folder / "cache")
-    return build_snapshot(client, fetcher, project_id, folder, 10_000_000)
+    return build_snapshot(client, fetcher, read_project(client, project_id), folder, 10_000_000)
 
 
 def examples(built: ProjectSnapshot) -> dict[int, Example]:

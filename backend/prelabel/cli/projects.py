@@ -23,7 +23,7 @@ from prelabel.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from prelabel.connect.doctor import Finding
-    from prelabel.labelstudio.api.client import LabelStudioClient
+    from prelabel.labelstudio.config.project import Project
     from prelabel.publish.annotate import Summary
 
 MODEL_PATIENCE_S = 120.0
@@ -61,8 +61,8 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
         connection = connect_project(
             client, project, url, version, basic_auth=auth, webhook_secret=settings.webhook_secret
         )
-        label_map = _label_map(settings, client, project, version)
-        tools = _missing_tools(client, project)
+        label_map = _label_map(settings, connection.project, version)
+        tools = _missing_tools(connection.project)
     changes = connection.changes or ("nothing had to be changed",)
     console.print(f"Project {project} is connected to {version} at {url}:", style="green")
     console.print("\n".join(f"  {line}" for line in changes))
@@ -97,6 +97,7 @@ def annotate(
     with errors_in_one_sentence():
         from prelabel.labelstudio.api.backends import attached_backends
         from prelabel.labelstudio.api.client import label_studio_client
+        from prelabel.labelstudio.config.project import read_project
         from prelabel.publish.annotate import annotate_project
         from prelabel.publish.shown_version import notes_after, serving_note
         from prelabel.store.database import Database
@@ -115,7 +116,7 @@ def annotate(
             summary = annotate_project(
                 client,
                 predictor,
-                project,
+                read_project(client, project),
                 own,
                 stale_only=stale_only,
                 include_labelled=labelled,
@@ -142,20 +143,20 @@ def doctor(project: ProjectId, url: BackendUrl = None) -> None:
         fail(f"{broken} of the links above {'is' if broken == 1 else 'are'} broken; begin with the first.")
 
 
-def _label_map(settings: Settings, client: LabelStudioClient, project: int, version: str) -> list[str]:
+def _label_map(settings: Settings, project: Project, version: str) -> list[str]:
     """What becomes what, where this machine has the weights that are served."""
     from fbnetv3.weights import WeightsError
     from prelabel.labelstudio.config.label_spec import LabelConfigError, LabelSpec
     from prelabel.store.database import Database
     from prelabel.versions.loading import project_checkpoint
 
-    config, threshold = client.project(project)["label_config"], settings.model_score_threshold
+    config, threshold = project.label_config, settings.model_score_threshold
     try:
         elsewhere = [
             "the weights of the server are not here: its log shows the labels",
             *LabelSpec.from_config(config, (), threshold).left_out,
         ]
-        here, checkpoint = project_checkpoint(settings, Database.open(settings.database_url), project)
+        here, checkpoint = project_checkpoint(settings, Database.open(settings.database_url), project.id)
         spec = LabelSpec.from_config(config, checkpoint.labels, threshold)
     except WeightsError:
         return elsewhere
@@ -164,14 +165,16 @@ def _label_map(settings: Settings, client: LabelStudioClient, project: int, vers
     return spec.describe(checkpoint.has_masks) if here == version else elsewhere
 
 
-def _missing_tools(client: LabelStudioClient, project: int) -> list[str]:
+def _missing_tools(project: Project) -> list[str]:
     """What to add to the project's labelling config for smart tools; nothing where it has them."""
     from prelabel.labelstudio.config.smart_tools import EXPLANATION, missing_page_tools, missing_tools
     from prelabel.labelstudio.errors import LabelConfigError
 
-    config = client.project(project)["label_config"]
     try:
-        snippets = {"the last </View>": missing_tools(config), "</Repeater>": missing_page_tools(config)}
+        snippets = {
+            "the last </View>": missing_tools(project.label_config),
+            "</Repeater>": missing_page_tools(project.label_config),
+        }
     except LabelConfigError:
         return []
     lines = []

@@ -31,6 +31,7 @@ from prelabel.labels.accepted import AcceptedTask, accepted_tasks
 from prelabel.labels.accepted_choices import AcceptedChoices
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.image_values import image_value, shown_key
+from prelabel.labelstudio.config.project import Project
 from prelabel.labelstudio.config.project_config import ProjectConfig, TaskControls
 from prelabel.labelstudio.errors import FetchError
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
@@ -163,7 +164,7 @@ class Contents:
 def build_snapshot(
     client: LabelStudioClient,
     fetcher: ImageFetcher,
-    project_id: int,
+    project: Project,
     folder: Path,
     max_pixels: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -175,23 +176,23 @@ def build_snapshot(
     many images are done, and of how many. Raises NothingToLearn, SnapshotError where no image can be had or the disk
     refuses, LabelStudioError and LabelConfigError.
     """
-    config = ProjectConfig(client.project(project_id)["label_config"])
+    config = project.config
     learnt = config.for_any_task()
     if not learnt.objects.labels and not learnt.choices.active:
         raise NothingToLearn(
-            f"project {project_id} has no labels for boxes or masks on an image, and no choices for one"
+            f"project {project.id} has no labels for boxes or masks on an image, and no choices for one"
         )
-    tasks = accepted_tasks(client, project_id)
+    tasks = accepted_tasks(client, project.id)
     if not tasks:
-        raise NothingToLearn(f"project {project_id} has no accepted labels")
+        raise NothingToLearn(f"project {project.id} has no accepted labels")
     contents = collect_labels(tasks, config, fetcher, folder / "images", max_pixels, on_progress)
     contents.drop_images_that_are_held_out()
-    _check_enough(contents, project_id)
+    _check_enough(contents, project.id)
     data = contents.data()
     digest = content_digest(data, folder / "images")
     snapshot = write_snapshot(data, folder / "images", folder / "snapshots" / f"{digest}.json")
     for reason in contents.left_out:
-        logger.warning("project %s: left out of the training data: %s", project_id, reason)
+        logger.warning("project %s: left out of the training data: %s", project.id, reason)
     return ProjectSnapshot(snapshot, contents.left_out, len(tasks), sum(task.annotations for task in tasks))
 
 
