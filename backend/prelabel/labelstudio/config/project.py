@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prelabel.labelstudio.api.client import LabelStudioClient
-from prelabel.labelstudio.config.project_config import ProjectConfig
 from prelabel.labelstudio.errors import LabelStudioError
+
+if TYPE_CHECKING:  # the worker counts labels without a second of Label Studio's SDK, which reads configs
+    from prelabel.labelstudio.config.project_config import ProjectConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +39,12 @@ class Project:
     @cached_property
     def config(self) -> ProjectConfig:
         """The labelling config, read when it is asked for."""
-        return ProjectConfig(self.label_config)
+        return self._parsed(with_choices=True)
 
     @cached_property
     def objects_config(self) -> ProjectConfig:
         """The labelling config without its choices."""
-        return ProjectConfig(self.label_config, with_choices=False)
+        return self._parsed(with_choices=False)
 
     @property
     def shown_version(self) -> str:
@@ -79,6 +81,11 @@ class Project:
                 f"Label Studio does not say how many tasks of project {self.id} have labels."
             )
         return labelled
+
+    def _parsed(self, with_choices: bool) -> ProjectConfig:
+        from prelabel.labelstudio.config.project_config import ProjectConfig
+
+        return ProjectConfig(self.label_config, with_choices=with_choices)
 
 
 def read_project(client: LabelStudioClient, project_id: int) -> Project:

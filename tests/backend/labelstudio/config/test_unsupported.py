@@ -155,7 +155,7 @@ def test_connect_names_it_also_where_the_weights_are_not_here(
 ) -> None:
     chain.project["label_config"] = config
     version = version or f"tiny-{small_checkpoint(('Disc', 'Box'), masks=True).digest}"
-    lines = "\n".join(_label_map(load_settings(), chain.client(), PROJECT, version))
+    lines = "\n".join(_label_map(load_settings(), read_project(chain.client(), PROJECT), version))
     assert all(words in lines for words in said)
 
 
