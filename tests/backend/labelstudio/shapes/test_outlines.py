@@ -12,7 +12,10 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
 from fbnetv3.instances import BoxMask
-from prelabel.labelstudio.shapes.outlines import MIN_IOU, fill, iou, polygons, ring_area, trace
+from prelabel.labelstudio.shapes.outlines import fill, iou, polygons, ring_area, trace
+
+LEAST_IOU = 0.97
+"""What docs/regions.md promises of polygons."""
 
 small_masks = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
@@ -86,7 +89,7 @@ def test_no_mask_however_odd_loses_more_than_the_bound(bitmap: np.ndarray):
     rings = [ring - (mask.x, mask.y) for ring in polygons(mask)]
 
     if mask.area:
-        assert iou(rings, mask.bitmap) >= MIN_IOU
+        assert iou(rings, mask.bitmap) >= LEAST_IOU
     else:
         assert rings == []
 
@@ -101,10 +104,10 @@ def test_three_rasterisers_agree_that_the_bound_holds(size: int, holes: bool, se
     inside = np.zeros(bitmap.shape, bool)
     for ring in rings:
         inside |= fill(ring, bitmap.shape)
-    assert overlap(inside, bitmap) >= MIN_IOU
+    assert overlap(inside, bitmap) >= LEAST_IOU
     if size >= 40:  # both paint some pixels that an edge only touches, which matters for the smallest
-        assert overlap(drawn_by_pillow(rings, bitmap.shape), bitmap) >= MIN_IOU - 0.01
-        assert overlap(drawn_by_coco(rings, bitmap.shape), bitmap) >= MIN_IOU - 0.02
+        assert overlap(drawn_by_pillow(rings, bitmap.shape), bitmap) >= LEAST_IOU - 0.01
+        assert overlap(drawn_by_coco(rings, bitmap.shape), bitmap) >= LEAST_IOU - 0.02
 
 
 def test_simplifying_leaves_few_points_of_a_large_round_outline():
