@@ -22,7 +22,7 @@ from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
 from prelabel.inference.predictor import Predictor
 from prelabel.labels.accepted import accepted_tasks
-from prelabel.labels.snapshots import collect_labels
+from prelabel.labels.collecting import collect_labels
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.config.project_config import ProjectConfig

@@ -17,7 +17,7 @@ from fbnetv3.data.examples import Example
 from fbnetv3.data.snapshot import HOLDOUT, SnapshotError
 from fbnetv3.instances import BoxMask, Instances
 from prelabel.labels.accepted import accepted_tasks
-from prelabel.labels.snapshots import collect_labels
+from prelabel.labels.collecting import collect_labels
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.project import Project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
