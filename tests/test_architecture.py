@@ -26,7 +26,7 @@ FILES_OF_PRELABEL = {"prelabel.sqlite3", "prelabel.log", "prelabel.token"}
 #: Rooms (folders and modules) from the ground up: each imports rooms of earlier lines only, at any depth.
 ORDERS = {
     "model/fbnetv3": """
-        architectures arrays files cut_jpeg
+        architectures arrays errors files cut_jpeg
         brightness config cut_images instances
         images overlap pasting network scenes weights
         data drawing edges factory
@@ -40,7 +40,8 @@ ORDERS = {
         review simulation
     """,
     "backend/prelabel": """
-        ids logs settings
+        errors ids logs
+        settings
         store
         folders labelstudio
         inference labels

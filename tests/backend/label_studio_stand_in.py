@@ -62,6 +62,7 @@ class LabelStudioStandIn:
     refused: dict[str, int] = field(default_factory=dict)
     pushed: list[list[int]] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     _ids: Iterator[int] = field(default_factory=lambda: count(1))
 
     def client(self) -> LabelStudioClient:
@@ -113,6 +114,7 @@ class LabelStudioStandIn:
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
         """What a request is answered with."""
+        self.requests.append(f"{method} {path}")
         if status := self.refused.get(f"{method} {path}"):
             return status, {"detail": "refused"}
         for pattern, handle in self._ROUTES.items():

@@ -23,8 +23,9 @@ from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
 from prelabel.inference.predictor import Predictor
 from prelabel.labels.accepted import accepted_tasks
-from prelabel.labels.snapshots import collect_labels
+from prelabel.labels.collecting import collect_labels
 from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.config.project_config import ProjectConfig
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish.annotate import annotate_project
@@ -85,7 +86,7 @@ def tasks(
     summary = annotate_project(
         client,
         Predictor(demo.detector, fetcher, predictor_options()),
-        project_id,
+        read_project(client, project_id),
         OwnVersions(frozenset({"starter"})),
     )
     assert summary.problems == [], next(client.tasks(project_id))["data"]

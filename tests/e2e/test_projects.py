@@ -28,6 +28,7 @@ from prelabel.inference.predictor import Predictor
 from prelabel.labelstudio.api.backends import attached_backends
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.api.webhooks import project_webhooks
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish.annotate import annotate_project
 from prelabel.publish.shown_version import notes_after
@@ -116,7 +117,11 @@ def connected(client: LabelStudioClient, project: int, server_url: str) -> int:
 
 def annotate(client: LabelStudioClient, predictor: Predictor, project: int, **options: Any) -> Any:
     return annotate_project(
-        client, predictor, project, OwnVersions(frozenset({"tiny", "starter"})), **options
+        client,
+        predictor,
+        read_project(client, project),
+        OwnVersions(frozenset({"tiny", "starter"})),
+        **options,
     )
 
 

@@ -19,6 +19,7 @@ from prelabel.inference.prompt_features import PromptFeatures
 from prelabel.labels.usefulness import effort_of, usefulness
 from prelabel.labelstudio.api.backends import attached_backends
 from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.project import read_project
 from prelabel.publish.annotate import annotate_project
 from prelabel.publish.promotion import promote, roll_back
 from prelabel.publish.survey import survey
@@ -87,7 +88,7 @@ def project(
         predictor = build_predictor(settings, load_detector(settings))
         connect_project(client, project_id, server_url, predictor.version, basic_auth=AUTH)
         own = OwnVersions.of_project(settings, database, project_id, [])
-        annotate_project(client, predictor, project_id, own)
+        annotate_project(client, predictor, read_project(client, project_id), own)
         yield project_id
 
 

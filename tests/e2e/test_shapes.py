@@ -24,7 +24,7 @@ from fbnetv3.scenes import SCENE_LABELS, generate_scene
 from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
 from prelabel.labels.accepted import accepted_tasks
-from prelabel.labels.snapshots import collect_labels
+from prelabel.labels.collecting import collect_labels
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.config.object_controls import ObjectControls

@@ -18,6 +18,7 @@ from prelabel.demo.images import write_photo
 from prelabel.labels.snapshots import ProjectSnapshot, build_snapshot
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.label_spec import LabelSpec
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.labelstudio.regions.predictions import to_prediction, to_regions
 
@@ -77,7 +78,7 @@ def built(
 
 def build(client: LabelStudioClient, project_id: int, folder: Path) -> ProjectSnapshot:
     fetcher = ImageFetcher(client, fetch_limits(), folder / "cache")
-    return build_snapshot(client, fetcher, project_id, folder, 10_000_000)
+    return build_snapshot(client, fetcher, read_project(client, project_id), folder, 10_000_000)
 
 
 def examples(built: ProjectSnapshot) -> dict[int, Example]:

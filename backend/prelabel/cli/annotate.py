@@ -50,6 +50,7 @@ def annotate(
     with errors_in_one_sentence():
         from prelabel.labelstudio.api.backends import attached_backends
         from prelabel.labelstudio.api.client import label_studio_client
+        from prelabel.labelstudio.config.project import read_project
         from prelabel.publish.annotate import annotate_project
         from prelabel.publish.shown_version import notes_after, serving_note
         from prelabel.store.database import Database
@@ -68,7 +69,7 @@ def annotate(
             summary = annotate_project(
                 client,
                 predictor,
-                project,
+                read_project(client, project),
                 own,
                 stale_only=stale_only,
                 include_labelled=labelled,

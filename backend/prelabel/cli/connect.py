@@ -8,7 +8,7 @@ from prelabel.cli.common import BackendUrl, ProjectId, console, errors_in_one_se
 from prelabel.settings import Settings
 
 if TYPE_CHECKING:
-    from prelabel.labelstudio.api.client import LabelStudioClient
+    from prelabel.labelstudio.config.project import Project
 
 MODEL_PATIENCE_S = 120.0
 """How long `connect` waits for a server that was just started: loading takes seconds, on a busy machine
@@ -38,8 +38,8 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
         connection = connect_project(
             client, project, url, version, basic_auth=auth, webhook_secret=settings.webhook_secret
         )
-        label_map = _label_map(settings, client, project, version)
-        tools = _missing_tools(client, project)
+        label_map = _label_map(settings, connection.project, version)
+        tools = _missing_tools(connection.project)
     changes = connection.changes or ("nothing had to be changed",)
     console.print(f"Project {project} is connected to {version} at {url}:", style="green")
     console.print("\n".join(f"  {line}" for line in changes))
@@ -50,20 +50,20 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
     console.print(f"Next: `prelabel annotate --project {project}` pre-labels its tasks.")
 
 
-def _label_map(settings: Settings, client: LabelStudioClient, project: int, version: str) -> list[str]:
+def _label_map(settings: Settings, project: Project, version: str) -> list[str]:
     """What becomes what, where this machine has the weights that are served."""
     from fbnetv3.weights import WeightsError
     from prelabel.labelstudio.config.label_spec import LabelConfigError, LabelSpec
     from prelabel.store.database import Database
     from prelabel.versions.loading import project_checkpoint
 
-    config, threshold = client.project(project)["label_config"], settings.model_score_threshold
+    config, threshold = project.label_config, settings.model_score_threshold
     try:
         elsewhere = [
             "the weights of the server are not here: its log shows the labels",
             *LabelSpec.from_config(config, (), threshold).left_out,
         ]
-        here, checkpoint = project_checkpoint(settings, Database.open(settings.database_url), project)
+        here, checkpoint = project_checkpoint(settings, Database.open(settings.database_url), project.id)
         spec = LabelSpec.from_config(config, checkpoint.labels, threshold)
     except WeightsError:
         return elsewhere
@@ -72,14 +72,16 @@ def _label_map(settings: Settings, client: LabelStudioClient, project: int, vers
     return spec.describe(checkpoint.has_masks) if here == version else elsewhere
 
 
-def _missing_tools(client: LabelStudioClient, project: int) -> list[str]:
+def _missing_tools(project: Project) -> list[str]:
     """What to add to the project's labelling config for smart tools; nothing where it has them."""
     from prelabel.labelstudio.config.smart_tools import EXPLANATION, missing_page_tools, missing_tools
     from prelabel.labelstudio.errors import LabelConfigError
 
-    config = client.project(project)["label_config"]
     try:
-        snippets = {"the last </View>": missing_tools(config), "</Repeater>": missing_page_tools(config)}
+        snippets = {
+            "the last </View>": missing_tools(project.label_config),
+            "</Repeater>": missing_page_tools(project.label_config),
+        }
     except LabelConfigError:
         return []
     lines = []

@@ -22,6 +22,7 @@ from prelabel.labelstudio.api.backends import (
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.api.request_guard import guard_refusal
 from prelabel.labelstudio.api.webhooks import keep_one_webhook, webhook_headers
+from prelabel.labelstudio.config.project import Project, read_project
 from prelabel.labelstudio.errors import LabelStudioError
 
 
@@ -31,11 +32,11 @@ class ConnectError(PrelabelError):
 
 @dataclass(frozen=True)
 class Connection:
-    """A connected project. `changes`: what was done, a line each; none where all was as it should be.
-
-    `notes`: what a person should know, a sentence each.
+    """A connected project. `project`: as it was before. `changes`: what was done, a line each; none where all was as it
+    should be. `notes`: what a person should know, a sentence each.
     """
 
+    project: Project
     backend_id: int
     changes: tuple[str, ...]
     notes: tuple[str, ...]
@@ -56,13 +57,13 @@ def connect_project(
     user and password, which the webhook then carries too, as it does `webhook_secret`. Raises ConnectError, and
     LabelStudioError where a call fails that has nothing to do with the server.
     """
-    client.project(project_id)
+    project = read_project(client, project_id)
     if refusal := guard_refusal(client, project_id, backend_url):
         raise ConnectError(f"{refusal.reason}; {refusal.remedy}.")
     headers = webhook_headers(basic_auth, webhook_secret)
     connector = _Connector(client, project_id, backend_url.rstrip("/"), model_version, basic_auth, headers)
     backend_id = connector.connect()
-    return Connection(backend_id, tuple(connector.changes), tuple(connector.notes))
+    return Connection(project, backend_id, tuple(connector.changes), tuple(connector.notes))
 
 
 class _Connector:
@@ -146,14 +147,17 @@ class _Connector:
             self.changes.append(f"removed a prelabel backend too many, {backend.title!r} at {backend.url}")
 
     def _show_predictions(self) -> None:
-        """Annotators see predictions, and the predictions of this version are the project's."""
-        project = self._client.project(self._project_id)
-        if not project["show_collab_predictions"]:
+        """Annotators see predictions, and the predictions of this version are the project's.
+
+        The project is read again: Label Studio writes into it when a backend is added or renamed.
+        """
+        project = read_project(self._client, self._project_id)
+        if not project.shows_predictions:
             self._client.update_project(self._project_id, show_collab_predictions=True)
             self.changes.append("switched on that annotators see predictions")
-        if project["model_version"] != self._version:
+        if project.shown_version != self._version:
             self._client.update_project(self._project_id, model_version=self._version)
-            before = f", before: {project['model_version']}" if project["model_version"] else ""
+            before = f", before: {project.shown_version}" if project.shown_version else ""
             self.changes.append(f"the project now shows the predictions of {self._version}{before}")
 
     def _confirm(self, backend_id: int) -> None:

@@ -22,6 +22,7 @@ from prelabel.demo.steps import step
 from prelabel.demo.weights import demo_weights, readable_weights
 from prelabel.errors import PrelabelError
 from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.config.writing import label_config
 from prelabel.publish.annotate import annotate_project
 from prelabel.settings import load_settings
@@ -202,7 +203,7 @@ def _publish(
         summary = annotate_project(
             client,
             build_predictor(settings, detector),
-            project_id,
+            read_project(client, project_id),
             OwnVersions.known_here(detector.version),
             on_progress=lambda summary: on_progress(summary.done, summary.total),
         )

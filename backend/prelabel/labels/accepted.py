@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prelabel.labelstudio.api.client import LabelStudioClient
-from prelabel.labelstudio.errors import LabelStudioError
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -73,23 +72,3 @@ def _time(text: Any) -> datetime:
     except (TypeError, ValueError):
         return LONG_AGO
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def labelled_tasks(client: LabelStudioClient, project_id: int) -> int:
-    """Tasks with accepted labels: one cheap request. Raises LabelStudioError."""
-    labelled = labelled_tasks_of(client.project(project_id))
-    if labelled is None:
-        raise LabelStudioError(
-            f"Label Studio does not say how many tasks of project {project_id} have labels."
-        )
-    return labelled
-
-
-def labelled_tasks_of(project: Any) -> int | None:
-    """Tasks with accepted labels, from a project as Label Studio describes it; None where it does not say.
-
-    It leaves ground truth out of its count of tasks. A task with such an annotation beside another counts twice.
-    """
-    fields = project if isinstance(project, dict) else {}
-    numbers = [fields.get(name) for name in ("num_tasks_with_annotations", "ground_truth_number")]
-    return numbers[0] + (numbers[1] or 0) if isinstance(numbers[0], int) else None

@@ -15,14 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fbnetv3.judging.effort import Effort
-from prelabel.labelstudio.shapes import SHAPES
+from prelabel.labelstudio.shapes import SHAPE_OF_TAG
 
 Kind = Literal["box", "mask"]
 Result = Iterable[Mapping[str, Any]]
-
-BOX_TYPES = frozenset(name for shape in SHAPES if not shape.is_outline for name in shape.types)
-MASK_TYPES = frozenset(name for shape in SHAPES if shape.is_outline for name in shape.types)
-"""Types of results whose correction takes as long as that of a box, or of a mask."""
 
 TOLERANCE = 0.01
 """Percent of the image (for RLE: of a grey value) by which numbers may differ that were written twice."""
@@ -112,10 +108,10 @@ def regions_of(results: Result) -> dict[str, Region]:
 
 
 def _kind(group: list[Mapping[str, Any]]) -> Kind | None:
-    types = {str(result.get("type")) for result in group}
-    if types & MASK_TYPES:
+    shapes = [SHAPE_OF_TAG[kind] for result in group if (kind := str(result.get("type"))) in SHAPE_OF_TAG]
+    if any(shape.is_outline for shape in shapes):
         return "mask"
-    return "box" if types & BOX_TYPES else None
+    return "box" if shapes else None
 
 
 def _origin(group: list[Mapping[str, Any]]) -> str:

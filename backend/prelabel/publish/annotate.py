@@ -25,6 +25,8 @@ from typing import Any
 from prelabel.errors import PrelabelError
 from prelabel.inference.predictor import OnFeatures, Predictor
 from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.label_spec import LabelSpec
+from prelabel.labelstudio.config.project import Project
 from prelabel.labelstudio.config.repeaters import has_repeater
 from prelabel.publish.failed import FailedPredictions
 from prelabel.publish.stale import remove_stale
@@ -79,7 +81,7 @@ class Summary:
 def annotate_project(
     client: LabelStudioClient,
     predictor: Predictor,
-    project_id: int,
+    project: Project,
     own: OwnVersions,
     *,
     stale_only: bool = False,
@@ -100,13 +102,12 @@ def annotate_project(
     others nothing. Raises AnnotateError and LabelConfigError before anything is written; LabelStudioError
     where Label Studio stops answering: what was pushed stays, and another run goes on from there.
     """
-    project = client.project(project_id)
-    label_config = project["label_config"]
-    _check_usable(predictor, label_config, even_empty)
-    failed = FailedPredictions(client, project_id, predictor.version, project["model_version"])
-    run = _Run(client, predictor, project_id, label_config, own, failed, on_features)
-    run.summary.left_out = predictor.label_spec(label_config).left_out
-    tasks = survey(client, project_id, own.__contains__) if least_sure_first else survey(client, project_id)
+    spec = predictor.label_spec(project.label_config)
+    _check_usable(predictor, spec, even_empty)
+    failed = FailedPredictions(client, project.id, predictor.version, project.shown_version)
+    run = _Run(client, predictor, project, own, failed, on_features)
+    run.summary.left_out = spec.left_out
+    tasks = survey(client, project.id, own.__contains__) if least_sure_first else survey(client, project.id)
     run.plan(tasks, stale_only, include_labelled)
     on_progress(run.summary)
     for _ in run.steps(batch_size, keep_going):
@@ -121,16 +122,14 @@ class _Run:
         self,
         client: LabelStudioClient,
         predictor: Predictor,
-        project_id: int,
-        label_config: str,
+        project: Project,
         own: OwnVersions,
         failed: FailedPredictions,
         on_features: OnFeatures | None,
     ) -> None:
         self._client = client
         self._predictor = predictor
-        self._project_id = project_id
-        self._label_config = label_config
+        self._project = project
         self._own = own
         self._failed = failed
         self._on_features = on_features
@@ -181,7 +180,7 @@ class _Run:
         """Task id -> prediction, for the tasks that have one; what was wrong with the others is noted."""
         tasks = [{"id": task.id, "data": task.data} for task in batch]
         outcomes = self._predictor.predict(
-            tasks, self._label_config, self._project_id, on_features=self._on_features
+            tasks, self._project.label_config, self._project.id, on_features=self._on_features
         )
         predictions = {}
         for task, outcome in zip(batch, outcomes, strict=True):
@@ -192,9 +191,9 @@ class _Run:
         return predictions
 
     def _push(self, batch: Sequence[SurveyedTask], predictions: dict[int, dict[str, Any]]) -> None:
-        of_pages = has_repeater(self._label_config)
+        of_pages = has_repeater(self._project.label_config)
         stored = list(predictions.values())
-        refused = store_predictions(self._client, self._project_id, stored, of_pages=of_pages)
+        refused = store_predictions(self._client, self._project.id, stored, of_pages=of_pages)
         self.summary.problems += [TaskProblem(task_id, reason) for task_id, reason in refused.items()]
         pushed = [task for task in batch if task.id in predictions and task.id not in refused]
         self.summary.pushed += len(pushed)
@@ -206,8 +205,7 @@ class _Run:
             self.summary.removed += remove_stale(self._client, task.id, self.summary.version, self._own)
 
 
-def _check_usable(predictor: Predictor, label_config: str, even_empty: bool) -> None:
-    spec = predictor.label_spec(label_config)
+def _check_usable(predictor: Predictor, spec: LabelSpec, even_empty: bool) -> None:
     if even_empty and spec.image_keys:
         return
     if reason := predictor.capabilities.why_empty(spec):

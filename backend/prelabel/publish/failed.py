@@ -27,7 +27,7 @@ class FailedPredictions:
     those take a request. Where it shows another version, all predictions of the project are read, in one request.
     """
 
-    def __init__(self, client: LabelStudioClient, project_id: int, version: str, shown: str | None) -> None:
+    def __init__(self, client: LabelStudioClient, project_id: int, version: str, shown: str) -> None:
         self._client = client
         self._project_id = project_id
         self._version = version

@@ -11,6 +11,7 @@ import logging
 
 from prelabel.labelstudio.api.backends import AttachedBackend, BasicAuth, attached_backends, write_backend
 from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.settings import Settings
 from prelabel.store.database import Database
@@ -153,7 +154,7 @@ def _retitle(
 def _show(
     client: LabelStudioClient, project_id: int, name: str, own: OwnVersions, titles: set[str]
 ) -> list[str]:
-    shown = client.project(project_id)["model_version"] or ""
+    shown = read_project(client, project_id).shown_version
     if shown == name:
         return []
     if shown and shown not in own and shown not in titles:

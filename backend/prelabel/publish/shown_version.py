@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from prelabel.labelstudio.api.backends import AttachedBackend, attached_backends
 from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.project import read_project
 from prelabel.versions.own_versions import OwnVersions, has_own_form
 
 
@@ -44,12 +45,13 @@ def notes_after(
 def show_version(client: LabelStudioClient, project_id: int, version: str, own: OwnVersions) -> str | None:
     """Make the project show the predictions of `version`, of which it has some, and their scores.
 
+    The project is read here and now, after what was pushed, which may have taken hours in which somebody decided.
     Only where nobody decided otherwise: the project shows none, or an older version of prelabel's that is no
     ML backend's title. Returns a note where the version is not shown in the end. Raises LabelStudioError.
     """
-    project = client.project(project_id)
-    shown = project["model_version"] or ""
-    if not project["show_collab_predictions"]:
+    project = read_project(client, project_id)
+    shown = project.shown_version
+    if not project.shows_predictions:
         return (
             "Annotators do not see predictions: "
             "switch them on in Settings > Annotation, or run `prelabel connect`."

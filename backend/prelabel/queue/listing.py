@@ -11,6 +11,7 @@ from typing import Any
 from prelabel.errors import PrelabelError
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.api.tabs import find_tab, tab_notes
+from prelabel.labelstudio.config.project import read_project
 from prelabel.publish.survey import SCORE_COLUMN
 from prelabel.queue.ranked_tasks import group_of, is_drawn
 from prelabel.queue.refresh import SAMPLING, TAB
@@ -54,13 +55,13 @@ class Queue:
 
 def read_queue(client: LabelStudioClient, project_id: int, limit: int) -> Queue:
     """The first `limit` tasks of the tab, in its order. Raises LabelStudioError, and QueueError without a tab."""
-    project = client.project(project_id)
+    project = read_project(client, project_id)
     tab = find_tab(client, project_id, TAB)
     if tab is None:
         raise QueueError(
             f"Project {project_id} has no tab {TAB!r} yet: run `prelabel queue refresh --project {project_id}`."
         )
-    shown, notes = project["model_version"] or "", tab_notes(tab)
+    shown, notes = project.shown_version, tab_notes(tab)
     at = notes.get("at")
     return Queue(
         tuple(_tasks(client, project_id, tab["id"], shown, limit)),
@@ -69,7 +70,7 @@ def read_queue(client: LabelStudioClient, project_id: int, limit: int) -> Queue:
         notes.get("version"),
         datetime.fromisoformat(at) if at else None,
         shown,
-        project["sampling"] == SAMPLING,
+        project.sampling == SAMPLING,
     )
 
 

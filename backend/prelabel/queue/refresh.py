@@ -16,6 +16,7 @@ from typing import Any
 from prelabel.inference.predictor import Predictor
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.api.tabs import UNLABELLED, Tab, find_tab, put_tab
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.publish.annotate import BATCH_SIZE, Summary, TaskProblem, annotate_project
 from prelabel.publish.survey import SCORE_COLUMN, survey
@@ -67,7 +68,8 @@ class QueueRefresh:
         self._project_id = project_id
         self._own = own
         self._keep_going = keep_going
-        label_config = client.project(project_id)["label_config"]
+        self._project = read_project(client, project_id)
+        label_config = self._project.label_config
         self._knows_labels = bool(predictor.capabilities.image_keys(predictor.label_spec(label_config)))
         folder = settings.queue_cache_path / str(project_id)
         self._cached = CachedFeatures(predictor, label_config, folder)
@@ -85,7 +87,7 @@ class QueueRefresh:
         return annotate_project(
             self._client,
             self._predictor,
-            self._project_id,
+            self._project,
             self._own,
             least_sure_first=True,
             even_empty=even_empty,
@@ -175,7 +177,7 @@ class QueueRefresh:
         }
         tab = Tab(TAB, (f"tasks:{SCORE_COLUMN}",), (UNLABELLED,), (SCORE_COLUMN,), notes)
         put_tab(self._client, self._project_id, tab)
-        sampling = self._client.project(self._project_id)["sampling"]
+        sampling = self._project.sampling
         if sampling != SAMPLING and (is_first or sets_sampling):
             self._client.update_project(self._project_id, sampling=SAMPLING)
         elif sampling != SAMPLING:

@@ -14,7 +14,7 @@ from fbnetv3.review.sizes import UsualSizes
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.image_values import image_value
 from prelabel.labelstudio.config.object_controls import ObjectControls
-from prelabel.labelstudio.config.project_config import ProjectConfig
+from prelabel.labelstudio.config.project import Project
 from prelabel.labelstudio.regions.annotations import LabelledObject, to_objects
 from prelabel.publish.survey import NO_HIDDEN_COLUMNS, PAGE_SIZE
 from prelabel.review.findings import (
@@ -37,16 +37,15 @@ class Prelabelled:
     instances: Instances
 
 
-def prelabelled_images(client: LabelStudioClient, project_id: int) -> list[Prelabelled]:
+def prelabelled_images(client: LabelStudioClient, project: Project) -> list[Prelabelled]:
     """The newest predictions of the version that the project shows, else of any; tasks with an annotation are left out,
     and so are predictions without a region.
 
     Raises LabelStudioError and LabelConfigError.
     """
-    project = client.project(project_id)
-    config = ProjectConfig(project["label_config"], with_choices=False)
-    shown = _shown(client.predictions(project_id), project["model_version"])
-    rows = client.tasks(project_id, PAGE_SIZE, with_results=False, query=NO_HIDDEN_COLUMNS)
+    config = project.objects_config
+    shown = _shown(client.predictions(project.id), project.shown_version)
+    rows = client.tasks(project.id, PAGE_SIZE, with_results=False, query=NO_HIDDEN_COLUMNS)
     unlabelled = {row["id"]: row["data"] for row in rows if not row["total_annotations"]}
     read = {task: config.of(data) for task, data in unlabelled.items()}
     labels = config.labels_of(read.values())
@@ -90,7 +89,7 @@ def review_prelabels(
     return described
 
 
-def _shown(predictions: Sequence[Mapping[str, Any]], version: str | None) -> dict[int, Mapping[str, Any]]:
+def _shown(predictions: Sequence[Mapping[str, Any]], version: str) -> dict[int, Mapping[str, Any]]:
     """Task -> the prediction that counts."""
     ranked = sorted(predictions, key=lambda one: (one["model_version"] == version, one["id"]))
     return {one["task"]: one for one in ranked}

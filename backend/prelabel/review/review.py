@@ -19,6 +19,7 @@ from fbnetv3.weights import Checkpoint
 from prelabel.folders import project_folder
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.object_controls import sources
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.review.decisions import Memory, StoreMemory, with_decisions
 from prelabel.review.findings import CONFIDENCE_DIGITS, ReviewFinding, finding_id
@@ -112,19 +113,21 @@ def review_project(
     Raises ReviewError, SnapshotError, LabelStudioError, LabelConfigError, WeightsError, ConfigError, TrainingError,
     CocoError and ImageError.
     """
+    project = read_project(client, project_id)
     folder = project_folder(settings, project_id)
     fetcher = build_fetcher(settings)
     read = partial(on_step, "reading labels")
     max_pixels = settings.prelabel_max_image_pixels
-    subjects = project_subjects(client, fetcher, project_id, folder, max_pixels, read)
+    subjects = project_subjects(client, fetcher, project, folder, max_pixels, read)
     for_heads = replace(fine_tuning_settings(settings, project_id), frozen_stages=None, epochs=None)
     judges = Judges(for_heads, folder / "review", options.quick, on_step)
-    config = client.project(project_id)["label_config"]
-    judged = judge_project(judges, settings, database, project_id, subjects, partial(sources, config))
+    judged = judge_project(
+        judges, settings, database, project_id, subjects, partial(sources, project.label_config)
+    )
     pictures = _Pictures(subjects, judged, fetcher=fetcher)
     found = find_in(subjects, judged, options.least)
     if options.predictions:
-        images = prelabelled_images(client, project_id)
+        images = prelabelled_images(client, project)
         usual = UsualSizes.of(subjects.examples)
         for finding, image in review_prelabels(subjects.scope, images, usual):
             if finding.confidence >= options.least:

@@ -17,9 +17,9 @@ from fbnetv3.data.examples import Example
 from fbnetv3.data.snapshot import HOLDOUT, SnapshotError
 from fbnetv3.instances import BoxMask, Instances
 from prelabel.labels.accepted import accepted_tasks
-from prelabel.labels.snapshots import collect_labels
+from prelabel.labels.collecting import collect_labels
 from prelabel.labelstudio.api.client import LabelStudioClient
-from prelabel.labelstudio.config.project_config import ProjectConfig
+from prelabel.labelstudio.config.project import Project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.review.findings import Box, Place, object_digest
 
@@ -100,7 +100,7 @@ class Subjects:
 def project_subjects(
     client: LabelStudioClient,
     fetcher: ImageFetcher,
-    project_id: int,
+    project: Project,
     folder: Path,
     max_pixels: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -109,19 +109,19 @@ def project_subjects(
 
     Raises SnapshotError where there is nothing to review, LabelStudioError and LabelConfigError.
     """
-    config = ProjectConfig(client.project(project_id)["label_config"], with_choices=False)
+    config = project.objects_config
     if not config.for_any_task().objects.labels:
-        raise SnapshotError(f"project {project_id} has no labels for boxes or masks on an image")
-    tasks = accepted_tasks(client, project_id)
+        raise SnapshotError(f"project {project.id} has no labels for boxes or masks on an image")
+    tasks = accepted_tasks(client, project.id)
     if not tasks:
-        raise SnapshotError(f"project {project_id} has no accepted labels to review")
+        raise SnapshotError(f"project {project.id} has no accepted labels to review")
     found = collect_labels(tasks, config, fetcher, folder / "images", max_pixels, on_progress)
     if not found.images:
         raise SnapshotError(
-            f"none of the labelled images of project {project_id} can be used: {found.left_out[0]}"
+            f"none of the labelled images of project {project.id} can be used: {found.left_out[0]}"
         )
     examples = CocoExamples(found.data(), folder / "images", with_empty=True)
-    title = f"project {project_id}"
+    title = f"project {project.id}"
     return Subjects(title, title, examples, tuple(found.left_out))
 
 

@@ -20,10 +20,10 @@ from fbnetv3.finetuning import Progress, TrainingError, fine_tune
 from fbnetv3.weights import Checkpoint, load_checkpoint, write_checkpoint
 from prelabel.errors import FORESEEN
 from prelabel.folders import project_folder
-from prelabel.labels.accepted import labelled_tasks
 from prelabel.labels.snapshots import NothingToLearn, build_snapshot
 from prelabel.labelstudio.api.client import LabelStudioClient, label_studio_client
 from prelabel.labelstudio.config.object_controls import sources
+from prelabel.labelstudio.config.project import Project, read_project
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.publish.promotion import promote
 from prelabel.settings import Settings
@@ -56,7 +56,7 @@ class LearningSteps:
     def labelled_tasks(self) -> int:
         """One request to Label Studio."""
         with _foreseen():
-            return labelled_tasks(self._client, self._project_id)
+            return self._project.labelled_tasks
 
     def read_labels(self, on_progress: OnProgress) -> str:
         """All labels through Label Studio's API, and the images that are not here yet."""
@@ -64,7 +64,7 @@ class LearningSteps:
             built = build_snapshot(
                 self._client,
                 build_fetcher(self._settings),
-                self._project_id,
+                self._project,
                 project_folder(self._settings, self._project_id),
                 self._settings.prelabel_max_image_pixels,
                 on_progress,
@@ -102,7 +102,7 @@ class LearningSteps:
                 snapshot.holdout,
                 self._folder,
                 fine_tuning_settings(self._settings, self._project_id),
-                sources=sources(self._label_config, start.labels),
+                sources=sources(self._project.label_config, start.labels),
                 on_progress=note,
             )
             plan = tuned.plan.as_dict() | {
@@ -119,7 +119,11 @@ class LearningSteps:
         """
         with _foreseen():
             judge = RunJudge(
-                self._settings, self._database, self._project_id, self._folder, lambda: self._label_config
+                self._settings,
+                self._database,
+                self._project_id,
+                self._folder,
+                lambda: self._project.label_config,
             )
             return judge.judge(self._snapshot(digest), on_progress)
 
@@ -160,8 +164,8 @@ class LearningSteps:
         return label_studio_client(self._settings)
 
     @cached_property
-    def _label_config(self) -> str:
-        return str(self._client.project(self._project_id)["label_config"])
+    def _project(self) -> Project:
+        return read_project(self._client, self._project_id)
 
     def _snapshot(self, digest: str) -> Snapshot:
         folder = project_folder(self._settings, self._project_id)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from prelabel.labels.accepted import labelled_tasks_of
+from prelabel.labelstudio.config.project import labelled_tasks_of
 from prelabel.settings import Settings
 from prelabel.store.events import action_of, project_of
 from prelabel.store.label_counts import accepted_labels

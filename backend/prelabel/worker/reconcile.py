@@ -6,8 +6,8 @@ import logging
 import time
 from datetime import UTC, datetime
 
-from prelabel.labels.accepted import labelled_tasks
 from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.settings import Settings
 from prelabel.store.database import Database
@@ -48,7 +48,7 @@ class Reconciliation:
     def _reconcile(self, client: LabelStudioClient, project_id: int) -> None:
         if has_open_run(self._database, project_id):
             return
-        labelled = labelled_tasks(client, project_id)
+        labelled = read_project(client, project_id).labelled_tasks
         verdict, read = last_trained(self._database, project_id), last_read(self._database, project_id)
         if reason := timer_reason(self._rules, labelled, verdict, read, datetime.now(UTC)):
             run = request_training(self._database, self._queue, project_id, reason)

@@ -22,6 +22,7 @@ from measuring.label_studio import PROJECT, TOKEN, Json, label_studio
 from prelabel.folders import run_folder
 from prelabel.labelstudio.api.client import LabelStudioClient, label_studio_client
 from prelabel.labelstudio.api.connection import Connection
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.publish.annotate import annotate_project
 from prelabel.publish.promotion import publish
@@ -128,7 +129,8 @@ class AnnotateOutages(_Outages):
 
     def _annotate(self) -> None:
         own = OwnVersions.known_here(self._predictor.version)
-        annotate_project(self._client, self._predictor, PROJECT, own, batch_size=BATCH)
+        project = read_project(self._client, PROJECT)
+        annotate_project(self._client, self._predictor, project, own, batch_size=BATCH)
 
     def _attempt(self, _: int) -> str:
         word = "through"

@@ -16,6 +16,7 @@ from fbnetv3.active_learning import PoolImage
 from prelabel.inference.predictor import Predictor
 from prelabel.inference.prompting import Prompter
 from prelabel.labels.snapshots import build_snapshot
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.config.project_config import ProjectConfig
 from prelabel.labelstudio.config.repeaters import expand
 from prelabel.labelstudio.config.smart_tools import missing_page_tools, missing_tools
@@ -160,7 +161,9 @@ def test_annotate_pushes_the_pages_and_says_which_task_has_none(
     pages = [task(host, 1, 2), task(host, 3), {"data": {"pages": []}}, task(host, 4)]
     one, two, empty, gone = add(studio, pages)
     studio.vanished.add(gone)
-    summary = annotate_project(studio.client(), predictor, PROJECT, OwnVersions(frozenset({"colour"})))
+    summary = annotate_project(
+        studio.client(), predictor, read_project(studio.client(), PROJECT), OwnVersions(frozenset({"colour"}))
+    )
     stored = {row["task"]: boxes(row) for row in studio.predictions.values()}
     assert stored == {one: {"page_0": 1, "page_1": 2}, two: {"page_0": 3}}
     assert studio.pushed == [[one], [two]]
@@ -209,7 +212,9 @@ def test_the_labels_of_every_page_are_learnt(
     labelled: LabelStudioStandIn, fetcher: ImageFetcher, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="prelabel"):
-        built = build_snapshot(labelled.client(), fetcher, PROJECT, tmp_path, 10**6)
+        built = build_snapshot(
+            labelled.client(), fetcher, read_project(labelled.client(), PROJECT), tmp_path, 10**6
+        )
     assert built.left_out == [], caplog.text
     data = built.snapshot.train.data
     images = {image["id"]: (image["task"], image["image_key"]) for image in data["images"]}
@@ -238,7 +243,9 @@ def test_the_labels_of_every_page_are_learnt(
 def test_labels_and_predictions_of_every_page_are_reviewed(
     labelled: LabelStudioStandIn, fetcher: ImageFetcher, host: str, tmp_path: Path
 ) -> None:
-    subjects = project_subjects(labelled.client(), fetcher, PROJECT, tmp_path, 10**6)
+    subjects = project_subjects(
+        labelled.client(), fetcher, read_project(labelled.client(), PROJECT), tmp_path, 10**6
+    )
     assert [place.image_key for place in subjects.places] == ["pages[0].url"] + [
         f"pages[{n}].url" for n in range(3)
     ]
@@ -246,7 +253,7 @@ def test_labels_and_predictions_of_every_page_are_reviewed(
     labelled.add_prediction(third, "colour-1")
     [row] = labelled.predictions.values()
     row["result"] = [box(0, score=0.9), box(1, score=0.4)]
-    found = prelabelled_images(labelled.client(), PROJECT)
+    found = prelabelled_images(labelled.client(), read_project(labelled.client(), PROJECT))
     assert [(image.place.image_key, image.value) for image in found] == [
         (f"pages[{n}].url", f"http://{host}/img{5 + n}.png") for n in range(2)
     ]

@@ -19,6 +19,7 @@ from stand_in import Answer, StandIn, stand_in
 from fbnetv3.data.snapshot import SnapshotError, is_held_out
 from prelabel.labels.snapshots import NothingToLearn, ProjectSnapshot, build_snapshot
 from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 
 PROJECT = 7
@@ -92,7 +93,7 @@ class Project:
         return build_snapshot(
             self._client,
             fetcher,
-            PROJECT,
+            read_project(self._client, PROJECT),
             self.folder,
             10_000,
             lambda done, total: self.progress.append((done, total)),

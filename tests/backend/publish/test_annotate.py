@@ -14,6 +14,7 @@ from prelabel.cli import app
 from prelabel.inference.predictor import Predictor
 from prelabel.labelstudio.api.backends import attached_backends
 from prelabel.labelstudio.api.client import LabelStudioClient, LabelStudioError
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish import survey
 from prelabel.publish.annotate import AnnotateError, Summary, annotate_project
@@ -47,7 +48,9 @@ def predictor(studio: LabelStudioStandIn, tmp_path: Path) -> Predictor:
 @pytest.fixture
 def annotate(studio: LabelStudioStandIn, predictor: Predictor):
     def run(**options) -> Summary:
-        return annotate_project(studio.client(), predictor, PROJECT, OWN, batch_size=4, **options)
+        return annotate_project(
+            studio.client(), predictor, read_project(studio.client(), PROJECT), OWN, batch_size=4, **options
+        )
 
     return run
 
@@ -162,7 +165,9 @@ def test_empty_predictions_of_a_version_without_the_labels_are_not_asked_for_aga
         studio.project["label_config"].replace("Disc", "Cat").replace("Box", "Dog")
     )
     for wanted in (10, 0):
-        summary = annotate_project(studio.client(), predictor, PROJECT, OWN, even_empty=True)
+        summary = annotate_project(
+            studio.client(), predictor, read_project(studio.client(), PROJECT), OWN, even_empty=True
+        )
         assert summary.pushed == wanted
     assert all(row["result"] == [] and row["cluster"] is None for row in studio.predictions.values())
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,12 @@ def test_the_columns_of_a_task_tell_its_worst_finding() -> None:
         },
         4: {"prelabel_check": 0.75, "prelabel_check_kinds": "prediction: unsure: check disc"},
     }
+
+
+def test_the_template_of_the_page_is_in_a_wheel() -> None:
+    root = Path(__file__).resolve().parents[3]
+    setup = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    package = root / "backend" / "prelabel"
+    packed = {file for pattern in setup["package-data"]["prelabel"] for file in package.glob(pattern)}
+    templates = set(package.rglob("*.jinja"))
+    assert templates and templates <= packed

@@ -10,6 +10,7 @@ from stand_in import Answer, StandIn, stand_in
 
 from fbnetv3.review.sizes import UsualSizes
 from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.project import read_project
 from prelabel.review.prelabels import prelabelled_images, review_prelabels
 
 PROJECT = 7
@@ -48,7 +49,8 @@ def look(
     server.answers(f"/api/projects/{PROJECT}/", Answer({"label_config": CONFIG, "model_version": "p7-v2"}))
     server.answers("/api/predictions/", Answer(list(predictions)))
     server.answers("/api/tasks", Answer({"tasks": rows, "total": len(rows)}))
-    images = prelabelled_images(LabelStudioClient(server.url, "legacy-token"), PROJECT)
+    client = LabelStudioClient(server.url, "legacy-token")
+    images = prelabelled_images(client, read_project(client, PROJECT))
     found = [one for one, _ in review_prelabels("project 7", images, NOTHING_USUAL)]
     assert all(one.source == "prediction" for one in found)
     return [(one.kind, one.regions, one.confidence) for one in found]

@@ -18,6 +18,7 @@ from stand_in import Answer, StandIn, stand_in
 from fbnetv3.data.snapshot import SnapshotError
 from fbnetv3.review import LabelIssue
 from prelabel.labelstudio.api.client import LabelStudioClient
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.review.findings import Place
 from prelabel.review.review import described
@@ -48,7 +49,7 @@ def read(server: StandIn, tmp_path: Path) -> Callable[..., Subjects]:
         server.answers(f"/api/projects/{PROJECT}/export", Answer(list(tasks)))
         client = LabelStudioClient(server.url, "legacy-token")
         fetcher = ImageFetcher(client, fetch_limits(total_timeout=5), tmp_path / "cache")
-        return project_subjects(client, fetcher, PROJECT, tmp_path, 10_000)
+        return project_subjects(client, fetcher, read_project(client, PROJECT), tmp_path, 10_000)
 
     return subjects
 

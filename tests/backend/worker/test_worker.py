@@ -148,6 +148,16 @@ def test_labels_that_no_webhook_told_of_are_found(training: Training) -> None:
             assert [run.requested_by for run in list_runs(training.database)] == requested
 
 
+def test_a_project_that_is_gone_keeps_no_other_from_being_asked(training: Training) -> None:
+    queue = TrainingQueue(training.settings)
+    with label_studio_stand_in() as studio:
+        for project_id in (PROJECT - 1, PROJECT):  # the first one is not there
+            note_project(training.database, project_id)
+        studio.project["num_tasks_with_annotations"] = 20
+        Reconciliation(training.settings, training.database, queue, studio.client()).run_if_due()
+    assert [run.project_id for run in list_runs(training.database)] == [PROJECT]
+
+
 def test_a_label_studio_that_is_away_is_a_line_in_the_log(
     training: Training, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,6 +12,7 @@ from prelabel.labelstudio.api.backends import AttachedBackend, BasicAuth, attach
 from prelabel.labelstudio.api.client import LabelStudioClient, label_studio_client
 from prelabel.labelstudio.api.webhooks import Webhook, project_webhooks
 from prelabel.labelstudio.config.label_spec import LabelSpec
+from prelabel.labelstudio.config.project import Project, read_project
 from prelabel.labelstudio.config.repeaters import expand
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.settings import Settings
@@ -38,9 +39,9 @@ class Examination:
         return label_studio_client(self.settings)
 
     @cached_property
-    def project(self) -> dict[str, Any]:
+    def project(self) -> Project:
         """Raises LabelStudioError."""
-        return self.client.project(self.project_id)
+        return read_project(self.client, self.project_id)
 
     @cached_property
     def database(self) -> Database:
@@ -73,7 +74,7 @@ class Examination:
         """The labelling config for a task with this data, for whatever model, and what is wrong with the lists of its
         pages. Raises LabelConfigError.
         """
-        expanded = expand(self.project["label_config"], data)
+        expanded = expand(self.project.label_config, data)
         return self._read((), expanded.xml), expanded.problems
 
     @property
@@ -145,7 +146,7 @@ class Examination:
         return project_webhooks(self.client, self.project_id)
 
     def _spec(self, labels: Sequence[str]) -> LabelSpec:
-        return self._read(labels, self.project["label_config"])
+        return self._read(labels, self.project.label_config)
 
     def _read(self, labels: Sequence[str], xml: str) -> LabelSpec:
         return LabelSpec.from_config(xml, labels, self.settings.model_score_threshold)

@@ -62,7 +62,7 @@ def token(exam: Examination) -> Verdict:
 def project(exam: Examination) -> Verdict:
     """Does the project exist, and may this user see it?"""
     try:
-        title, tasks = exam.project["title"], exam.project["task_number"]
+        title, tasks = exam.project.title, exam.project.tasks
     except LabelStudioError as error:
         if error.status != requests.codes.not_found:
             raise

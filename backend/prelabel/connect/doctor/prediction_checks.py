@@ -52,7 +52,7 @@ def image(exam: Examination) -> Verdict:
 
 def shown_version(exam: Examination) -> Verdict:
     """Does the project show the predictions of the version that is served?"""
-    shown, served = exam.project["model_version"] or "none", exam.served_version
+    shown, served = exam.project.shown_version or "none", exam.served_version
     title = exam.backend.title if exam.backend else ""
     if shown != served or title != served:
         return broken(
@@ -60,9 +60,9 @@ def shown_version(exam: Examination) -> Verdict:
             f"and {served} is served: scores stay empty and the label stream is in random order",
             exam.connect_command,
         )
-    if not exam.project["show_collab_predictions"]:
+    if not exam.project.shows_predictions:
         return warning("annotators do not see predictions", exam.connect_command)
-    if exam.project["evaluate_predictions_automatically"]:
+    if exam.project.waits_for_predictions:
         return warning(
             "every page of the Data Manager waits for predictions (evaluate_predictions_automatically is on)",
             f"switch it off and run `prelabel annotate --project {exam.project_id}` instead",
@@ -75,7 +75,7 @@ def predictions(exam: Examination) -> Verdict:
     counts = exam.client.prediction_counts(exam.project_id)
     counts = {version: count for version, count in counts.items() if count}
     listed = ", ".join(f"{count} of {version}" for version, count in counts.items())
-    tasks, total = _tasks_with_predictions(exam), exam.project["task_number"]
+    tasks, total = _tasks_with_predictions(exam), exam.project.tasks
     if not counts:
         return warning("no task has a prediction yet", f"run `prelabel annotate --project {exam.project_id}`")
     served, own = exam.current_version, exam.own_versions

@@ -7,13 +7,12 @@ does.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
+
+import jwt
 
 from prelabel.labelstudio.errors import LabelStudioError
 
@@ -118,14 +117,11 @@ def credentials(api_key: str, exchange: Exchange) -> Credentials:
 
 def jwt_claims(token: str) -> dict[str, Any] | None:
     """The payload of a JWT, unverified; None when `token` is not one."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, ValueError, RecursionError):
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, RecursionError):
         return None
-    return claims if isinstance(claims, dict) else None
+    return claims
 
 
 def _expiry(claims: dict[str, Any], now: float) -> float:

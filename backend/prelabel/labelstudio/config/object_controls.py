@@ -8,10 +8,7 @@ from functools import cached_property
 
 from prelabel.labelstudio.config.label_map import ProjectLabel, map_labels
 from prelabel.labelstudio.config.tags import Tag, image_key_of, parse_config, read_flag
-from prelabel.labelstudio.shapes import LABELS, SHAPE_OF_TAG, Shape
-
-KEY_POINTS = "keypoint", "keypointlabels"
-"""Tags of clicks, which are no objects where they are tools."""
+from prelabel.labelstudio.shapes import LABELS, POINT_TOOL, SHAPE_OF_TAG, Shape
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ def _is_ignored(tag: Tag, tags: Sequence[Tag]) -> bool:
     """Whether the regions of a tag are left aside: on purpose, or with all that could label them."""
     if read_flag(tag, "model_skip"):
         return True
-    if tag.tag.lower() in KEY_POINTS:
+    if tag.tag.lower() in POINT_TOOL.types:  # a click is no object where it is a tool
         return read_flag(tag, "smart") or read_flag(tag, "smartOnly")
     labelling = [one for name in tag.to_name for one in label_tags(tag, name, tags)]
     return bool(labelling) and all(read_flag(one, "model_skip") for one in labelling)

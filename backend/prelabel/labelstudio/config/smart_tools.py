@@ -7,7 +7,6 @@ say smart="false"; and so for a Rectangle or KeyPoint with the labels of a Label
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain, count
 from xml.sax.saxutils import quoteattr
 
@@ -15,7 +14,7 @@ from prelabel.labelstudio.config.label_spec import predicted_shape
 from prelabel.labelstudio.config.object_controls import label_tags
 from prelabel.labelstudio.config.repeaters import flags_of_names
 from prelabel.labelstudio.config.tags import Tag, image_key_of, parse_config, read_flag
-from prelabel.labelstudio.shapes import LABELS
+from prelabel.labelstudio.shapes import SMART_TOOLS, SmartTool
 
 COPIED_ATTRIBUTES = "value", "alias", "background"
 """Of a label: what it is called and looks like. Hot keys stay with the label that has them."""
@@ -24,21 +23,6 @@ EXPLANATION = (
     'smart="true" offers the tool while Auto-Annotation is on;',
     'smartOnly="true" offers no other tool with these labels;',
     'model_skip="true" keeps pre-labels, and training, to the other tags.',
-)
-
-
-@dataclass(frozen=True)
-class _Tool:
-    """A smart tool: its tag, what a new tag is called, and what it says beside its name."""
-
-    tag: str
-    name: str
-    attributes: str
-
-
-TOOLS = (
-    _Tool("RectangleLabels", "smart_box", 'smart="true" smartOnly="true" model_skip="true"'),
-    _Tool("KeyPointLabels", "smart_point", 'smart="true" smartOnly="true"'),
 )
 
 
@@ -64,7 +48,7 @@ def _missing(label_config: str, on_pages: bool) -> str:
             continue
         suffix = "".join(f"_{flag}" for flag in flags.get(image, ()))
         wanted = _labels((tag for tag in tags if _is_filled(tag, image)), image, tags)
-        for tool in TOOLS:
+        for tool in SMART_TOOLS:
             offered = _labels((tag for tag in tags if _is_tool(tag, tool, image)), image, tags)
             lacking = [attributes for name, attributes in wanted.items() if name not in offered]
             if lacking:
@@ -81,9 +65,8 @@ def _is_filled(tag: Tag, image: str) -> bool:
     return bool(image_key_of(tag.find_object_by_name(image))[0])
 
 
-def _is_tool(tag: Tag, tool: _Tool, image: str) -> bool:
-    kind = tag.tag.lower()
-    same = tool.tag.lower() in (kind, kind + LABELS) and image in tag.to_name
+def _is_tool(tag: Tag, tool: SmartTool, image: str) -> bool:
+    same = tag.tag.lower() in tool.types and image in tag.to_name
     return same and ("smart" not in tag.attr or read_flag(tag, "smart"))
 
 
@@ -103,10 +86,10 @@ def _free_name(name: str, suffix: str, taken: set[str]) -> str:
     return next(one for one in chain([name + suffix], numbered) if one not in taken)
 
 
-def _snippet(tool: _Tool, name: str, image: str, labels: Sequence[Mapping[str, str]]) -> str:
+def _snippet(tool: SmartTool, name: str, image: str, labels: Sequence[Mapping[str, str]]) -> str:
     rows = "".join(f"  <Label {_copied(attributes)}/>\n" for attributes in labels)
-    head = f"<{tool.tag} name={quoteattr(name)} toName={quoteattr(image)} {tool.attributes}>"
-    return f"{head}\n{rows}</{tool.tag}>\n"
+    head = f"<{tool.labelled_tag} name={quoteattr(name)} toName={quoteattr(image)} {tool.attributes}>"
+    return f"{head}\n{rows}</{tool.labelled_tag}>\n"
 
 
 def _copied(attributes: Mapping[str, str]) -> str:

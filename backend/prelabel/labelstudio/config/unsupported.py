@@ -11,21 +11,26 @@ from typing import Any
 from label_studio_sdk.label_interface import LabelInterface
 
 from prelabel.labelstudio.config.xml import attribute, read_xml
-from prelabel.labelstudio.shapes import LABELS, SHAPES
+from prelabel.labelstudio.shapes import LABELS, POINT_TOOL, SHAPE_OF_TAG, SHAPES
 from prelabel.labelstudio.urls import place
 
-FILLED = f"{', '.join(f'{shape.tag}Labels' for shape in reversed(SHAPES))} or Choices"
+FILLED = f"{', '.join(shape.labelled_tag for shape in reversed(SHAPES))} or Choices"
 """The tags to use instead of others."""
 
-BARE_SHAPES = {shape.bare_type: shape.tag for shape in SHAPES}
-"""Tags that draw shapes without a label, in lower case; a Labels tag on the same image labels them."""
+DRAWN = {name for shape in SHAPES for name in (shape.bare_type, shape.labelled_type)}
+"""Tags that get regions, in lower case; those without a label have it from a Labels tag on the same image."""
 
-LABELLED_SHAPES = tuple(shape.labelled_type for shape in SHAPES)
+LABELLING = {*(shape.labelled_type for shape in SHAPES), LABELS, "choices"}
+"""Tags with labels or choices of their own, in lower case."""
 
 TOOLS = {
-    "keypoint": f"a point is no object: use {FILLED}, beside which it is a smart tool",
-    "keypointlabels": f"a point is no object: use {FILLED}, beside which it is a smart tool",
-    "magicwand": "it paints brush masks: add a Brush or BrushLabels tag on the same image",
+    **dict.fromkeys(POINT_TOOL.types, f"a point is no object: use {FILLED}, beside which it is a smart tool"),
+    **{
+        tag.lower(): f"it paints {shape.bare_type} masks: add a {shape.tag} or {shape.labelled_tag} tag on the "
+        "same image"
+        for shape in SHAPES
+        for tag in shape.also
+    },
 }
 """Tags that draw nothing of their own beside a tag that gets regions."""
 
@@ -75,9 +80,9 @@ def unsupported(interface: LabelInterface) -> Iterator[str]:
     for tag in controls:
         kind = tag.tag.lower()
         beside = {one.tag.lower() for one in controls if set(one.to_name) & set(tag.to_name)}
-        if reason := INSTEAD.get(kind) or _needs_another(kind, beside):
+        if reason := _not_followed(kind) or _needs_another(kind, beside):
             yield f"{tag.tag} {tag.name!r} gets no pre-labels: {reason}"
-        elif tag.dynamic_value and kind in (*LABELLED_SHAPES, LABELS, "choices") and _is_on_image(tag):
+        elif tag.dynamic_value and kind in LABELLING and _is_on_image(tag):
             child = "Choice" if kind == "choices" else "Label"
             yield (
                 f"{tag.tag} {tag.name!r} takes labels from the task ({tag.attr.get('value') or 'apiUrl'}), which is "
@@ -89,7 +94,7 @@ def without_name(label_config: str) -> Iterator[str]:
     """A sentence for each tag that could be filled and does not say what it is called, or which image it is on."""
     root = read_xml(label_config)
     for element in root.iter() if root is not None else ():
-        if element.tag.lower() not in {*BARE_SHAPES, *LABELLED_SHAPES, LABELS, "choices"}:
+        if element.tag.lower() not in DRAWN | LABELLING:
             continue
         for needed in ("name", "toName"):
             if not attribute(element, needed):
@@ -121,15 +126,18 @@ def nothing_to_fill(interface: LabelInterface) -> str:
     )
 
 
+def _not_followed(kind: str) -> str:
+    """Why a tag is never filled; empty for the others."""
+    return "" if kind in SHAPE_OF_TAG else INSTEAD.get(kind, "")
+
+
 def _needs_another(kind: str, beside: set[str]) -> str:
     """Why a tag can do nothing without another one on the same image; empty where that is there."""
-    drawn = beside.intersection((*BARE_SHAPES, *LABELLED_SHAPES))
     if kind in TOOLS:
-        return "" if drawn else TOOLS[kind]
-    if kind in BARE_SHAPES and LABELS not in beside:
-        return (
-            f"no Labels tag labels what it draws: add one on the same image, or use {BARE_SHAPES[kind]}Labels"
-        )
+        return "" if beside & DRAWN else TOOLS[kind]
+    if kind in DRAWN - LABELLING and LABELS not in beside:
+        instead = SHAPE_OF_TAG[kind].labelled_tag
+        return f"no Labels tag labels what it draws: add one on the same image, or use {instead}"
     return ""
 
 

@@ -6,12 +6,14 @@ import colorsys
 from collections.abc import Sequence
 from xml.sax.saxutils import quoteattr
 
+from prelabel.labelstudio.shapes import BOX_TOOL, POINT_TOOL, SHAPE_OF_TAG
+
 GOLDEN_ANGLE = 0.618034
 """Of a turn of the colour wheel: labels that follow each other get colours that are far apart."""
 
-MASKS = "BrushLabels", "mask", "Masks", ' smart="false"'
-BOXES = "RectangleLabels", "box", "Boxes", ' smart="true" opacity="0.05" strokeWidth="2"'
-CLICKS = "KeyPointLabels", "click", "Clicks", ' smart="true" smartOnly="true"'
+MASKS = SHAPE_OF_TAG["brush"].labelled_tag, "mask", "Masks", ' smart="false"'
+BOXES = BOX_TOOL.labelled_tag, "box", "Boxes", ' smart="true" opacity="0.05" strokeWidth="2"'
+CLICKS = POINT_TOOL.labelled_tag, "click", "Clicks", f" {POINT_TOOL.attributes}"
 """Tag, name, heading and look: boxes are outlines, so that the masks in them stay visible. Boxes and clicks
 are smart tools; brushes are none, because Label Studio sends nothing of a smart brush."""
 

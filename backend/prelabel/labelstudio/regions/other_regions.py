@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prelabel.labelstudio.config.object_controls import ObjectControls
-from prelabel.labelstudio.shapes import LABELS
+from prelabel.labelstudio.shapes import LABELS, SHAPES
 
 Region = Mapping[str, Any]
 
@@ -18,8 +18,9 @@ SAID_OF_REGIONS = frozenset(
 )
 """Types of results that say something of a region or an image and show none, though they repeat where the region is."""
 
-GEOMETRY = "x", "points", "vertices", "rle", "imageDataURL"
-"""Keys of a value, one of which every result that shows a region on an image has."""
+GEOMETRY = frozenset({*(shape.key for shape in SHAPES), "x", "vertices"})
+"""Keys of a value, one of which every result that shows a region on an image has; the last two are those of key points
+and lines, which are no objects."""
 
 
 def is_drawn(region: Region) -> bool:

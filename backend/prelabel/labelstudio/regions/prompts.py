@@ -15,6 +15,7 @@ import numpy as np
 
 from fbnetv3.arrays import Array
 from prelabel.errors import PrelabelError
+from prelabel.labelstudio.shapes import BOX_TOOL, LABELS, POINT_TOOL
 from prelabel.labelstudio.shapes.geometry import RegionError, clipped, turned_corners
 
 MAX_SHAPES = 50
@@ -23,10 +24,7 @@ MAX_SHAPES = 50
 FARTHEST = 1000.0
 """Percent of the image: a rotated box may reach over its edge, ten images away nothing is meant."""
 
-BOX_TYPES, POINT_TYPES = ("rectanglelabels", "rectangle"), ("keypointlabels", "keypoint")
 TYPE_LENGTH = 40
-LABELS = "labels"
-"""The type of what a Labels tag adds to a shape, and a key under which values carry labels."""
 
 
 class PromptError(PrelabelError):
@@ -90,12 +88,12 @@ def read_prompts(context: Any) -> tuple[Prompt, ...]:
     shapes = _shapes(context)
     drawn = [shape for shape in shapes if shape.get("type") != LABELS]
     types = {str(shape.get("type"))[:TYPE_LENGTH] for shape in drawn}
-    if unknown := types - {*BOX_TYPES, *POINT_TYPES}:
+    if unknown := types - {*BOX_TOOL.types, *POINT_TOOL.types}:
         raise PromptError(f"Smart tools answer rectangles and key points, not {', '.join(sorted(unknown))}.")
     labels = _labels_by_id(shapes)
-    if types <= {*BOX_TYPES}:
+    if types <= {*BOX_TOOL.types}:
         return tuple(_box(shape, labels) for shape in drawn)
-    if types <= {*POINT_TYPES}:
+    if types <= {*POINT_TOOL.types}:
         return (_points(drawn, labels),)
     raise PromptError("Rectangles and key points came together, and only one kind is answered at a time.")
 

@@ -18,6 +18,7 @@ from prelabel.cli.connect import _label_map
 from prelabel.connect.doctor import Examination, Finding, Status, examine
 from prelabel.inference.predictor import Predictor
 from prelabel.labelstudio.config.label_spec import LabelSpec
+from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.publish.annotate import AnnotateError, annotate_project
 from prelabel.server.ml_backend import _log_label_map
@@ -125,7 +126,7 @@ def test_annotate_does_not_begin_and_says_which_tag_is_at_fault(
 ) -> None:
     studio.project["label_config"] = config
     with pytest.raises(AnnotateError) as error:
-        annotate_project(studio.client(), predictor, PROJECT, OWN)
+        annotate_project(studio.client(), predictor, read_project(studio.client(), PROJECT), OWN)
     assert str(error.value).startswith("Every prediction would be empty, because ")
     assert all(words in str(error.value) for words in said), str(error.value)
     assert "no label of the model" not in str(error.value) and "secret" not in str(error.value)
@@ -157,7 +158,7 @@ def test_connect_names_it_also_where_the_weights_are_not_here(
 ) -> None:
     chain.project["label_config"] = config
     version = version or f"tiny-{small_checkpoint(('Disc', 'Box'), masks=True).digest}"
-    lines = "\n".join(_label_map(load_settings(), chain.client(), PROJECT, version))
+    lines = "\n".join(_label_map(load_settings(), read_project(chain.client(), PROJECT), version))
     assert all(words in lines for words in said)
 
 
@@ -169,7 +170,7 @@ def test_beside_a_tag_that_is_filled_it_is_named_and_the_other_one_filled(
     good = '<Image name="good" value="$good"/>' + BOXES.replace('"image"', '"good"').replace('"box"', '"b"')
     chain.project["label_config"] = config = config.removesuffix("</View>") + good + "</View>"
     assert LabelSpec.from_config(config, ["Disc"], 0.5).controls_for("good")
-    summary = annotate_project(chain.client(), predictor, PROJECT, OWN)
+    summary = annotate_project(chain.client(), predictor, read_project(chain.client(), PROJECT), OWN)
     assert all(words in "\n".join(summary.left_out) for words in said)
     found = doctor(chain)["labelling config"]
     assert found.status is Status.WARNING and "rectanglelabels 'b'" in found.detail
@@ -198,7 +199,7 @@ def test_labels_that_do_not_match_are_said_beside_the_tag_that_is_not_followed(
 ) -> None:
     studio.project["label_config"] = view(BOXES.replace("Disc", "Unicorn"), tag("VectorLabels"))
     with pytest.raises(AnnotateError, match="no label of the model: it knows Disc, Box, Wedge") as error:
-        annotate_project(studio.client(), predictor, PROJECT, OWN)
+        annotate_project(studio.client(), predictor, read_project(studio.client(), PROJECT), OWN)
     assert "VectorLabels 'vectorlabels' gets no pre-labels" in str(error.value)
 
 
@@ -210,7 +211,7 @@ def test_masks_that_the_weights_do_not_make_are_the_reason(
     with pytest.raises(
         AnnotateError, match="asks for masks and the weights have boxes only: use weights with masks"
     ):
-        annotate_project(studio.client(), predictor, PROJECT, OWN)
+        annotate_project(studio.client(), predictor, read_project(studio.client(), PROJECT), OWN)
 
 
 def test_the_doctor_looks_at_every_page_of_a_task(chain: LabelStudioStandIn, host: str) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +52,24 @@ def test_every_tag_has_one_shape_that_knows_its_type() -> None:
     assert len(SHAPE_OF_TAG) == sum(len(shape.types) for shape in SHAPES)
     assert [shape.masks for shape in SHAPES] == ["needed", "needed", "needed", "used", "unused"]
     assert SHAPE_OF_TAG["magicwand"] is SHAPE_OF_TAG["brushlabels"]
+
+
+def test_a_new_shape_is_a_row_in_the_table() -> None:
+    """It is predicted, read back, counted, offered smart tools and named, without another list of tags."""
+    script = Path(__file__).with_name("with_a_new_shape.py")
+    seen = json.loads(subprocess.check_output([sys.executable, script], text=True))
+    for name, types in {"labelled": ["vectorlabels"], "pair": ["vector", "labels"]}.items():
+        found = seen[name]
+        assert (found["notes"], found["left out"]) == ([], [])
+        assert found["types"] == types
+        assert found["read back"] == [["Disc", [8, 6, 40, 30]]]
+        assert found["edits"] == {"box": 1}
+        assert found["tools"] == 2, "a box and a click"
+    assert seen["labelled"]["labels"] == [["Disc"]]
+    assert seen["filled"].endswith(
+        "EllipseLabels, PolygonLabels, BrushLabels, BitmaskLabels, VectorLabels or Choices"
+    )
+    assert "or use VectorLabels" in seen["alone"][0]
 
 
 # Ellipses
