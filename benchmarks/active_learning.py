@@ -21,7 +21,7 @@ from measuring.order_plot import plot_orders
 from measuring.sheets import Sheet
 
 from fbnetv3.simulation import RoundResult
-from fbnetv3.simulation.comparison import BASELINE
+from fbnetv3.simulation.order_comparison import BASELINE
 
 ACROSS = {"images": "labels", "objects": "objects", "seconds": "person_seconds"}
 

@@ -19,6 +19,7 @@ from statistics import fmean
 
 import numpy as np
 from measuring.order_curves import read_rounds
+from measuring.reliability import calibration_error, reliability
 from measuring.reliability_plot import Reliability, plot_reliability
 from measuring.sheets import Sheet
 
@@ -29,10 +30,8 @@ from fbnetv3.judging import (
     SCORE_THRESHOLD,
     Calibration,
     ScoredRegion,
-    calibration_error,
     fit_calibration,
     judge,
-    reliability,
 )
 from fbnetv3.simulation import ReplayData, read_replay_data
 from fbnetv3.simulation.storage import Storage

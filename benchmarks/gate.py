@@ -12,7 +12,7 @@ import argparse
 
 from measuring.synthetic import Blocks, DiceDetector, Skill
 
-from fbnetv3.judging import decide, judge
+from fbnetv3.judging import Effort, decide, judge
 
 IMAGES = (3, 5, 10, 20)
 SERVING = Skill(found=0.6, spread=0.06, alarms=1.5)
@@ -55,7 +55,7 @@ def promoted(
         truth = Blocks(images, trial, kinds, masks)
         new = judge(DiceDetector(candidate, truth, 2 * trial, masks), truth)
         old = judge(DiceDetector(serving, truth, 2 * trial + 1, masks), truth) if serving else None
-        passed += decide(new, old).promoted
+        passed += decide(new, old, Effort()).promoted
     return passed / trials
 
 

@@ -12,7 +12,7 @@ from statistics import fmean
 import numpy as np
 
 from fbnetv3.simulation import RoundResult
-from fbnetv3.simulation.comparison import BASELINE
+from fbnetv3.simulation.order_comparison import BASELINE
 
 #: The share of the full data's AP50 that is asked for.
 ENOUGH = 0.95

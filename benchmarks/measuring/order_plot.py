@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from fbnetv3.simulation.comparison_plot import AXES, FIGURES, draw_panel
+from fbnetv3.simulation.order_comparison_plot import AXES, FIGURES, draw_panel
 
 
 def plot_orders(folders: Sequence[Path], file: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from fbnetv3.judging import ReliabilityBin, calibration_error
+from measuring.reliability import ReliabilityBin, calibration_error
 
 Reliability = Sequence[ReliabilityBin]
 

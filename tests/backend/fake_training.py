@@ -16,7 +16,8 @@ from fbnetv3.files import write_whole
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.runs import Run
-from prelabel.training.training_run import Judged, OnProgress, RunFailed
+from prelabel.store.version_details import VersionJudgement, VersionPlan
+from prelabel.training.training_run import CandidateEvaluation, OnProgress, RunFailed
 from prelabel.worker.run_process import run_process
 
 STEPS = 20
@@ -25,7 +26,7 @@ STEPS = 20
 class FakeSteps:
     """Each step appends its name to trace.txt beside the run's folder. `pause`: seconds that each takes; `digest`: of
     the labels; `labelled`: tasks; `fail`, `crash`, `die`: steps that raise a foreseen error, an unforeseen one, or end
-    the process as the kernel does; `slow`: a step that lasts; `promoted`: the verdict.
+    the process as the kernel does; `slow`: a step that lasts; `promoted`: what the gate decides.
     """
 
     def __init__(self, settings: Settings, database: Database, run: Run, folder: Path) -> None:
@@ -52,18 +53,18 @@ class FakeSteps:
             on_progress(step, STEPS, (STEPS - step) * 0.1)
         write_whole(str(STEPS).encode(), self._folder / "candidate")
 
-    def judge(self, digest: str, on_progress: OnProgress) -> Judged:
+    def judge(self, digest: str, on_progress: OnProgress) -> CandidateEvaluation:
         assert (self._folder / "candidate").read_text() == str(STEPS)
         self._begin("judging")
-        return Judged(self._wanted.get("promoted", True), "Better by far.", {"box_AP50": 0.5}, {"epochs": 3})
+        promoted = self._wanted.get("promoted", True)
+        return CandidateEvaluation(promoted, "Better by far.", VersionJudgement(), VersionPlan({"epochs": 3}))
 
-    def make_version(self, digest: str, judged: Judged) -> str:
+    def make_version(self, digest: str, evaluation: CandidateEvaluation) -> str:
         self._begin("version")
         return "p7-v1"
 
-    def promote(self, version: str) -> list[str]:
+    def promote(self, version: str) -> None:
         self._begin("promotion")
-        return []
 
     def _begin(self, name: str) -> None:
         self._note(name)

@@ -9,22 +9,24 @@ from typing import Any
 from label_studio_stand_in import PROJECT
 from weights_samples import small_checkpoint
 
+from fbnetv3.judging import Judgement
 from fbnetv3.weights import Checkpoint, load_checkpoint
 from prelabel.settings import Settings
 from prelabel.store.database import Database
+from prelabel.store.version_details import VersionJudgement, VersionPlan
 from prelabel.versions.records import Version, create_version
 
-JUDGEMENT = {
-    "images": 12,
-    "objects": 30,
-    "box_AP50": 0.8125,
-    "box_AP": 0.5,
-    "mask_AP50": None,
-    "mask_AP": None,
-    "no_edit_share": 0.75,
-    "false_positives_per_image": 0.25,
-    "outcomes": [],
-}
+JUDGEMENT = Judgement(
+    images=12,
+    objects=30,
+    box_AP50=0.8125,
+    box_AP=0.5,
+    mask_AP50=None,
+    mask_AP=None,
+    no_edit_share=0.75,
+    false_positives_per_image=0.25,
+    outcomes=(),
+)
 
 
 @cache
@@ -46,9 +48,9 @@ def store_version(
 ) -> Version:
     """The project's next version, which the gate let pass unless `promoted` is false."""
     given = {
-        "judgement": JUDGEMENT,
+        "judgement": VersionJudgement(JUDGEMENT),
         "reason": "AP50 rose from 0.70 to 0.81",
-        "plan": {"steps": 90, "min_size": 128},
+        "plan": VersionPlan({"steps": 90, "min_size": 128}),
         "snapshot_digest": "feedfacecafe",
         "promoted": True,
     }

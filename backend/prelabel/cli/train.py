@@ -1,4 +1,4 @@
-"""`prelabel train`: fine-tune on a COCO data set here and now, or ask for a training of a project."""
+"""`prelabel train`: fine-tune on a COCO data set here and now, or ask for a training run of a project."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fbnetv3.config import Norm
+from fbnetv3.finetuning.settings import FineTuningSettings
+from prelabel.cli import training_options as options
 from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
-from prelabel.cli.common import fail
+from prelabel.cli.common import fail, settings_or_fail
 from prelabel.ids import LARGEST_ID
 
 if TYPE_CHECKING:
-    from fbnetv3.finetuning import FineTuningSettings, OnProgress, Report
-
-MIB = 1 << 20
+    from fbnetv3.finetuning import OnProgress, Report
 
 COLUMNS = (
     BarColumn(),
@@ -35,55 +34,44 @@ COLUMNS = (
 
 def train(
     project: Annotated[
-        int | None, typer.Option(min=1, max=LARGEST_ID, help="Ask the worker for a training of this project.")
+        int | None, typer.Option(min=1, max=LARGEST_ID, help="Ask the worker for a run of this project.")
     ] = None,
     coco: Annotated[Path | None, typer.Option("--coco", help=f"Train here, on this. {ANNOTATIONS}")] = None,
     images: Annotated[Path | None, typer.Option("--images", help=IMAGES)] = None,
     strict: Strict = False,
     weights: Annotated[str, typer.Option(help="Zoo name or weights file to start from.")] = "starter",
     out: Annotated[
-        Path, typer.Option(help="Folder for weights and records; a training goes on in it.")
+        Path, typer.Option(help="Folder for weights and records; the same command goes on in it.")
     ] = Path("train"),
     map_: Annotated[
         list[str] | None,
         typer.Option("--map", help="label=label of the weights that it begins as; by name where not given."),
     ] = None,
-    frozen_stages: Annotated[
-        int | None, typer.Option(min=0, max=5, help="First stages that training leaves as they are.")
-    ] = None,
-    epochs: Annotated[float | None, typer.Option(help="How often each image is seen.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The highest one.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images per step, of all processes.")] = None,
-    min_size: Annotated[int | None, typer.Option(help="Shorter side of the network's input, pixels.")] = None,
-    max_size: Annotated[int | None, typer.Option(help="Bound on the longer side, pixels.")] = None,
-    anchors: Annotated[
-        str | None, typer.Option(help="Anchor sizes in network pixels, such as 16,32,64,96,128.")
-    ] = None,
-    flip: Annotated[bool, typer.Option(help="Mirror images; not where labels say left or right.")] = True,
-    norm: Annotated[Norm | None, typer.Option(help="Normalisation layers of the part that learns.")] = None,
-    seed: Annotated[int, typer.Option(help="Of everything that is random.")] = 0,
-    cache_mib: Annotated[
-        int, typer.Option(min=0, help="Outputs of the frozen stages kept on disk; 0 keeps none.")
-    ] = 4096,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N.")] = "cpu",
-    devices: Annotated[
-        int, typer.Option(min=1, help="Processes that train together; a GPU each on cuda.")
-    ] = 1,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of each; default: one per core.")
-    ] = None,
+    frozen_stages: options.FrozenStages = None,
+    epochs: options.Epochs = None,
+    learning_rate: options.LearningRate = None,
+    batch_size: options.BatchSize = None,
+    min_size: options.MinSize = None,
+    max_size: options.MaxSize = None,
+    anchors: options.AnchorSizes = None,
+    flip: options.Flip = options.DEFAULT.flip,
+    norm: options.NormLayers = None,
+    seed: options.Seed = options.DEFAULT.seed,
+    cache_mib: options.CacheMib = options.DEFAULT.cache_bytes // options.MIB,
+    device: options.Device = options.DEFAULT.device,
+    devices: options.Devices = options.DEFAULT.devices,
+    threads: options.Threads = None,
 ) -> None:
     """Fine-tune on accepted labels: on those of a project (in the background), or on COCO files (here).
 
-    What is chosen for the data is printed with its reason, and every option goes before it.
+    What no option says is chosen for the data, and printed with its reason. The weights are judged as a project's
+    are: by MODEL_SCORE_THRESHOLD and the PRELABEL_SECONDS_* of the environment.
     """
     if project is not None and coco is None:
         _request(project)
         return
     if project is not None or coco is None:
         fail("give either --project, or --coco and --images")
-    from fbnetv3.finetuning import FineTuningSettings
-
     settings = FineTuningSettings(
         frozen_stages=frozen_stages,
         epochs=epochs,
@@ -91,11 +79,11 @@ def train(
         batch_size=batch_size,
         min_size=min_size,
         max_size=max_size,
-        anchor_sizes=_sizes(anchors),
+        anchor_sizes=options.anchor_sizes(anchors),
         flip=flip,
         norm=norm,
         seed=seed,
-        cache_bytes=cache_mib * MIB,
+        cache_bytes=cache_mib * options.MIB,
         device=device,
         devices=devices,
         threads=threads,
@@ -125,13 +113,6 @@ def _request(project: int) -> None:
         console.print(f"No worker runs for {home}: `prelabel serve` or `prelabel worker` starts one.")
 
 
-def _sizes(text: str | None) -> tuple[float, ...] | None:
-    try:
-        return tuple(float(part) for part in text.split(",")) if text else None
-    except ValueError:
-        fail(f"--anchors takes numbers with commas between them, such as 16,32,64,96,128, not {text!r}")
-
-
 def _sources(pairs: list[str]) -> dict[str, list[str]]:
     sources: dict[str, list[str]] = {}
     for pair in pairs:
@@ -156,7 +137,9 @@ def _train_here(
     from fbnetv3.data.snapshot import SnapshotError, snapshot_of_coco
     from fbnetv3.finetuning import TrainingError, train_and_judge
     from fbnetv3.weights import load_checkpoint
+    from prelabel.labels.usefulness import effort_of
 
+    environment = settings_or_fail()
     is_first = os.environ.get("RANK", "0") == "0"
     console = Console(stderr=True, quiet=not is_first)
     try:
@@ -165,7 +148,14 @@ def _train_here(
             snapshot, start = snapshot_of_coco(found), load_checkpoint(weights)
             with _shown(console, out) as on_progress:
                 report = train_and_judge(
-                    start, snapshot, out, settings, sources=sources, on_progress=on_progress
+                    start,
+                    snapshot,
+                    out,
+                    settings,
+                    sources=sources,
+                    effort=effort_of(environment),
+                    score_threshold=environment.model_score_threshold,
+                    on_progress=on_progress,
                 )
     except (CocoError, ConfigError, ImageError, SnapshotError, TrainingError, WeightsError) as error:
         fail(str(error))
@@ -211,7 +201,7 @@ def _shown(console: Console, folder: Path) -> Iterator[OnProgress]:
 
 def _print(report: Report, out: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    figures = report.candidate
+    figures, decision = report.comparison.candidate, report.comparison.decision
     if figures.images:
         masks = "" if figures.mask_AP50 is None else f", mask AP50 {figures.mask_AP50:.3f}"
         console.print(
@@ -219,8 +209,8 @@ def _print(report: Report, out: Path) -> None:
             f"{figures.no_edit_share:.0%} of {figures.objects} objects need no edit, "
             f"{figures.false_positives_per_image:.1f} false positives per image."
         )
-    verdict = "Better than the weights it started from" if report.verdict.promoted else "Not better"
-    console.print(f"{verdict}: {report.verdict.reason}")
+    outcome = "Better than the weights it started from" if decision.promoted else "Not better"
+    console.print(f"{outcome}: {decision.reason}")
     console.print(
         f"{out / 'weights.safetensors'} after {report.steps} steps in {report.train_seconds:.0f} s."
     )

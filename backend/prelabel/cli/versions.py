@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from prelabel.cli.common import fail
-from prelabel.ids import LARGEST_ID
-from prelabel.settings import Settings, SettingsError, load_settings
+from prelabel.cli.common import ProjectId, fail, settings_or_fail
+from prelabel.settings import Settings
 
 if TYPE_CHECKING:
+    from fbnetv3.judging import HeadJudgement
     from prelabel.store.database import Database
     from prelabel.versions.records import Version
 
@@ -30,20 +31,14 @@ FIGURES = {
     "no edit": "no_edit_share",
     "false": "false_positives_per_image",
 }
-"""Heading -> name in a version's judgement: what the gate looks at, measured on the hold-out. They fit into 80
-columns."""
+"""Heading -> field of a Judgement: what the gate looks at, measured on the hold-out. They fit into 80 columns."""
 
 CHOICES = "choices"
-"""Heading of the share of answers about whole images that needed no click, where a version has any; and a version's
-name for its choices, in its judgement and its plan."""
+"""Heading of the share of answers about whole images that needed no click, where a version has any."""
 
 BASE = "base"
 SUFFIXES = (".pth", ".safetensors")
 
-ProjectId = Annotated[
-    int,
-    typer.Option("--project", min=1, max=LARGEST_ID, help="The number in the address of the project's page."),
-]
 Name = Annotated[str, typer.Argument(help="Such as p3-v7.")]
 
 
@@ -166,10 +161,7 @@ def export(
 @contextmanager
 def _store() -> Iterator[tuple[Settings, Database]]:
     """Settings and store; what goes wrong with them or with a version ends the command in one sentence."""
-    try:
-        settings = load_settings()
-    except SettingsError as error:
-        fail(str(error))
+    settings = settings_or_fail()
     from fbnetv3.config import ConfigError
     from fbnetv3.weights import WeightsError
     from prelabel.store.database import Database, StoreError
@@ -182,30 +174,32 @@ def _store() -> Iterator[tuple[Settings, Database]]:
 
 
 def _figures(version: Version) -> dict[str, str]:
-    return {heading: _number(version.judgement.get(key)) for heading, key in FIGURES.items()}
+    return {
+        heading: _number(getattr(version.judgement.objects, name, None)) for heading, name in FIGURES.items()
+    }
 
 
-def _judged_choices(version: Version) -> list[dict[str, Any]]:
+def _judged_choices(version: Version) -> Sequence[HeadJudgement]:
     """The figures of each choice."""
-    heads: list[dict[str, Any]] = version.judgement.get(CHOICES, {}).get("heads", [])
-    return heads
+    choices = version.judgement.choices
+    return choices.heads if choices else ()
 
 
 def _right_choices(version: Version) -> float | None:
     """The share of answers on the hold-out that needed no click; None where there were none."""
     heads = _judged_choices(version)
-    images = sum(head["images"] for head in heads)
-    return sum(head["accuracy"] * head["images"] for head in heads) / images if images else None
+    images = sum(head.images for head in heads)
+    return sum(head.accuracy * head.images for head in heads) / images if images else None
 
 
 def _choices(version: Version) -> dict[str, str]:
     """What `show` says of choices: which it answers, and how well."""
-    answered = version.plan.get(CHOICES, {}).get("heads", {})
+    answered = version.plan.choices.classes if version.plan.choices else {}
     rows = {f"choice {name}": ", ".join(classes) for name, classes in answered.items()}
     for head in _judged_choices(version):
-        rows[f"{head['name']}: no click"] = f"{head['accuracy']:.3f} of {head['images']} images"
-        rows[f"{head['name']}: clicks"] = (
-            f"{head['clicks_per_image']:.2f} per image, {head['clicks_without']:.2f} without"
+        rows[f"{head.name}: no click"] = f"{head.accuracy:.3f} of {head.images} images"
+        rows[f"{head.name}: clicks"] = (
+            f"{head.clicks_per_image:.2f} per image, {head.clicks_without:.2f} without"
         )
     return rows
 
@@ -217,7 +211,7 @@ def _number(value: Any) -> str:
 
 
 def _steps(version: Version) -> int:
-    steps = version.plan.get("steps")
+    steps = version.plan.fine_tuning.get("steps")
     return steps if isinstance(steps, int) else 0
 
 
@@ -236,5 +230,7 @@ def _description(version: Version, problem: str | None) -> dict[str, str]:
     if problem:
         facts["state"] += ", but the base weights answer in its place" if version.state == "serving" else ""
         facts["weights"] += f", but {problem}"
-    plan = {f"plan: {key}": str(value) for key, value in version.plan.items() if key != CHOICES}
+    plan = {
+        f"plan: {key}": str(value) for key, value in replace(version.plan, choices=None).as_dict().items()
+    }
     return facts | _figures(version) | _choices(version) | plan

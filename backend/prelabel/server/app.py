@@ -11,8 +11,7 @@ from prelabel.server.ml_backend import ml_backend_routes
 from prelabel.server.model_holder import ModelHolder, ModelState
 from prelabel.server.operations import operations_routes
 from prelabel.server.project_ids import ProjectId
-from prelabel.server.runs import run_routes
-from prelabel.server.versions import version_routes
+from prelabel.server.project_routes import project_routes
 from prelabel.server.webhooks import webhook_routes
 from prelabel.settings import Settings
 from prelabel.store.database import Database
@@ -35,6 +34,5 @@ def create_app(settings: Settings, model: ModelHolder, database: Database) -> Fl
     app.register_blueprint(operations_routes(model, metrics))
     app.register_blueprint(ml_backend_routes(model, database, metrics))
     app.register_blueprint(webhook_routes(settings, database))
-    app.register_blueprint(run_routes(database))
-    app.register_blueprint(version_routes(database))
+    app.register_blueprint(project_routes(database))
     return app

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -30,6 +30,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from prelabel.store.database import Base, Database, UtcDateTime
 from prelabel.store.events import TASKS_CREATED, WebhookEvent
+from prelabel.store.version_details import VersionJudgement, VersionPlan
 
 NAME = re.compile(r"p(?P<project>[1-9]\d{0,9})-v(?P<number>[1-9]\d{0,8})", re.ASCII)
 """The name of a version: `p`, the project's id, `-v`, the version's number."""
@@ -48,8 +49,7 @@ class VersionState(StrEnum):
 class NewVersion:
     """What is stored of a version. `run_id`: of the run that made it. `digest`: of the checkpoint's content.
 
-    `sha256`: of its weights file, None where the gate rejected it: then no weights are kept. `judgement` and
-    `plan` are JSON objects: its figures on the hold-out, and how it was trained. `reason`: the gate's.
+    `sha256`: of its weights file, None where the gate rejected it: then no weights are kept. `reason`: the gate's.
     """
 
     project_id: int
@@ -59,14 +59,20 @@ class NewVersion:
     sha256: str | None
     snapshot_digest: str
     labels: tuple[str, ...]
-    judgement: dict[str, Any]
-    plan: dict[str, Any]
+    judgement: VersionJudgement
+    plan: VersionPlan
     reason: str
 
     @property
     def name(self) -> str:
         """What people and Label Studio call it."""
         return f"p{self.project_id}-v{self.number}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, and for the columns of the row."""
+        details = {"judgement": self.judgement.as_dict(), "plan": self.plan.as_dict()}
+        columns = {one.name: getattr(self, one.name) for one in fields(NewVersion)}
+        return columns | {"labels": list(self.labels)} | details
 
 
 @dataclass(frozen=True)
@@ -178,9 +184,8 @@ def next_number(database: Database, project_id: int) -> int:
 
 def add_version(database: Database, version: NewVersion) -> Version:
     """Store a version; where its run has one already, or its number is taken, an IntegrityError is raised."""
-    fields = vars(version) | {"labels": list(version.labels)}
     with database.session() as session:
-        row = VersionRow(created_at=datetime.now(UTC), **fields)
+        row = VersionRow(created_at=datetime.now(UTC), **version.as_dict())
         session.add(row)
         session.flush()
         return _read(session, select(VersionRow).filter_by(id=row.id))[0]
@@ -303,8 +308,8 @@ def _to_version(row: VersionRow, state: VersionState) -> Version:
         row.sha256,
         row.snapshot_digest,
         tuple(row.labels),
-        row.judgement,
-        row.plan,
+        VersionJudgement.from_dict(row.judgement),
+        VersionPlan.from_dict(row.plan),
         row.reason,
         id=row.id,
         created_at=row.created_at,

@@ -1,18 +1,17 @@
-"""Judging what a run learnt: objects by the gate, choices by heads that are fitted here; one verdict of both."""
+"""Judging what a run learnt: objects by the gate, choices by heads that are fitted here; one decision on both."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from fbnetv3.classification.heads_file import write_heads
 from fbnetv3.data.snapshot import Snapshot
 from fbnetv3.detector import Detector
-from fbnetv3.judging import Calibration, Verdict, decide, fit_calibration, judge
+from fbnetv3.judging import Calibration, Comparison, GateDecision, compare
 from fbnetv3.judging.choice_learning import (
     CANDIDATE,
     ChoiceLearning,
@@ -26,29 +25,16 @@ from prelabel.labelstudio.config.choice_controls import ChoiceControls
 from prelabel.labelstudio.config.object_controls import sources
 from prelabel.settings import Settings
 from prelabel.store.database import Database
+from prelabel.store.version_details import Provenance, VersionJudgement, VersionPlan
 from prelabel.store.versions import find_version
-from prelabel.training.training_run import Judged, OnProgress
+from prelabel.training.training_run import CandidateEvaluation, OnProgress
 from prelabel.versions.detectors import open_detector, with_project_labels
 from prelabel.versions.loading import project_detector
-from prelabel.versions.records import CALIBRATION, version_calibration, version_heads
+from prelabel.versions.records import version_calibration, version_heads
 
 CANDIDATE_WEIGHTS = "candidate.safetensors"
 CANDIDATE_PLAN = "candidate.json"
 HEADS = "heads.safetensors"
-
-WEIGHTS = "weights"
-"""In a plan: the version whose weights the new one carries, where the run has not trained them itself."""
-
-
-@dataclass(frozen=True, eq=False)
-class _JudgedObjects:
-    """The gate's verdict, its two judgements as JSON, and what makes confidences of the two detectors' scores."""
-
-    verdict: Verdict
-    candidate: dict[str, Any]
-    serving: dict[str, Any] | None
-    candidate_calibration: Calibration
-    serving_calibration: Calibration | None
 
 
 class RunJudge:
@@ -74,37 +60,33 @@ class RunJudge:
         self._folder = folder
         self._label_config = label_config
 
-    def judge(self, snapshot: Snapshot, on_progress: OnProgress) -> Judged:
-        """The verdict; the heads that belong to it lie in the folder then, if the snapshot has choices.
+    def judge(self, snapshot: Snapshot, on_progress: OnProgress) -> CandidateEvaluation:
+        """The decision with its figures; the heads that belong to it lie in the folder then, if the snapshot has
+        choices.
 
         Raises ImageError and CocoError for the snapshot's images, WeightsError, LabelStudioError.
         """
         has_candidate = (self._folder / CANDIDATE_WEIGHTS).exists()
         count = _counter(_images_to_look_at(snapshot, has_candidate), on_progress)
-        objects = self._judge_objects(snapshot, count) if has_candidate else None
-        verdict = objects.verdict if objects else None
-        tried = self._learn_choices(snapshot, verdict, count) if snapshot.head_specs else []
+        objects = self._compare_objects(snapshot, count) if has_candidate else None
+        decision = objects.decision if objects else None
+        tried = self._learn_choices(snapshot, decision, count) if snapshot.head_specs else []
         if tried:
             write_heads(tried[-1].heads, self._folder / HEADS)
-        promoted = is_promoted(verdict, tried)
-        return Judged(promoted, reason_of(verdict, tried), *self._record(objects, tried, promoted))
+        return self._evaluation(objects, tried, is_promoted(decision, tried), reason_of(decision, tried))
 
-    def _judge_objects(self, snapshot: Snapshot, count: Callable[[], None]) -> _JudgedObjects:
-        threshold = self._settings.model_score_threshold
-        theirs = judge(self._candidate(), snapshot.holdout, threshold, count)
-        serving = self._serving()
-        ours = judge(serving, snapshot.holdout, threshold, count) if serving else None
-        verdict = decide(theirs, ours, effort_of(self._settings))
-        return _JudgedObjects(
-            verdict,
-            theirs.as_dict(),
-            ours.as_dict() if ours else None,
-            fit_calibration(theirs.regions),
-            fit_calibration(ours.regions) if ours else None,
+    def _compare_objects(self, snapshot: Snapshot, count: Callable[[], None]) -> Comparison:
+        return compare(
+            self._candidate(),
+            self._serving(),
+            snapshot.holdout,
+            effort=effort_of(self._settings),
+            score_threshold=self._settings.model_score_threshold,
+            on_image=count,
         )
 
     def _learn_choices(
-        self, snapshot: Snapshot, objects: Verdict | None, count: Callable[[], None]
+        self, snapshot: Snapshot, objects: GateDecision | None, count: Callable[[], None]
     ) -> list[LearntChoices]:
         serving = self._serving_detector
         version = find_version(self._database, serving.version)
@@ -114,20 +96,27 @@ class RunJudge:
         learning = ChoiceLearning(snapshot, serving, heads, thresholds, count)
         return learn_choices(learning, objects, self._candidate)
 
-    def _record(
-        self, objects: _JudgedObjects | None, tried: Sequence[LearntChoices], promoted: bool
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The judgement and the plan of the version, or of what was turned away."""
-        choices = {"choices": tried[-1].judgement} if tried else {}
+    def _evaluation(
+        self, objects: Comparison | None, tried: Sequence[LearntChoices], promoted: bool, reason: str
+    ) -> CandidateEvaluation:
+        """Of the weights that the version carries, or of what was turned away: the candidate, else what serves."""
         weights = tried[-1].weights if tried else CANDIDATE
         if objects and (weights == CANDIDATE or not promoted):
-            plan = json.loads((self._folder / CANDIDATE_PLAN).read_text(encoding="utf-8"))
-            plan[CALIBRATION] = objects.candidate_calibration.as_dict()
-            return {**objects.candidate, "serving": objects.serving, **choices}, plan
-        plan = {WEIGHTS: weights, CALIBRATION: self._serving_calibration(objects).as_dict()}
-        return {**(objects.serving or {} if objects else {}), **choices}, plan
+            judgement = VersionJudgement(objects.candidate, objects.serving)
+            plan = replace(self._candidate_plan(), calibration=objects.candidate_calibration)
+        else:
+            judgement = VersionJudgement(objects.serving if objects else None)
+            plan = VersionPlan(
+                provenance=Provenance(weights=weights), calibration=self._serving_calibration(objects)
+            )
+        if tried:
+            judgement = replace(judgement, choices=tried[-1].judgement, serving_choices=tried[-1].serving)
+        return CandidateEvaluation(promoted, reason, judgement, plan)
 
-    def _serving_calibration(self, objects: _JudgedObjects | None) -> Calibration:
+    def _candidate_plan(self) -> VersionPlan:
+        return VersionPlan.from_dict(json.loads((self._folder / CANDIDATE_PLAN).read_text(encoding="utf-8")))
+
+    def _serving_calibration(self, objects: Comparison | None) -> Calibration:
         """As judged now, else the one that it has."""
         if objects and objects.serving_calibration:
             return objects.serving_calibration

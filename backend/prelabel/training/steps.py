@@ -29,9 +29,10 @@ from prelabel.publish.promotion import promote
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.runs import Run
+from prelabel.store.version_details import Provenance, VersionPlan
 from prelabel.training.fine_tuning import fine_tuning_settings
-from prelabel.training.judging import CANDIDATE_PLAN, CANDIDATE_WEIGHTS, HEADS, WEIGHTS, RunJudge
-from prelabel.training.training_run import Judged, OnProgress, RunFailed
+from prelabel.training.judging import CANDIDATE_PLAN, CANDIDATE_WEIGHTS, HEADS, RunJudge
+from prelabel.training.training_run import CandidateEvaluation, OnProgress, RunFailed
 from prelabel.versions.loading import build_fetcher, checkpoint_called, project_checkpoint
 from prelabel.versions.records import create_version, named_version
 
@@ -105,15 +106,12 @@ class LearningSteps:
                 sources=sources(self._project.label_config, start.labels),
                 on_progress=note,
             )
-            plan = tuned.plan.as_dict() | {
-                "start": name,
-                "steps_taken": tuned.steps,
-                "train_seconds": tuned.train_seconds,
-            }
-            write_whole(json.dumps(plan).encode(), self._folder / CANDIDATE_PLAN)
+            provenance = Provenance(name, tuned.steps, tuned.train_seconds)
+            plan = VersionPlan(tuned.plan.as_dict(), provenance)
+            write_whole(json.dumps(plan.as_dict()).encode(), self._folder / CANDIDATE_PLAN)
             write_checkpoint(tuned.checkpoint, self._folder / CANDIDATE_WEIGHTS)
 
-    def judge(self, digest: str, on_progress: OnProgress) -> Judged:
+    def judge(self, digest: str, on_progress: OnProgress) -> CandidateEvaluation:
         """On the hold-out, all on the same images and in the same engine. Choices are learnt here: that takes seconds,
         and needs to know whose features they will be read off.
         """
@@ -127,7 +125,7 @@ class LearningSteps:
             )
             return judge.judge(self._snapshot(digest), on_progress)
 
-    def make_version(self, digest: str, judged: Judged) -> str:
+    def make_version(self, digest: str, evaluation: CandidateEvaluation) -> str:
         """The version of this run; made once."""
         with _foreseen():
             heads = self._folder / HEADS
@@ -135,29 +133,28 @@ class LearningSteps:
                 self._settings,
                 self._database,
                 self._project_id,
-                self._weights(judged),
+                self._weights(evaluation.plan.provenance),
                 run_id=self._run_id,
-                judgement=judged.judgement,
-                reason=judged.reason,
-                plan=judged.plan,
+                judgement=evaluation.judgement,
+                reason=evaluation.reason,
+                plan=evaluation.plan,
                 snapshot_digest=digest,
-                promoted=judged.promoted,
+                promoted=evaluation.promoted,
                 heads=read_heads(heads) if heads.exists() else (),
             ).name
 
-    def _weights(self, judged: Judged) -> Checkpoint:
+    def _weights(self, provenance: Provenance) -> Checkpoint:
         """The candidate's, or those that its heads were fitted on, whatever serves by now."""
-        if WEIGHTS in judged.plan:
-            return checkpoint_called(self._settings, self._database, judged.plan[WEIGHTS])
+        if provenance.weights is not None:
+            return checkpoint_called(self._settings, self._database, provenance.weights)
         return load_checkpoint(self._folder / CANDIDATE_WEIGHTS)
 
-    def promote(self, version: str) -> list[str]:
+    def promote(self, version: str) -> None:
         """It serves from then on; the worker tells Label Studio again later where it does not answer now."""
         with _foreseen():
             stored = named_version(self._database, version)
             for change in promote(self._settings, self._database, self._client, stored):
                 logger.info("%s", change)
-        return []
 
     @cached_property
     def _client(self) -> LabelStudioClient:

@@ -1,7 +1,7 @@
 """One run: from the project's labels to a version, or to the reason why there is none.
 
-It may be killed at any moment. Started again it finds on disk what it has done: the snapshot, the training's last
-checkpoint, the candidate, the verdict. Making a version and promoting it can be repeated.
+It may be killed at any moment. Started again it finds on disk what it has done: the snapshot, the last training
+checkpoint, the candidate, its evaluation. Making a version and promoting it can be repeated.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,12 +28,15 @@ from prelabel.store.runs import (
     note_verdict,
     report,
 )
+from prelabel.store.version_details import VersionJudgement, VersionPlan
 from prelabel.training.retries import fail_run
 from prelabel.training.triggers import TriggerRules, too_few
 
 logger = logging.getLogger(__name__)
 
-VERDICT = "verdict.json"
+EVALUATION = "verdict.json"
+"""Where a run keeps its CandidateEvaluation; the name is that of older releases, whose runs may go on here."""
+
 REPORT_SECONDS = 1.0
 
 
@@ -52,13 +56,24 @@ class NothingNew(PrelabelError):
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What the gate said of the candidate. `judgement`, `plan`: JSON objects, kept with the version."""
+class CandidateEvaluation:
+    """What the gate decided on the candidate, and what is kept with its version."""
 
     promoted: bool
     reason: str
-    judgement: dict[str, Any]
-    plan: dict[str, Any]
+    judgement: VersionJudgement
+    plan: VersionPlan
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        details = {"judgement": self.judgement.as_dict(), "plan": self.plan.as_dict()}
+        return {"promoted": self.promoted, "reason": self.reason, **details}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CandidateEvaluation:
+        """What `as_dict` gave."""
+        judgement, plan = VersionJudgement.from_dict(data["judgement"]), VersionPlan.from_dict(data["plan"])
+        return cls(data["promoted"], data["reason"], judgement, plan)
 
 
 class OnProgress(Protocol):
@@ -80,14 +95,14 @@ class Steps(Protocol):
     def train(self, digest: str, on_progress: OnProgress) -> None:
         """Leave the candidate in the folder, whole or not at all."""
 
-    def judge(self, digest: str, on_progress: OnProgress) -> Judged:
+    def judge(self, digest: str, on_progress: OnProgress) -> CandidateEvaluation:
         """The candidate against what serves."""
 
-    def make_version(self, digest: str, judged: Judged) -> str:
+    def make_version(self, digest: str, evaluation: CandidateEvaluation) -> str:
         """Store the candidate as a version, once; its name."""
 
-    def promote(self, version: str) -> list[str]:
-        """Make the version serve; what a person should know, a sentence each."""
+    def promote(self, version: str) -> None:
+        """Make the version serve."""
 
 
 class TrainingRun:
@@ -121,15 +136,15 @@ class TrainingRun:
 
     def _carry_out(self) -> tuple[RunState, str, str | None]:
         digest = self._run.snapshot_digest or self._read_labels()
-        judged = self._verdict(digest)
-        note_verdict(self._database, self._run.id, judged.reason)
+        evaluation = self._evaluate(digest)
+        note_verdict(self._database, self._run.id, evaluation.reason)
         self._report(Stage.PROMOTING)
-        version = self._steps.make_version(digest, judged)
-        logger.info("%s is %s", version, "promoted" if judged.promoted else "rejected")
-        if not judged.promoted:
-            return RunState.REJECTED, judged.reason, version
-        notes = self._steps.promote(version)
-        return RunState.PROMOTED, " ".join([judged.reason, *notes]), version
+        version = self._steps.make_version(digest, evaluation)
+        logger.info("%s is %s", version, "promoted" if evaluation.promoted else "rejected")
+        if not evaluation.promoted:
+            return RunState.REJECTED, evaluation.reason, version
+        self._steps.promote(version)
+        return RunState.PROMOTED, evaluation.reason, version
 
     def _read_labels(self) -> str:
         on_progress = self._report(Stage.LABELS)
@@ -144,16 +159,16 @@ class TrainingRun:
         note_snapshot(self._database, self._run.id, digest)
         return digest
 
-    def _verdict(self, digest: str) -> Judged:
-        """A run that was judged is not trained again."""
-        file = self._folder / VERDICT
+    def _evaluate(self, digest: str) -> CandidateEvaluation:
+        """A run whose candidate was judged is not trained again."""
+        file = self._folder / EVALUATION
         if file.exists():
-            return Judged(**json.loads(file.read_text(encoding="utf-8")))
+            return CandidateEvaluation.from_dict(json.loads(file.read_text(encoding="utf-8")))
         self._steps.train(digest, self._report(Stage.TRAINING))
-        judged = self._steps.judge(digest, self._report(Stage.JUDGING))
-        write_whole(json.dumps(asdict(judged), indent=1).encode(), file)
-        logger.info("%s", judged.reason)
-        return judged
+        evaluation = self._steps.judge(digest, self._report(Stage.JUDGING))
+        write_whole(json.dumps(evaluation.as_dict(), indent=1).encode(), file)
+        logger.info("%s", evaluation.reason)
+        return evaluation
 
     def _report(self, stage: Stage) -> OnProgress:
         """Notes progress once a second, and the beginning and the end of the stage in any case."""

@@ -2,7 +2,7 @@
 
     models/versions/p3-v7-1f0c8a66d2e4/weights.safetensors    what is served, with labels and settings in its header
     models/versions/p3-v7-1f0c8a66d2e4/heads.safetensors      where it answers choices
-    models/versions/p3-v7-1f0c8a66d2e4/version.json           the row once more, for whoever finds the folder
+    models/versions/p3-v7-1f0c8a66d2e4/version.json           the row once more, for people who find the folder
 
 Names of versions count from 1 in every database, so the folder's name also has the digest of the files: versions of
 two databases cannot collide. Older versions lie in `versions/p3-v7`, where they are read.
@@ -16,21 +16,19 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from fbnetv3.classification.heads_file import write_heads
 from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.files import file_sha256, write_whole
 from fbnetv3.weights import Checkpoint, WeightsError
+from prelabel.store.version_details import StoredHeads
 from prelabel.store.versions import NewVersion
 
 WEIGHTS = "weights.safetensors"
 HEADS = "heads.safetensors"
 RECORD = "version.json"
-
-CHOICES = "choices"
-"""In a version's plan: {"heads": {control: its classes}, "sha256": of the file of the heads}; absent without heads."""
 
 UNFINISHED = ".making-"
 
@@ -100,8 +98,8 @@ def _folder_name(version: NewVersion) -> str:
 def _hashes(version: NewVersion) -> dict[str, str]:
     """The SHA-256 of each file, as it was stored."""
     hashes = {WEIGHTS: version.sha256 or ""}
-    choices = version.plan.get(CHOICES)
-    return hashes | {HEADS: choices["sha256"]} if choices else hashes
+    choices = version.plan.choices
+    return hashes | {HEADS: choices.sha256} if choices else hashes
 
 
 def _put_in_place(making: Path, target: Path, version: NewVersion) -> None:
@@ -134,9 +132,9 @@ def _write_files(
     stored = replace(version, sha256=file_sha256(folder / WEIGHTS))
     if heads:
         write_heads(heads, folder / HEADS)
-        classes = {head.spec.name: list(head.spec.classes) for head in heads}
-        choices = {"heads": classes, "sha256": file_sha256(folder / HEADS)}
-        stored = replace(stored, plan=stored.plan | {CHOICES: choices})
-    record = {"name": stored.name, **asdict(stored)}
+        classes = {head.spec.name: head.spec.classes for head in heads}
+        choices = StoredHeads(classes, file_sha256(folder / HEADS))
+        stored = replace(stored, plan=replace(stored.plan, choices=choices))
+    record = {"name": stored.name, **stored.as_dict()}
     write_whole(json.dumps(record, indent=1, ensure_ascii=False).encode(), folder / RECORD)
     return stored

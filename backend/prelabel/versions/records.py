@@ -1,4 +1,4 @@
-"""The model versions of projects: a row in the store, and files on disk (see `version_files`).
+"""The model versions of projects: a row in the store, and files on disk (see `files.py`).
 
 The files appear whole, before the row: what has no row was left by a process that ended in between, or belongs to
 another database, and serves nobody here. A candidate that the gate rejected keeps its row, with the figures and the
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
@@ -21,6 +20,7 @@ from fbnetv3.weights import Checkpoint, WeightsError
 from prelabel.errors import PrelabelError
 from prelabel.settings import Settings
 from prelabel.store.database import Database
+from prelabel.store.version_details import VersionJudgement, VersionPlan
 from prelabel.store.versions import (
     NewVersion,
     Version,
@@ -34,7 +34,6 @@ from prelabel.store.versions import (
 )
 from prelabel.versions.detectors import open_detector
 from prelabel.versions.files import (
-    CHOICES,
     HEADS,
     WEIGHTS,
     VersionFileError,
@@ -60,9 +59,6 @@ __all__ = [
     "version_weights",
 ]
 
-CALIBRATION = "calibration"
-"""In a version's plan: what makes confidences of its scores, see fbnetv3.judging.calibration; absent in older ones."""
-
 
 class VersionError(PrelabelError):
     """A version that is not there, or cannot be used so: one sentence."""
@@ -75,9 +71,9 @@ def create_version(
     checkpoint: Checkpoint,
     *,
     run_id: int | None,
-    judgement: dict[str, Any],
+    judgement: VersionJudgement,
     reason: str,
-    plan: dict[str, Any],
+    plan: VersionPlan,
     snapshot_digest: str,
     promoted: bool,
     heads: Sequence[LinearHead] = (),
@@ -86,9 +82,8 @@ def create_version(
     run has one already. Numbers of versions on disk are not given again, even where the database does not know them:
     Label Studio may have predictions under that name.
 
-    `judgement`, `plan`: JSON objects. `promoted`: the gate let it pass; else no weights are kept. `heads`: what answers
-    choices from the features of these very weights. Raises WeightsError where files cannot be written; there is no
-    version then.
+    `promoted`: the gate let it pass; else no weights are kept. `heads`: what answers choices from the features of
+    these very weights. Raises WeightsError where files cannot be written; there is no version then.
     """
     folder = _folder(settings)
     try:
@@ -139,7 +134,7 @@ def version_heads_file(settings: Settings, version: Version) -> Path | None:
     """The file of the heads that answer choices, its content as it was stored; None for a version without. Raises
     what `version_weights` raises.
     """
-    return unchanged_file(_folder(settings), version, HEADS) if CHOICES in version.plan else None
+    return unchanged_file(_folder(settings), version, HEADS) if version.plan.choices else None
 
 
 def version_heads(settings: Settings, version: Version) -> tuple[LinearHead, ...]:
@@ -164,8 +159,7 @@ def file_problem(settings: Settings, version: Version) -> str | None:
 
 def version_calibration(version: Version | None) -> Calibration:
     """What makes confidences of the version's scores; the identity for the base weights, and for older versions."""
-    stored = version.plan.get(CALIBRATION) if version else None
-    return Calibration.from_dict(stored) if stored else IDENTITY
+    return (version.plan.calibration if version else None) or IDENTITY
 
 
 def version_checkpoint(settings: Settings, version: Version) -> Checkpoint:

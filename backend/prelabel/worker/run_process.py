@@ -17,7 +17,7 @@ from prelabel.logs import logging_config
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database, StoreError
 from prelabel.store.runs import UNFINISHED, Run, get_run
-from prelabel.training.training_run import VERDICT, Steps, TrainingRun
+from prelabel.training.training_run import EVALUATION, Steps, TrainingRun
 from prelabel.training.triggers import TriggerRules
 from prelabel.worker.lifeline import end_with_parent
 
@@ -26,7 +26,7 @@ logger = logging.getLogger("prelabel.worker.run_process")  # run as a module, it
 LOCK_SECONDS = 5.0
 """Whoever asks whether the lock is held holds it for a moment."""
 
-KEPT = (LOG, "plan.json", "metrics.jsonl", "events.out.tfevents.*", VERDICT, PROCESS_LOCK)
+KEPT = (LOG, "plan.json", "metrics.jsonl", "events.out.tfevents.*", EVALUATION, PROCESS_LOCK)
 """Of an ended run; the weights of a version are kept with the versions."""
 
 

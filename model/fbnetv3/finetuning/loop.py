@@ -39,7 +39,7 @@ CLEARLY_BETTER = 0.02
 """By how much an earlier check must exceed the last one to be preferred: less is chance on a small hold-out."""
 
 SEEDS = 1 << 40
-"""More than the draws of any training: no two of them make the same random choices."""
+"""More than the draws of any fine-tuning: no two of them make the same random choices."""
 
 Check = Callable[[RCNN], dict[str, float]]
 """Figures of a model on the hold-out; `score` is the one that counts."""
@@ -58,7 +58,7 @@ class Draw(NamedTuple):
 
 @dataclass
 class Standing:
-    """How far a training is. `best`: the averaged weights of the best check, where there was one."""
+    """How far a fine-tuning is. `best`: the averaged weights of the best check, where there was one."""
 
     step: int = 0
     seconds: float = 0.0
@@ -69,7 +69,7 @@ class Standing:
 
 
 class Loop:
-    """One training; `run` begins it, or goes on from the state in the folder."""
+    """One fine-tuning; `run` begins it, or goes on from the state in the folder."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class Loop:
             return
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if state["plan"] != self._plan.fingerprint:
-            logger.info("%s is of another training: beginning anew", path)
+            logger.info("%s is of another fine-tuning: beginning from the start", path)
             return
         self.standing = Standing(**state["standing"])
         self._optimisation.load_state_dict(state)

@@ -149,9 +149,9 @@ def make_plan(
     processes: int = 1,
     sources: Sources | None = None,
 ) -> Plan:
-    """Choose for the data; what the settings say goes before. `processes`: that share each batch. `sources`: what each
-    label begins as, which is part of what is trained.
+    """Choose for the data; what the settings say is taken as it is.
 
+    `processes`: that share each batch. `sources`: what each label begins as, which is part of what is trained.
     Raises ConfigError for a setting that cannot be.
     """
     return _Planner(start, outlines, settings, processes, sources or {}).plan()
@@ -174,7 +174,7 @@ class _Planner:
         self._reasons: dict[str, str] = {}
 
     def plan(self) -> Plan:
-        self._check_positive()
+        self._settings.check()
         settings, images = self._settings, len(self._outlines.sizes)
         min_size, max_size = self._input_size()
         frozen = self._choose(
@@ -218,12 +218,6 @@ class _Planner:
         if self._start.settings.get("norm") == "GN":
             return self._choose("norm", "GN", "as the start weights have it")
         return self._choose("norm", "FrozenBN", "a view is too small for statistics of its own")
-
-    def _check_positive(self) -> None:
-        for name in ("epochs", "learning_rate", "batch_size", "devices", "threads"):
-            value = getattr(self._settings, name)
-            if value is not None and not value > 0:
-                raise ConfigError(f"{name} must be greater than 0, not {value}")
 
     def _check_network(self, plan: Plan) -> None:
         ModelConfig.for_model(

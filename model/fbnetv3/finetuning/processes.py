@@ -1,4 +1,4 @@
-"""One training in several processes, of this machine or of many, through torch.distributed."""
+"""One fine-tuning in several processes, of this machine or of many, through torch.distributed."""
 
 from __future__ import annotations
 

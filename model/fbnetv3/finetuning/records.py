@@ -1,4 +1,4 @@
-"""What a training leaves to look at: `metrics.jsonl`, and event files that `tensorboard --logdir` opens."""
+"""What a fine-tuning leaves to look at: `metrics.jsonl`, and event files that `tensorboard --logdir` opens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ METRICS = "metrics.jsonl"
 
 
 class Records:
-    """Writes both, from the step on at which a training begins or goes on."""
+    """Writes both, from the step on at which a fine-tuning begins or goes on."""
 
     def __init__(self, folder: Path, step: int) -> None:
         self._file = folder / METRICS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +13,36 @@ from fbnetv3.detector import Detector
 from fbnetv3.finetuning.run import OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources, sources_by_name, spelled_as
-from fbnetv3.judging import Judgement, Verdict, decide, judge
+from fbnetv3.judging import Comparison, Effort, compare
 from fbnetv3.weights import Checkpoint, write_checkpoint
 
 WEIGHTS = "weights.safetensors"
 JUDGEMENT = "judgement.json"
 
 
+CALIBRATION = "calibration"
+"""In the provenance of the weights, as JSON: what makes confidences of their scores."""
+
+
 @dataclass(frozen=True)
 class Report:
-    """`start` is None where the start weights know none of the labels."""
+    """`comparison`: with the start weights in the place of what serves."""
 
-    candidate: Judgement
-    start: Judgement | None
-    verdict: Verdict
+    comparison: Comparison
     steps: int
     train_seconds: float
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        judgements = {
-            "candidate": self.candidate.as_dict(),
-            "start": None if self.start is None else self.start.as_dict(),
+        start = self.comparison.serving
+        return {
+            "candidate": self.comparison.candidate.as_dict(),
+            "start": None if start is None else start.as_dict(),
+            "verdict": asdict(self.comparison.decision),
+            "calibration": self.comparison.candidate_calibration.as_dict(),
+            "steps": self.steps,
+            "train_seconds": round(self.train_seconds, 1),
         }
-        times = {"steps": self.steps, "train_seconds": round(self.train_seconds, 1)}
-        return {**judgements, "verdict": asdict(self.verdict), **times}
 
 
 def train_and_judge(
@@ -47,38 +52,47 @@ def train_and_judge(
     settings: FineTuningSettings,
     *,
     sources: Sources,
+    effort: Effort,
+    score_threshold: float,
     on_progress: OnProgress = log_progress,
 ) -> Report:
-    """Fine-tune on the snapshot; `folder` gets weights.safetensors and judgement.json besides the records.
+    """Fine-tune on the snapshot; `folder` gets weights.safetensors, which carries its calibration, and judgement.json
+    besides the records.
 
-    `sources`: for labels that shall not begin as the label of their name. Raises what `fine_tune` raises, and
-    ConfigError for sources that name unknown labels.
+    `sources`: for labels that shall not begin as the label of their name. `effort`, `score_threshold`: see `compare`.
+    Raises what `fine_tune` raises, and ConfigError for sources that name unknown labels.
     """
     labels = snapshot.labels
     _check_sources(sources, labels, start.labels)
-    by_name = sources_by_name(labels, start.labels)
     tuned = fine_tune(
         start,
         snapshot.train,
         snapshot.holdout,
         folder,
         settings,
-        sources={**by_name, **sources},
+        sources={**sources_by_name(labels, start.labels), **sources},
         on_progress=on_progress,
     )
-    named = spelled_as(labels, start)
-    knows_any = not set(labels).isdisjoint(named.labels)
-    candidate = _judge(tuned.checkpoint, snapshot, settings)
-    serving = _judge(named, snapshot, settings) if knows_any else None
-    report = Report(candidate, serving, decide(candidate, serving), tuned.steps, tuned.train_seconds)
-    write_checkpoint(tuned.checkpoint, folder / WEIGHTS)
+    comparison = compare(
+        _detector(tuned.checkpoint, settings),
+        _detector(spelled_as(labels, start), settings),
+        snapshot.holdout,
+        effort=effort,
+        score_threshold=score_threshold,
+    )
+    report = Report(comparison, tuned.steps, tuned.train_seconds)
+    write_checkpoint(_calibrated(tuned.checkpoint, comparison), folder / WEIGHTS)
     (folder / JUDGEMENT).write_text(json.dumps(report.as_dict(), indent=1) + "\n", encoding="utf-8")
     return report
 
 
-def _judge(weights: Checkpoint, snapshot: Snapshot, settings: FineTuningSettings) -> Judgement:
-    detector = Detector.load(weights, engine="torch", device=settings.device, threads=settings.threads)
-    return judge(detector, snapshot.holdout)
+def _detector(weights: Checkpoint, settings: FineTuningSettings) -> Detector:
+    return Detector.load(weights, engine="torch", device=settings.device, threads=settings.threads)
+
+
+def _calibrated(candidate: Checkpoint, comparison: Comparison) -> Checkpoint:
+    calibration = json.dumps(comparison.candidate_calibration.as_dict())
+    return replace(candidate, provenance=candidate.provenance | {CALIBRATION: calibration})
 
 
 def _check_sources(sources: Sources, labels: tuple[str, ...], start_labels: tuple[str, ...]) -> None:

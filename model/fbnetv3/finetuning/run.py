@@ -89,7 +89,7 @@ def fine_tune(
 
 @dataclass(frozen=True)
 class _Job:
-    """The same in all processes of a training."""
+    """The same in all processes of a fine-tuning."""
 
     start: Checkpoint
     train: Examples
@@ -151,7 +151,7 @@ class _Job:
         return ViewedExamples(self.train, views, frozen, cache, plan.min_size, plan.max_size)
 
     def _check(self, model: RCNN) -> dict[str, float]:
-        """The averaged weights on the hold-out. By boxes only: masks would take more time than the training."""
+        """The averaged weights on the hold-out. By boxes only: masks would take more time than the fine-tuning."""
         device = str(next(model.parameters()).device)
         detector = Detector(TorchEngine(model, device), self.train.labels, "candidate")
         found = judge(detector, self.holdout, boxes_only=True)

@@ -26,8 +26,8 @@ Sources = Mapping[str, Sequence[str]]
 
 def sources_by_name(labels: Sequence[str], start_labels: Sequence[str]) -> dict[str, list[str]]:
     """Label -> the label of the start weights that has its name, but for its case and spaces around it."""
-    theirs = dict(zip(in_spelling_of(labels, start_labels), start_labels, strict=True))
-    return {label: [theirs[label]] if label in theirs else [] for label in labels}
+    start_label = dict(zip(in_spelling_of(labels, start_labels), start_labels, strict=True))
+    return {label: [start_label[label]] if label in start_label else [] for label in labels}
 
 
 def spelled_as(labels: Sequence[str], start: Checkpoint) -> Checkpoint:

@@ -31,7 +31,7 @@ class Viewed(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Labels:
-    """What is kept of an example between epochs: all but its pixels; `digest` is theirs.
+    """What is kept of an example between epochs: all but its pixels; `digest` is of the pixels.
 
     `masks` are in an image `factor` times as large.
     """
@@ -46,7 +46,7 @@ class _Labels:
 
 
 class ViewedExamples:
-    """Views of examples at a plan's input size. `cache`: None computes everything anew each time."""
+    """Views of examples at a plan's input size. `cache`: None computes everything again each time."""
 
     def __init__(
         self,

@@ -3,21 +3,19 @@
 from fbnetv3.judging.calibration import (
     IDENTITY,
     Calibration,
-    ReliabilityBin,
     ScoredRegion,
-    calibration_error,
     fit_calibration,
-    reliability,
 )
 from fbnetv3.judging.choice_outcomes import ChoiceOutcome, HeadJudgement, HeadsJudgement
 from fbnetv3.judging.choices import (
-    ChoicesVerdict,
+    ChoicesDecision,
     clicks_saved,
     decide_heads,
     judge_heads,
 )
+from fbnetv3.judging.comparison import Comparison, compare
 from fbnetv3.judging.effort import Effort, seconds_with, seconds_without
-from fbnetv3.judging.gate import Verdict, decide
+from fbnetv3.judging.gate import GateDecision, decide
 from fbnetv3.judging.judgement import SCORE_THRESHOLD, Judgement, judge
 from fbnetv3.judging.outcomes import ImageOutcome, outcomes_of
 
@@ -26,24 +24,23 @@ __all__ = [
     "SCORE_THRESHOLD",
     "Calibration",
     "ChoiceOutcome",
-    "ChoicesVerdict",
+    "ChoicesDecision",
+    "Comparison",
     "Effort",
+    "GateDecision",
     "HeadJudgement",
     "HeadsJudgement",
     "ImageOutcome",
     "Judgement",
-    "ReliabilityBin",
     "ScoredRegion",
-    "Verdict",
-    "calibration_error",
     "clicks_saved",
+    "compare",
     "decide",
     "decide_heads",
     "fit_calibration",
     "judge",
     "judge_heads",
     "outcomes_of",
-    "reliability",
     "seconds_with",
     "seconds_without",
 ]

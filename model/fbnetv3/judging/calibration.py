@@ -9,8 +9,8 @@ and with isotonic regression.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,8 +57,8 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Calibration:
-        """What `as_dict` gave."""
-        return cls(**data)
+        """What `as_dict` gave; what only another release knows is left out."""
+        return cls(**{one.name: data[one.name] for one in fields(cls) if one.name in data})
 
 
 IDENTITY = Calibration()
@@ -88,42 +88,6 @@ def _maximum(inputs: Array, kept: Array) -> Array:
         if np.abs(step).max() < TINY:
             break
     return weights
-
-
-class ReliabilityBin(NamedTuple):
-    """The `regions` with probabilities of one interval: their mean probability, and the share that was kept."""
-
-    lower: float
-    upper: float
-    regions: int
-    mean: float
-    kept: float
-
-
-def reliability(
-    regions: Iterable[ScoredRegion], calibration: Calibration = IDENTITY, bins: int = 10
-) -> list[ReliabilityBin]:
-    """Equal intervals of 0..1 that hold any region; where the scores are right, `mean` is `kept`."""
-    regions = list(regions)
-    probabilities = calibration(np.array([one.score for one in regions]))
-    kept = np.array([one.kept for one in regions], bool)
-    bin_of = np.minimum((probabilities * bins).astype(int), bins - 1)
-    return [
-        ReliabilityBin(
-            index / bins,
-            (index + 1) / bins,
-            int((bin_of == index).sum()),
-            float(probabilities[bin_of == index].mean()),
-            float(kept[bin_of == index].mean()),
-        )
-        for index in np.unique(bin_of).tolist()
-    ]
-
-
-def calibration_error(table: Sequence[ReliabilityBin]) -> float:
-    """Expected calibration error, 0..1: the mean gap between probability and share kept, by regions (Guo et al.)."""
-    total = sum(one.regions for one in table)
-    return sum(one.regions * abs(one.mean - one.kept) for one in table) / max(total, 1)
 
 
 def _logit(scores: Array) -> Array:

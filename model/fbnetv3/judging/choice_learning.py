@@ -1,7 +1,7 @@
 """The choices' part of a run: heads on the weights that are to serve, and what both parts say of the new version.
 
-Heads mean nothing to other weights than those whose features they were fitted on. So they are fitted anew in every run:
-on the candidate where its objects are better, else on what serves. A version is promoted where one part is better and
+Heads mean nothing to other weights than those whose features they were fitted on. So every run fits them again: on the
+candidate where its objects are better, else on what serves. A version is promoted where one part is better and
 none is worse: a candidate whose choices are worse than those that serve gives way to heads on the serving weights.
 """
 
@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from fbnetv3.classification.fitting import fit_heads
 from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.data.snapshot import Snapshot
 from fbnetv3.detector import Detector
-from fbnetv3.judging import ChoicesVerdict, HeadsJudgement, Verdict, decide_heads, judge_heads
+from fbnetv3.judging import ChoicesDecision, GateDecision, HeadsJudgement, decide_heads, judge_heads
 
 CANDIDATE = "candidate"
 """The version of the detector that a run's fine-tuning made."""
@@ -24,13 +23,13 @@ CANDIDATE = "candidate"
 
 @dataclass(frozen=True, eq=False)
 class LearntChoices:
-    """Heads and what was found of them. `weights`: the version of the detector that they belong to. `judgement`: JSON,
-    what served included."""
+    """Heads, judged beside those that serve, if any. `weights`: the version of the detector that they belong to."""
 
     weights: str
     heads: tuple[LinearHead, ...]
-    verdict: ChoicesVerdict
-    judgement: dict[str, Any]
+    decision: ChoicesDecision
+    judgement: HeadsJudgement
+    serving: HeadsJudgement | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +49,9 @@ class ChoiceLearning:
     def on(self, detector: Detector) -> LearntChoices:
         """Heads on this detector's features. Raises ImageError for an image that cannot be read."""
         heads = fit_heads(detector, self.snapshot, self.on_image)
-        judged = self._judge(detector, heads)
+        candidate = self._judge(detector, heads)
         serving = self._serving_judgement
-        verdict = decide_heads(judged, serving)
-        figures = judged.as_dict() | {"serving": serving.as_dict() if serving else None}
-        return LearntChoices(detector.version, heads, verdict, figures)
+        return LearntChoices(detector.version, heads, decide_heads(candidate, serving), candidate, serving)
 
     @cached_property
     def _serving_judgement(self) -> HeadsJudgement | None:
@@ -65,31 +62,31 @@ class ChoiceLearning:
 
 
 def learn_choices(
-    learning: ChoiceLearning, objects: Verdict | None, candidate: Callable[[], Detector]
+    learning: ChoiceLearning, objects: GateDecision | None, candidate: Callable[[], Detector]
 ) -> list[LearntChoices]:
-    """What was tried, in order; the last one counts. `objects`: the gate's verdict on the candidate, if any."""
+    """What was tried, in order; the last one counts. `objects`: the gate's decision on the candidate, if any."""
     tried = []
     if objects is not None and objects.promoted:
         tried.append(learning.on(candidate()))
-        if not tried[0].verdict.worse:
+        if not tried[0].decision.worse:
             return tried
     return [*tried, learning.on(learning.serving)]
 
 
-def is_promoted(objects: Verdict | None, tried: Sequence[LearntChoices]) -> bool:
+def is_promoted(objects: GateDecision | None, tried: Sequence[LearntChoices]) -> bool:
     """Whether the version of the weights and heads that count serves from now on."""
     if not tried:
         return objects is not None and objects.promoted
-    return tried[-1].verdict.promoted or tried[-1].weights == CANDIDATE
+    return tried[-1].decision.promoted or tried[-1].weights == CANDIDATE
 
 
-def reason_of(objects: Verdict | None, tried: Sequence[LearntChoices]) -> str:
+def reason_of(objects: GateDecision | None, tried: Sequence[LearntChoices]) -> str:
     """Why, of both parts."""
     if objects is None:
-        return " ".join(one.verdict.reason for one in tried)
+        return " ".join(one.decision.reason for one in tried)
     if not tried:
         return objects.reason
-    choices = (f"Choices{_on(one)}: {one.verdict.reason}" for one in tried)
+    choices = (f"Choices{_on(one)}: {one.decision.reason}" for one in tried)
     return " ".join([f"Objects: {objects.reason}", *choices])
 
 

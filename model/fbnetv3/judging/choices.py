@@ -20,14 +20,14 @@ from fbnetv3.data.image_labels import HeadSpec
 from fbnetv3.data.snapshot import HOLDOUT, Snapshot
 from fbnetv3.detector import Detector
 from fbnetv3.judging.choice_outcomes import ChoiceOutcome, HeadJudgement, HeadsJudgement
-from fbnetv3.judging.gate import ENOUGH_IMAGES, LEVEL, Verdict, bootstrap_share
+from fbnetv3.judging.gate import ENOUGH_IMAGES, LEVEL, GateDecision, bootstrap_share
 
 #: Clicks per image that one choice may lose for another's sake: one in twenty images.
 TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
-class ChoicesVerdict(Verdict):
+class ChoicesDecision(GateDecision):
     """What the choices say about a candidate. `promoted`: they are better; `worse`: they are worse. Never both.
 
     Neither is a tie, or a difference that chance may have made. A version whose objects are better may serve unless
@@ -35,11 +35,6 @@ class ChoicesVerdict(Verdict):
     """
 
     worse: bool
-
-    @property
-    def better(self) -> bool:
-        """The other name of `promoted`."""
-        return self.promoted
 
 
 def judge_heads(
@@ -88,7 +83,7 @@ def _outcome(shown: set[str], chosen: tuple[str, ...] | None) -> ChoiceOutcome |
     return ChoiceOutcome(len(chosen), right, len(shown) - right)
 
 
-def decide_heads(candidate: HeadsJudgement, serving: HeadsJudgement | None) -> ChoicesVerdict:
+def decide_heads(candidate: HeadsJudgement, serving: HeadsJudgement | None) -> ChoicesDecision:
     """Both judged on the same snapshot; `serving` is None where no version serves, or none with heads.
 
     Raises ValueError when the two were judged on other images or choices.
@@ -102,11 +97,11 @@ def decide_heads(candidate: HeadsJudgement, serving: HeadsJudgement | None) -> C
     )
     for after, before in pairs:
         if _is_worse(_saved(after, before)[_is_labelled(after)]):
-            return ChoicesVerdict(False, f"{after.name} is worse: {figures}.", worse=True)
+            return ChoicesDecision(False, f"{after.name} is worse: {figures}.", worse=True)
     objection = _not_better(saved)
     if objection:
-        return ChoicesVerdict(False, f"{objection}: {figures}.", worse=False)
-    return ChoicesVerdict(True, f"Better: {figures}.", worse=False)
+        return ChoicesDecision(False, f"{objection}: {figures}.", worse=False)
+    return ChoicesDecision(True, f"Better: {figures}.", worse=False)
 
 
 def clicks_saved(candidate: HeadsJudgement, serving: HeadsJudgement | None) -> Array:
@@ -175,13 +170,13 @@ def _is_worse(saved: Array) -> bool:
     return bool(saved.mean() < -TOLERANCE and bootstrap_share(-saved) >= LEVEL)
 
 
-def _without_images(candidate: HeadsJudgement, serving: HeadsJudgement | None) -> ChoicesVerdict:
+def _without_images(candidate: HeadsJudgement, serving: HeadsJudgement | None) -> ChoicesDecision:
     if not any(head.known for head in candidate.heads):
-        return ChoicesVerdict(False, "No choice has different answers among its labels yet.", worse=False)
+        return ChoicesDecision(False, "No choice has different answers among its labels yet.", worse=False)
     if serving is None or not any(head.known for head in serving.heads):
         reason = "Promoted unjudged: no image with choices is held out yet, and nothing else serves."
-        return ChoicesVerdict(True, reason, worse=False)
-    return ChoicesVerdict(False, "Not judged: no image with choices is held out yet.", worse=False)
+        return ChoicesDecision(True, reason, worse=False)
+    return ChoicesDecision(False, "Not judged: no image with choices is held out yet.", worse=False)
 
 
 def _levels(pairs: list[_Pair]) -> str:

@@ -36,7 +36,7 @@ from fbnetv3.judging.judgement import Judgement
 
 #: The share of resamples that must improve. benchmarks/gate.py has what other levels let through.
 LEVEL = 0.75
-#: What AP50 may lose: on 20 images two trainings on the same labels differ by more.
+#: What AP50 may lose: on 20 images two fine-tunings on the same labels differ by more.
 TOLERANCE = 0.02
 #: A first version with this AP50 may show more wrong regions than right ones. Labels that were shuffled give less: what
 #: looks alike gets all of them with the same score.
@@ -47,14 +47,14 @@ RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateDecision:
     """Whether the candidate is promoted, and why, in one or two sentences with the figures."""
 
     promoted: bool
     reason: str
 
 
-def decide(candidate: Judgement, serving: Judgement | None, effort: Effort = Effort()) -> Verdict:  # noqa: B008 (frozen)
+def decide(candidate: Judgement, serving: Judgement | None, effort: Effort) -> GateDecision:
     """Both judged on the same images in the same order; `serving` is None where nothing serves that knows a label.
 
     Raises ValueError when the two were judged on different numbers of images.
@@ -67,24 +67,24 @@ def decide(candidate: Judgement, serving: Judgement | None, effort: Effort = Eff
     )
     objection = _objection(candidate, serving, gains)
     if objection:
-        return Verdict(False, f"{objection}: {figures}.")
-    return Verdict(True, f"Better: {figures}.")
+        return GateDecision(False, f"{objection}: {figures}.")
+    return GateDecision(True, f"Better: {figures}.")
 
 
-def _without_images(serving: Judgement | None) -> Verdict:
+def _without_images(serving: Judgement | None) -> GateDecision:
     if serving is None:
-        return Verdict(True, "Promoted unjudged: no image is held out yet, and nothing else serves.")
-    return Verdict(False, "Not judged: no image is held out yet, so the serving version stays.")
+        return GateDecision(True, "Promoted unjudged: no image is held out yet, and nothing else serves.")
+    return GateDecision(False, "Not judged: no image is held out yet, so the serving version stays.")
 
 
 def _gains(candidate: Judgement, serving: Judgement | None, effort: Effort) -> Array:
     """(n,) seconds that the candidate saves on each image, against the serving version or against no pre-labels."""
-    theirs = candidate.outcomes if serving is None else serving.outcomes
+    compared = candidate.outcomes if serving is None else serving.outcomes
     cost = seconds_without if serving is None else seconds_with
     return np.array(
         [
             cost([before], effort) - seconds_with([after], effort)
-            for after, before in zip(candidate.outcomes, theirs, strict=True)
+            for after, before in zip(candidate.outcomes, compared, strict=True)
         ]
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from fbnetv3.arrays import Array
@@ -45,11 +45,15 @@ class Judgement:
         return asdict(self) | {"outcomes": [asdict(outcome) for outcome in self.outcomes]}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Judgement:
-        """What `as_dict` gave."""
-        outcomes = tuple(ImageOutcome(**one) for one in data["outcomes"])
+    def from_dict(cls, data: Mapping[str, Any]) -> Judgement:
+        """What `as_dict` gave; figures that only another release knows are left out."""
+        outcomes = tuple(ImageOutcome(**_known(ImageOutcome, one)) for one in data["outcomes"])
         regions = tuple(ScoredRegion(*one) for one in data.get("regions", ()))
-        return cls(**data | {"outcomes": outcomes, "regions": regions})
+        return cls(**_known(cls, data) | {"outcomes": outcomes, "regions": regions})
+
+
+def _known(cls: type[Judgement | ImageOutcome], data: Mapping[str, Any]) -> dict[str, Any]:
+    return {one.name: data[one.name] for one in fields(cls) if one.name in data}
 
 
 def judge(

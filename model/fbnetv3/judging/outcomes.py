@@ -128,8 +128,8 @@ def _pairs(shown: Instances, example: Example, labels: Sequence[str]) -> Iterato
 def _partners(pairs: Iterable[_Pair], first: Array | None = None) -> dict[int, tuple[int, bool]]:
     """{object: (its region, whether that is good)}, one to one: good pairs first, then the largest IoU.
 
-    Scores decide nothing here: whoever labels sees all regions at once and keeps the one that fits. Regions of
-    `first` (n,) bool go before all others.
+    Scores decide nothing here: a person sees all regions at once and keeps the one that fits. Regions of `first`
+    (n,) bool come before all others.
     """
     regions: set[int] = set()
     objects: dict[int, tuple[int, bool]] = {}

@@ -1,6 +1,6 @@
 """A labelled data set replayed as a person who accepts labels in rounds: what prelabel learns and saves."""
 
-from fbnetv3.simulation.comparison import Comparison
+from fbnetv3.simulation.order_comparison import OrderComparison
 from fbnetv3.simulation.orders import ORDERS
 from fbnetv3.simulation.replay import Replay
 from fbnetv3.simulation.replay_data import ReplayData, read_replay_data, replay_data
@@ -10,7 +10,7 @@ from fbnetv3.simulation.storage import SimulationError
 
 __all__ = [
     "ORDERS",
-    "Comparison",
+    "OrderComparison",
     "Replay",
     "ReplayData",
     "RoundResult",

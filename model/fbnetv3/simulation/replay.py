@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from fbnetv3.data.coco import CocoExamples
 from fbnetv3.data.examples import Examples
 from fbnetv3.data.snapshot import is_held_out
 from fbnetv3.detector import Detector
@@ -17,10 +16,9 @@ from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, Training
 from fbnetv3.judging import (
     IDENTITY,
     Calibration,
+    GateDecision,
     Judgement,
-    Verdict,
-    decide,
-    fit_calibration,
+    compare,
     judge,
     outcomes_of,
     seconds_with,
@@ -51,9 +49,9 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A training and what the gate said of it; `figures` and `calibration` are those of a promoted candidate."""
+    """A fine-tuning and what the gate decided; `figures` and `calibration` are those of a promoted candidate."""
 
-    verdict: Verdict
+    decision: GateDecision
     seconds: float = 0.0
     candidate: Checkpoint | None = None
     figures: Figures | None = None
@@ -150,12 +148,12 @@ class Replay:
             person_seconds_without=self._total(
                 earlier, "person_seconds_without", seconds_without(outcomes, effort)
             ),
-            promoted=attempt.verdict.promoted,
-            reason=attempt.verdict.reason,
+            promoted=attempt.decision.promoted,
+            reason=attempt.decision.reason,
             image_ids=new,
-            calibration=attempt.calibration if attempt.verdict.promoted else self._calibration(earlier),
+            calibration=attempt.calibration if attempt.decision.promoted else self._calibration(earlier),
         )
-        Storage(self.folder).finish(result, attempt.candidate if attempt.verdict.promoted else None)
+        Storage(self.folder).finish(result, attempt.candidate if attempt.decision.promoted else None)
         return result
 
     def _next(
@@ -217,23 +215,24 @@ class Replay:
                 on_progress=lambda progress: self.on_step(f"{step}{progress}"),
             )
         except TrainingError as error:
-            return _Attempt(Verdict(False, f"Training failed: {error}."))
+            return _Attempt(GateDecision(False, f"Training failed: {error}."))
         self.on_step(f"{step}judging")
-        candidate = judge(self._detector(trained.checkpoint), holdout, self.settings.score_threshold)
-        verdict = self._gate(candidate, detector, holdout)
-        figures = Figures.of(self._judge_for_figures(trained.checkpoint)) if verdict.promoted else None
-        calibration = fit_calibration(candidate.regions)
-        return _Attempt(verdict, trained.train_seconds, trained.checkpoint, figures, calibration)
+        compared = compare(
+            self._detector(trained.checkpoint),
+            detector if self.settings.gated else None,
+            holdout,
+            effort=self.settings.effort,
+            score_threshold=self.settings.score_threshold,
+        )
+        decision = compared.decision if self.settings.gated else _ungated(compared.candidate)
+        figures = Figures.of(self._judge_for_figures(trained.checkpoint)) if decision.promoted else None
+        return _Attempt(
+            decision, trained.train_seconds, trained.checkpoint, figures, compared.candidate_calibration
+        )
 
     def _training(self, seed: int) -> FineTuningSettings:
         settings = self.settings.training
         return replace(settings, seed=seed, cache=settings.cache or str(Storage(self.folder).features))
-
-    def _gate(self, candidate: Judgement, serving: Detector | None, holdout: CocoExamples) -> Verdict:
-        if not self.settings.gated:
-            return Verdict(True, f"Promoted without the gate: AP50 {candidate.box_AP50:.3f}.")
-        old = judge(serving, holdout, self.settings.score_threshold) if serving else None
-        return decide(candidate, old, self.settings.effort)
 
     def _serving(self, earlier: Sequence[RoundResult]) -> Checkpoint:
         """What the last promotion brought, else the start weights."""
@@ -251,3 +250,7 @@ class Replay:
         return judge(
             self._detector(checkpoint), self.data.of(self.data.figures), self.settings.score_threshold
         )
+
+
+def _ungated(candidate: Judgement) -> GateDecision:
+    return GateDecision(True, f"Promoted without the gate: AP50 {candidate.box_AP50:.3f}.")

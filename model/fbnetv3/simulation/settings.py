@@ -13,7 +13,7 @@ from fbnetv3.simulation.storage import SimulationError
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """`rounds`: numbers of labelled images at which a training starts, rising. `order`: a name in ORDERS.
+    """`rounds`: numbers of labelled images at which a fine-tuning starts, rising. `order`: a name in ORDERS.
 
     `random_share`: of the places in a strategy's order, 0..1, those left to chance. `gated`: whether the gate decides
     what serves; without it every candidate does. `training` is used with each seed in turn.

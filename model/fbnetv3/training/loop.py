@@ -75,7 +75,7 @@ class Recipe(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands: means since the last report; seconds left at the present speed."""
+    """Where a training run stands: means since the last report; seconds left at the present speed."""
 
     step: int
     steps: int
@@ -181,7 +181,7 @@ class Meter:
         self._counted += 1
 
     def report(self, step: int, learning_rate: float) -> Progress:
-        """Where the training stands after this step; the means begin anew."""
+        """Where the training stands after this step; the means begin again."""
         speed = (step - self._first_step) / (time.monotonic() - self._started)
         means = {name: value / self._counted for name, value in self._sums.items()}
         self._sums, self._counted = {}, 0
@@ -208,7 +208,7 @@ def rate(step: int, warmup_steps: int, steps: int) -> float:
 def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """How AveragedModel takes in step n: it keeps min(decay, (1 + n) / (10 + n)) of the average.
 
-    The warm-up (as in TensorFlow's ExponentialMovingAverage) lets a short training forget its initialisation.
+    The warm-up (as in TensorFlow's ExponentialMovingAverage) lets a short training run forget its initialisation.
     """
 
     @torch.no_grad()

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from click.testing import Result
@@ -18,9 +20,12 @@ from typer.testing import CliRunner
 
 from fbnetv3.data.examples import SceneExamples
 from fbnetv3.detector import Detector
+from fbnetv3.finetuning.settings import HYPER_PARAMETERS
 from fbnetv3.images import read_image
 from fbnetv3.weights import load_checkpoint
 from prelabel.cli import app
+from prelabel.cli.simulate import simulate as simulate_command
+from prelabel.cli.train import train as train_command
 from prelabel.folders import WORKER_LOCK
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
@@ -30,6 +35,7 @@ from prelabel.worker.wake_up import TrainingQueue
 SPLITS = ["train"] * 3 + ["val"]
 TINY = ("--min-size", "64", "--max-size", "96", "--threads", "1")
 LIMIT_SECONDS = 120.0
+OPTIONS = {"anchor_sizes": "anchors", "cache_bytes": "cache_mib"}
 
 EAGER = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -65,7 +71,7 @@ def train(annotations: Path, *options: str | Path) -> Result:
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_training_and_what_its_weights_are_good_for(annotations: Path, tmp_path: Path) -> None:
+def test_a_fine_tuning_and_what_its_weights_are_good_for(annotations: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = train(annotations, *TINY, "--epochs", "2", "--no-flip", "--out", out)
     assert result.exit_code == 0, result.output
@@ -131,7 +137,7 @@ def test_two_processes_of_torchrun_come_to_the_same_weights(annotations: Path, t
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_training_of_a_project_is_requested_and_its_worker_woken(tmp_path: Path) -> None:
+def test_a_run_of_a_project_is_requested_and_its_worker_woken(tmp_path: Path) -> None:
     settings = load_settings()
     nobody = f"No worker runs for {settings.prelabel_home}"
     result = typed("train", "--project", "7")
@@ -151,7 +157,6 @@ def test_a_training_of_a_project_is_requested_and_its_worker_woken(tmp_path: Pat
         (("--map", "lorry"), "--map takes label=label of the weights"),
         (("--map", "lorry=mug"), "the data has no label 'lorry'"),
         (("--map", "mug=lorry"), "the weights have no label 'lorry'"),
-        (("--min-size", "8"), "min_size"),
         (("--min-size", "500", "--max-size", "400"), "must not exceed"),
         (("--epochs", "0"), "epochs must be greater than 0"),
         (("--weights", "nowhere.safetensors"), "nowhere.safetensors"),
@@ -168,6 +173,27 @@ def test_one_sentence_when_it_cannot(
     assert result.exit_code == 1 and isinstance(result.exception, SystemExit), result.output
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and sentence in errors[0]
+
+
+@pytest.mark.parametrize("name", HYPER_PARAMETERS)
+@pytest.mark.parametrize("command", [train_command, simulate_command])
+def test_the_range_of_a_hyper_parameter_is_that_of_its_option(
+    command: Callable[..., None], name: str
+) -> None:
+    one = HYPER_PARAMETERS[name]
+    hint = get_type_hints(command, include_extras=True).get(OPTIONS.get(name, name))
+    if hint is None:
+        assert command is simulate_command
+        return
+    [option] = hint.__metadata__
+    assert (option.min, option.max) == (one.ge, one.le)
+    assert option.help.startswith(one.description)
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_value_out_of_its_range_is_refused(annotations: Path) -> None:
+    result = train(annotations, "--min-size", "8")
+    assert result.exit_code == 2 and "--min-size" in result.stderr and "64" in result.stderr
 
 
 @pytest.mark.usefixtures("environment")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from weights_samples import small_checkpoint
 from fbnetv3.classification.heads_file import read_heads
 from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.data.image_labels import HeadSpec
+from fbnetv3.judging import ChoiceOutcome, HeadJudgement, HeadsJudgement
 from fbnetv3.weights import load_checkpoint, write_checkpoint
 from fbnetv3.weights.safetensors_file import read_safetensors
 from prelabel.cli import app
@@ -24,6 +26,7 @@ from prelabel.publish import promotion
 from prelabel.publish.promotion import promote
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
+from prelabel.store.version_details import VersionJudgement
 from prelabel.store.versions import newest_promotion
 from prelabel.versions.records import serving_version
 
@@ -40,7 +43,7 @@ def database(tmp_path: Path, bare_environment: None, monkeypatch: pytest.MonkeyP
     database = Database.open(settings.database_url)
     for run in (1, 2):
         promote(settings, database, None, store_version(settings, database, run))
-    worse = JUDGEMENT | {"box_AP50": 0.125}
+    worse = VersionJudgement(replace(JUDGEMENT, box_AP50=0.125))
     store_version(settings, database, 3, promoted=False, judgement=worse, reason="AP50 fell [badly]")
     yield database
     database.close()
@@ -97,12 +100,13 @@ def test_a_retired_version_whose_file_is_missing_is_told_where_it_is_shown(run):
     assert "state retired made" in shown and "cannot be read" in shown
 
 
-CHOICES = {
-    "heads": [
-        {"name": "tone", "images": 6, "accuracy": 0.5, "clicks_per_image": 0.5, "clicks_without": 1.0},
-        {"name": "kind", "images": 2, "accuracy": 1.0, "clicks_per_image": 0.0, "clicks_without": 1.5},
-    ]
-}
+RIGHT, WRONG, TWO_RIGHT = ChoiceOutcome(1, 1, 0), ChoiceOutcome(1, 0, 1), ChoiceOutcome(2, 2, 0)
+CHOICES = HeadsJudgement(
+    (
+        HeadJudgement("tone", multi_label=False, known=True, outcomes=(*[RIGHT] * 3, *[WRONG] * 3)),
+        HeadJudgement("kind", multi_label=True, known=True, outcomes=(RIGHT, TWO_RIGHT)),
+    )
+)
 
 
 @pytest.fixture
@@ -110,7 +114,7 @@ def answering(database: Database) -> str:
     """The name of a version that answers choices."""
     spec = HeadSpec("tone", ("red", "blue"), multi_label=False)
     head = LinearHead(spec, np.ones((2, 3), np.float32), np.zeros(2, np.float32))
-    judgement = JUDGEMENT | {"choices": CHOICES}
+    judgement = VersionJudgement(JUDGEMENT, choices=CHOICES)
     return store_version(load_settings(), database, 4, heads=[head], judgement=judgement).name
 
 

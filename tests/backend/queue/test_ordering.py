@@ -33,6 +33,7 @@ from prelabel.queue.refresh import SAMPLING, TAB, QueueRefresh
 from prelabel.settings import Settings, StrategyName, load_settings
 from prelabel.store.database import Database
 from prelabel.store.events import WebhookEvent, record_event
+from prelabel.store.version_details import VersionPlan
 from prelabel.store.versions import mark_refreshed, newest_promotion, unfinished_promotions
 from prelabel.versions import loading
 from prelabel.versions.own_versions import OwnVersions
@@ -324,7 +325,7 @@ def promoted(settings, database, studio, monkeypatch) -> None:
 
     monkeypatch.setattr(promotion, "load_version", quick_version)
     monkeypatch.setattr(loading, "load_version", quick_version)
-    plan = {"steps": 90, "calibration": Calibration(offset=-1.0, regions=50).as_dict()}
+    plan = VersionPlan(calibration=Calibration(offset=-1.0, regions=50))
     promote(settings, database, None, store_version(settings, database, 1, plan=plan))
 
 

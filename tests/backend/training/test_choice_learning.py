@@ -1,8 +1,9 @@
-"""A run that learns choices: alone, beside objects, after it was killed; and what two parts make of one verdict."""
+"""A run that learns choices: alone, beside objects, after it was killed; and what two parts make of one decision."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,18 +15,18 @@ from version_samples import real_checkpoint, store_version
 
 from fbnetv3.data.snapshot import write_snapshot
 from fbnetv3.detector import Detector
-from fbnetv3.judging import Calibration, ChoicesVerdict, Verdict
+from fbnetv3.judging import ChoicesDecision, GateDecision, HeadsJudgement, comparison
 from fbnetv3.judging.choice_learning import CANDIDATE, LearntChoices, is_promoted, learn_choices, reason_of
 from fbnetv3.weights import WeightsError, write_checkpoint
 from prelabel.folders import project_folder
 from prelabel.publish.promotion import promote
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
+from prelabel.store.version_details import Provenance, VersionPlan
 from prelabel.store.versions import add_promotion
-from prelabel.training import judging
 from prelabel.training.judging import CANDIDATE_PLAN, CANDIDATE_WEIGHTS
 from prelabel.training.steps import LearningSteps
-from prelabel.training.training_run import Judged, RunFailed
+from prelabel.training.training_run import RunFailed
 from prelabel.versions.loading import project_predictor
 from prelabel.versions.records import (
     named_version,
@@ -42,9 +43,9 @@ CONFIG = (
     "</RectangleLabels></View>"
 )
 BETTER, WORSE, EQUAL = (
-    ChoicesVerdict(True, "Better: 2 clicks.", worse=False),
-    ChoicesVerdict(False, "tone is worse: 2 clicks.", worse=True),
-    ChoicesVerdict(False, "Not better: 0 clicks.", worse=False),
+    ChoicesDecision(True, "Better: 2 clicks.", worse=False),
+    ChoicesDecision(False, "tone is worse: 2 clicks.", worse=True),
+    ChoicesDecision(False, "Not better: 0 clicks.", worse=False),
 )
 
 
@@ -130,14 +131,14 @@ def test_choices_alone_make_a_version_of_the_base_weights(settings: Settings, da
     assert judged.promoted and "tone right without a click 100%" in judged.reason
     again = runs.steps(1)
     again.train(runs.digest, no_progress)
-    assert again.judge(runs.digest, no_progress) == judged, "killed before the verdict was written"
+    assert again.judge(runs.digest, no_progress) == judged, "killed before the decision was written"
 
     name = runs.steps(1).make_version(runs.digest, judged)
     assert runs.steps(1).make_version(runs.digest, judged) == name == "p7-v1"
     version = named_version(database, name)
     [head] = version_heads(settings, version)
     assert head.spec.classes == ("red", "blue")
-    assert version.judgement["choices"]["heads"][0]["accuracy"] == 1.0
+    assert version.judgement.choices.heads[0].accuracy == 1.0
     checkpoint = version_checkpoint(settings, version)
     assert (checkpoint.settings["min_size"], checkpoint.settings["max_size"]) == (96, 128)
 
@@ -154,7 +155,7 @@ def test_an_equal_second_run_is_rejected(settings: Settings, database: Database)
     add_promotion(database, PROJECT, named_version(database, name), "better")
     second = runs.steps(2).judge(runs.digest, no_progress)
     assert not second.promoted and second.reason.startswith("Not better")
-    assert second.plan["weights"] == "p7-v1"
+    assert second.plan.provenance.weights == "p7-v1"
     assert runs.steps(2).make_version(runs.digest, second) == "p7-v2"
 
 
@@ -164,8 +165,8 @@ def test_heads_belong_to_the_weights_that_they_are_stored_with(
 ) -> None:
     runs = Runs(settings, database, with_boxes=True)
     runs.candidate(1)
-    verdict = Verdict(objects_are_better, "By decree.")
-    monkeypatch.setattr(judging, "decide", lambda *_: verdict)
+    decision = GateDecision(objects_are_better, "By decree.")
+    monkeypatch.setattr(comparison, "decide", lambda *_: decision)
     judged = runs.steps(1).judge(runs.digest, no_progress)
     assert judged.promoted
     weights = "these" if objects_are_better else "the serving"
@@ -174,10 +175,10 @@ def test_heads_belong_to_the_weights_that_they_are_stored_with(
     version = named_version(database, runs.steps(1).make_version(runs.digest, judged))
     labels = version_checkpoint(settings, version).labels
     assert (labels[0] == "Disc") is objects_are_better
-    assert ("steps" in version.plan) is objects_are_better
-    looked_at = len(version.judgement.get("regions", ()))
-    assert version_calibration(version) == Calibration.from_dict(version.plan["calibration"])
-    assert version_calibration(version).regions == looked_at
+    assert ("steps" in version.plan.fine_tuning) is objects_are_better
+    assert version_calibration(version) == version.plan.calibration
+    objects = version.judgement.objects
+    assert version_calibration(version).regions == (len(objects.regions) if objects else 0)
     detector = Detector.load(version_weights(settings, version), engine="torch")
     [head] = version_heads(settings, version)
     assert head.weight.shape[1] == _pooled(detector).shape[1]
@@ -197,20 +198,22 @@ def _pooled(detector: Detector) -> np.ndarray:
 def test_heads_are_not_stored_with_other_base_weights(settings: Settings, database: Database) -> None:
     runs = Runs(settings, database, with_boxes=False)
     judged = runs.steps(1).judge(runs.digest, no_progress)
-    moved = Judged(judged.promoted, judged.reason, judged.judgement, {"weights": "coco-0123456789ab"})
+    moved = replace(judged, plan=VersionPlan(provenance=Provenance(weights="coco-0123456789ab")))
     with pytest.raises(RunFailed, match="no longer coco-0123456789ab"):
         runs.steps(1).make_version(runs.digest, moved)
 
 
 class Learning:
-    """Learnt by decree: verdicts by the version of the detector."""
+    """Learnt by decree: decisions by the version of the detector."""
 
-    def __init__(self, **verdicts: ChoicesVerdict) -> None:
+    def __init__(self, **decisions: ChoicesDecision) -> None:
         self.serving: Any = SimpleNamespace(version="serving")
-        self._verdicts = verdicts
+        self._decisions = decisions
 
     def on(self, detector: Any) -> LearntChoices:
-        return LearntChoices(detector.version, (), self._verdicts[detector.version], {})
+        return LearntChoices(
+            detector.version, (), self._decisions[detector.version], HeadsJudgement(()), None
+        )
 
 
 def candidate() -> Any:
@@ -233,24 +236,24 @@ def candidate() -> Any:
 )
 def test_one_part_better_and_none_worse(
     objects: bool | None,
-    on_candidate: ChoicesVerdict | None,
-    on_serving: ChoicesVerdict | None,
+    on_candidate: ChoicesDecision | None,
+    on_serving: ChoicesDecision | None,
     promoted: bool,
     weights: str,
 ) -> None:
-    verdicts = {CANDIDATE: on_candidate, "serving": on_serving}
-    learning: Any = Learning(**{name: verdict for name, verdict in verdicts.items() if verdict})
-    verdict = None if objects is None else Verdict(objects, "As judged.")
-    tried = learn_choices(learning, verdict, candidate)
-    assert (is_promoted(verdict, tried), tried[-1].weights) == (promoted, weights)
-    reason = reason_of(verdict, tried)
+    decisions = {CANDIDATE: on_candidate, "serving": on_serving}
+    learning: Any = Learning(**{name: decision for name, decision in decisions.items() if decision})
+    decision = None if objects is None else GateDecision(objects, "As judged.")
+    tried = learn_choices(learning, decision, candidate)
+    assert (is_promoted(decision, tried), tried[-1].weights) == (promoted, weights)
+    reason = reason_of(decision, tried)
     assert reason.count("Choices with") == (0 if objects is None else len(tried))
 
 
 def test_without_choices_the_objects_decide() -> None:
     for promoted in (True, False):
-        verdict = Verdict(promoted, "As judged.")
-        assert (is_promoted(verdict, []), reason_of(verdict, [])) == (promoted, "As judged.")
+        decision = GateDecision(promoted, "As judged.")
+        assert (is_promoted(decision, []), reason_of(decision, [])) == (promoted, "As judged.")
 
 
 def test_heads_that_are_gone_stop_a_promotion(settings: Settings, database: Database) -> None:

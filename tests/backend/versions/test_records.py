@@ -23,6 +23,7 @@ from fbnetv3.files import file_sha256
 from fbnetv3.weights import WeightsError, load_checkpoint
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
+from prelabel.store.version_details import VersionJudgement, VersionPlan
 from prelabel.store.versions import (
     NewVersion,
     add_promotion,
@@ -72,7 +73,8 @@ def test_a_version_is_stored_as_it_was_made(settings, database, folder):
     assert checkpoint.digest == small_checkpoint().digest
     assert checkpoint.provenance["version"] == "p7-v1"
     record = json.loads(version_weights(settings, version).with_name("version.json").read_text())
-    assert (record["name"], record["judgement"], record["sha256"]) == ("p7-v1", JUDGEMENT, version.sha256)
+    assert (record["name"], record["sha256"]) == ("p7-v1", version.sha256)
+    assert VersionJudgement.from_dict(record["judgement"]) == VersionJudgement(JUDGEMENT)
 
 
 def test_a_run_has_one_version_however_often_it_asks(settings, database, folder):
@@ -301,16 +303,16 @@ def test_a_version_has_the_heads_of_its_choices(settings, database, folder):
     weather, kind = version_heads(settings, version)
     assert (weather.spec, kind.spec.classes) == (head().spec, ("a", "b", "c"))
     np.testing.assert_array_equal(weather.weight, head().weight)
-    assert version.plan["choices"]["heads"] == {"weather": ["sun", "rain"], "kind": ["a", "b", "c"]}
+    assert version.plan.choices.classes == {"weather": ("sun", "rain"), "kind": ("a", "b", "c")}
     record = version_weights(settings, version).with_name("version.json")
-    assert json.loads(record.read_text())["plan"] == version.plan
+    assert VersionPlan.from_dict(json.loads(record.read_text())["plan"]) == version.plan
 
 
 def test_a_version_without_choices_has_no_heads(settings, database, folder):
     version = store_version(settings, database, run_id=3)
     assert version_heads(settings, version) == ()
     assert list(folder.rglob("heads.safetensors")) == []
-    assert "choices" not in version.plan
+    assert version.plan.choices is None
 
 
 def test_heads_that_changed_or_went_are_not_served(settings, database, folder):

@@ -12,7 +12,7 @@ import pytest
 from fbnetv3.data.examples import Example, SceneExamples
 from fbnetv3.detector import Detector
 from fbnetv3.finetuning import FineTuningSettings, fine_tune
-from fbnetv3.judging import Judgement, decide, judge
+from fbnetv3.judging import Effort, Judgement, decide, judge
 from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.weights import Checkpoint, load_checkpoint
 
@@ -96,12 +96,12 @@ def judged(weights: Checkpoint, holdout: Scenes) -> Judgement:
 def test_a_candidate_of_shuffled_labels_is_rejected(
     labels_of: LabelsOf, trained: Callable[[LabelsOf], Judgement], serving: Judgement
 ) -> None:
-    verdict = decide(trained(labels_of), serving)
-    assert not verdict.promoted, verdict.reason
+    decision = decide(trained(labels_of), serving, Effort())
+    assert not decision.promoted, decision.reason
 
 
 def test_one_of_the_right_labels_takes_the_place_of_such_a_one(
     trained: Callable[[LabelsOf], Judgement],
 ) -> None:
-    verdict = decide(trained(SceneExamples.__getitem__), trained(of_another_image))
-    assert verdict.promoted, verdict.reason
+    decision = decide(trained(SceneExamples.__getitem__), trained(of_another_image), Effort())
+    assert decision.promoted, decision.reason

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +15,12 @@ from fbnetv3.judging import (
     Calibration,
     Judgement,
     ScoredRegion,
-    calibration_error,
     fit_calibration,
     judge,
-    reliability,
 )
+
+sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
+from measuring.reliability import calibration_error, reliability
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

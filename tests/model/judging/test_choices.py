@@ -121,36 +121,38 @@ NOBODY = judged(*[0] * 10, known=False, wrong=False)
 
 class TestDecision:
     def test_better_on_most_images(self) -> None:
-        verdict = decide_heads(judged(*[1] * 8, 0, 0), judged(*[1] * 4, *[0] * 6))
-        assert verdict.better and verdict.promoted and not verdict.worse
-        assert verdict.reason == (
+        decision = decide_heads(judged(*[1] * 8, 0, 0), judged(*[1] * 4, *[0] * 6))
+        assert decision.promoted and not decision.worse
+        assert decision.reason == (
             "Better: +0.40 clicks saved per image on 10 labelled for choices, weather right without a click 40% -> 80%."
         )
 
     @pytest.mark.parametrize("count", [3, 10])
     def test_equal_is_neither(self, count: int) -> None:
-        verdict = decide_heads(judged(*[1] * count), judged(*[1] * count))
-        assert not verdict.better and not verdict.worse and verdict.reason.startswith("Not better: +0.00")
+        decision = decide_heads(judged(*[1] * count), judged(*[1] * count))
+        assert (
+            not decision.promoted and not decision.worse and decision.reason.startswith("Not better: +0.00")
+        )
 
     def test_a_gain_that_may_be_chance_is_neither(self) -> None:
-        verdict = decide_heads(judged(1, 1, 0, *[1] * 7), judged(0, 0, 1, *[1] * 7))
-        assert not verdict.better and not verdict.worse and "Perhaps chance" in verdict.reason
+        decision = decide_heads(judged(1, 1, 0, *[1] * 7), judged(0, 0, 1, *[1] * 7))
+        assert not decision.promoted and not decision.worse and "Perhaps chance" in decision.reason
 
     def test_a_loss_that_may_be_chance_is_neither(self) -> None:
-        verdict = decide_heads(judged(0, *[1] * 11), judged(*[1] * 12))
-        assert not verdict.better and not verdict.worse
+        decision = decide_heads(judged(0, *[1] * 11), judged(*[1] * 12))
+        assert not decision.promoted and not decision.worse
 
     def test_a_clear_loss_is_worse(self) -> None:
-        verdict = decide_heads(judged(0, 0, 0, *[1] * 9), judged(*[1] * 12))
-        assert verdict.worse and not verdict.better and verdict.reason.startswith("weather is worse")
+        decision = decide_heads(judged(0, 0, 0, *[1] * 9), judged(*[1] * 12))
+        assert decision.worse and not decision.promoted and decision.reason.startswith("weather is worse")
 
     def test_no_choice_may_be_given_up_for_another(self) -> None:
         gain, loss = (
             (judged(*[1] * 12), judged(*[0] * 12)),
             (judged(0, 0, 0, *[1] * 9, name="sky"), judged(*[1] * 12, name="sky")),
         )
-        verdict = decide_heads(both(gain[0], loss[0]), both(gain[1], loss[1]))
-        assert verdict.worse and verdict.reason.startswith("sky is worse: +0.75 clicks saved")
+        decision = decide_heads(both(gain[0], loss[0]), both(gain[1], loss[1]))
+        assert decision.worse and decision.reason.startswith("sky is worse: +0.75 clicks saved")
 
     def test_a_head_that_could_not_be_learnt_again_is_missed(self) -> None:
         assert decide_heads(NOBODY, judged(*[1] * 10)).worse
@@ -158,42 +160,42 @@ class TestDecision:
 
 class TestFewImages:
     def test_most_must_improve_and_none_may_be_lost(self) -> None:
-        assert decide_heads(judged(1, 1, 0), judged(0, 1, 0)).better
-        assert not decide_heads(judged(1, 0, 0), judged(0, 1, 0)).better
+        assert decide_heads(judged(1, 1, 0), judged(0, 1, 0)).promoted
+        assert not decide_heads(judged(1, 0, 0), judged(0, 1, 0)).promoted
         assert decide_heads(judged(0, 1, 0), judged(1, 1, 0)).worse
 
     def test_images_that_are_not_labelled_do_not_count(self) -> None:
         rest = [None] * 20
-        assert decide_heads(judged(1, 1, *rest), judged(0, 1, *rest)).better
+        assert decide_heads(judged(1, 1, *rest), judged(0, 1, *rest)).promoted
         assert "on 2 labelled" in decide_heads(judged(1, 1, *rest), judged(0, 1, *rest)).reason
 
 
 class TestNothingServes:
     def test_suggestions_must_be_right_more_often_than_wrong(self) -> None:
         for serving in (None, NOBODY):
-            assert decide_heads(judged(*[1] * 8, 0, 0), serving).better
+            assert decide_heads(judged(*[1] * 8, 0, 0), serving).promoted
             coin = decide_heads(judged(*[1] * 5, *[0] * 5), serving)
-            assert not coin.better and not coin.worse
+            assert not coin.promoted and not coin.worse
             assert decide_heads(judged(*[1] * 2, *[0] * 8), serving).worse
 
     def test_few_but_right_suggestions_help(self) -> None:
-        assert decide_heads(judged(1, 1, *[0] * 8, wrong=False), None).better
+        assert decide_heads(judged(1, 1, *[0] * 8, wrong=False), None).promoted
 
     def test_a_new_choice_beside_one_that_serves(self) -> None:
         same, new = judged(*[1] * 10), judged(*[1] * 9, 0, name="sky")
         serving = both(same, judged(*[0] * 10, name="sky", known=False, wrong=False))
-        verdict = decide_heads(both(same, new), serving)
-        assert verdict.better and "weather right without a click 100% -> 100%, sky" in verdict.reason
+        decision = decide_heads(both(same, new), serving)
+        assert decision.promoted and "weather right without a click 100% -> 100%, sky" in decision.reason
 
 
 class TestNoHeldOutImages:
     def test_only_the_first_heads_pass(self) -> None:
         nobody, first = judged(None, None), judged(None, None, known=False)
-        assert decide_heads(nobody, None).better and decide_heads(nobody, first).better
-        verdict = decide_heads(nobody, nobody)
-        assert not verdict.better and not verdict.worse and verdict.reason.startswith("Not judged")
-        assert not decide_heads(first, None).better
-        assert not decide_heads(HeadsJudgement(()), None).better
+        assert decide_heads(nobody, None).promoted and decide_heads(nobody, first).promoted
+        decision = decide_heads(nobody, nobody)
+        assert not decision.promoted and not decision.worse and decision.reason.startswith("Not judged")
+        assert not decide_heads(first, None).promoted
+        assert not decide_heads(HeadsJudgement(()), None).promoted
 
 
 def test_other_images_cannot_be_compared() -> None:
@@ -208,12 +210,12 @@ def test_saved_clicks_are_those_of_all_choices_image_by_image() -> None:
     assert clicks_saved(candidate, serving).tolist() == [2, -1, 0]
 
 
-def test_from_labels_to_a_verdict(tmp_path: Path) -> None:
+def test_from_labels_to_a_decision(tmp_path: Path) -> None:
     """Few labels, then more: each version is better than what served before."""
     colours = ["red", "green", "blue"] * 8
     holdout = weather(*colours[:12])
     snapshot = chosen_snapshot(tmp_path, weather(*colours), holdout)
     judgement = judge_heads(glance(), fit_heads(glance(), snapshot), snapshot)
-    assert judgement.heads[0].accuracy == 1 and decide_heads(judgement, None).better
+    assert judgement.heads[0].accuracy == 1 and decide_heads(judgement, None).promoted
     swapped = by_colour("weather", ["red", "green", "blue"], False, ["green", "red", "blue"])
-    assert decide_heads(judgement, judge_heads(glance(), [swapped], snapshot)).better
+    assert decide_heads(judgement, judge_heads(glance(), [swapped], snapshot)).promoted

@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fbnetv3.judging import Effort, ImageOutcome, Judgement, decide
+from fbnetv3.judging import Effort, GateDecision, ImageOutcome, Judgement, gate
 from fbnetv3.judging.gate import bootstrap_share
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 from gate import CANDIDATES, SERVING, promoted
+
+
+def decide(candidate: Judgement, serving: Judgement | None, effort: Effort = Effort()) -> GateDecision:  # noqa: B008
+    return gate.decide(candidate, serving, effort)
 
 
 def judged(*no_edit: int, ap50: float = 0.5, mask: float | None = None, alarms: int = 0) -> Judgement:

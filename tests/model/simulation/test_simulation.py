@@ -22,7 +22,7 @@ from fbnetv3.finetuning import FineTuningSettings, TrainingError
 from fbnetv3.judging import fit_calibration, judge
 from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.simulation import (
-    Comparison,
+    OrderComparison,
     Replay,
     ReplayData,
     RoundResult,
@@ -32,7 +32,7 @@ from fbnetv3.simulation import (
     read_replay_data,
     report,
 )
-from fbnetv3.simulation.comparison_plot import plot_comparison
+from fbnetv3.simulation.order_comparison_plot import plot_comparison
 from fbnetv3.simulation.orders import ORDERS, Queue
 from fbnetv3.simulation.plot import plot
 from fbnetv3.weights import Checkpoint, load_checkpoint
@@ -241,14 +241,14 @@ class TestComparison:
         trainer = FakeTrainer([stranger()])
         few = replace(data, pool=data.pool[:4], figures=data.figures[:1])
         replay = Replay(few, stranger(), self.SETTINGS, tmp_path, trainer)
-        reports = Comparison(replay, ("entropy",)).run()
+        reports = OrderComparison(replay, ("entropy",)).run()
         assert list(reports) == ["random", "entropy"]
         assert [one["labels"] for one in reports["entropy"]["rounds"]] == [2, 3]
         assert len(reports["random"]["rounds"][0]["seeds"]) == 2
         # Strange weights: entropy begins as random does. Each of 2 seeds: 2 rounds of two orders, less one.
         assert len(trainer.calls) == 2 * 3 and not (tmp_path / "features").exists()
         assert (tmp_path / "entropy" / "seed1" / "labels2" / "result.json").exists()
-        again = Comparison(replace(replay, trainer=FakeTrainer([AssertionError()])), ("entropy",))
+        again = OrderComparison(replace(replay, trainer=FakeTrainer([AssertionError()])), ("entropy",))
         assert again.run() == reports
 
     def test_a_picture(self, tmp_path: Path):
@@ -259,7 +259,7 @@ class TestComparison:
     def test_unknown_order(self, data: ReplayData, tmp_path: Path):
         replay = Replay(data, stranger(), self.SETTINGS, tmp_path, FakeTrainer([stranger()]))
         with pytest.raises(SimulationError, match="alphabetical"):
-            Comparison(replay, ("entropy", "alphabetical"))
+            OrderComparison(replay, ("entropy", "alphabetical"))
 
 
 class TestReplayData:

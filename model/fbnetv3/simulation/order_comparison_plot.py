@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fbnetv3.simulation.comparison import BASELINE
+from fbnetv3.simulation.order_comparison import BASELINE
 
 #: Okabe and Ito's palette, which colour-blind people tell apart, and two more for its yellow; the baseline is black.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888", "#7B3F00")

@@ -15,7 +15,7 @@ BASELINE = "random"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class OrderComparison:
     """`replay` once for each of `orders`, in a folder of its own below the replay's; the random one first, always.
 
     All keep their features in one place, and a first round with the same images is played once. Seed by seed, so
