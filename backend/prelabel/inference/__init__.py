@@ -1,1 +1,1 @@
-"""What prelabel does for one project: predictions, connecting, pushing predictions, checking the chain."""
+"""How a task gets its prediction, and a prompt its mask: from images, a detector and a labelling config to regions."""

@@ -14,7 +14,7 @@ from fbnetv3.detector import ImageFeatures
 from prelabel.labelstudio.config.choice_controls import ChoiceControl
 from prelabel.labelstudio.regions.choices import ClassProbabilities, choice_probabilities
 
-Answers = dict[ChoiceControl, dict[str, float]]
+ChoiceAnswers = dict[ChoiceControl, dict[str, float]]
 """Control -> its choices with their probabilities."""
 
 
@@ -49,7 +49,7 @@ class ChoiceModels:
         line = f"{head}: {who}: {', '.join(name for name in control.names if name in known)}"
         return f"{line}; without an answer: {', '.join(missing)}" if missing else line
 
-    def answers(self, features: ImageFeatures, controls: Sequence[ChoiceControl]) -> Answers:
+    def answers(self, features: ImageFeatures, controls: Sequence[ChoiceControl]) -> ChoiceAnswers:
         """The probabilities of the choices of these controls, for an image that the heads' detector was set to."""
         image = _Image(features, self._classifier)
         return {control: choice_probabilities(control, self._asked(control, image)) for control in controls}

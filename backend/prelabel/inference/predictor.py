@@ -13,35 +13,23 @@ from typing import Any, Protocol
 from fbnetv3.active_learning import PoolImage, pool_image_of_features
 from fbnetv3.arrays import Array
 from fbnetv3.detector import Detector, ImageFeatures
-from fbnetv3.instances import Instances
 from fbnetv3.judging.calibration import IDENTITY, Calibration
 from prelabel.inference.capabilities import Capabilities
-from prelabel.inference.choice_models import Answers, ChoiceModels
+from prelabel.inference.choice_models import ChoiceModels
 from prelabel.inference.outcomes import Abandoned, Failure, TaskOutcome
 from prelabel.inference.prompt_features import PromptFeatures
+from prelabel.inference.results import ImageResult, TaskResult
 from prelabel.inference.task_images import ImageRequest, TaskImage, image_requests, read_ahead, task_data
 from prelabel.inference.viewing import Viewer
 from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.config.repeaters import expand
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
-from prelabel.labelstudio.regions.choices import choice_confidence, to_choice_regions
-from prelabel.labelstudio.regions.predictions import (
-    SCORE_DIGITS,
-    drop_invalid,
-    image_score,
-    task_score,
-    to_prediction,
-    to_regions,
-)
 from prelabel.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 FETCH_THREADS = 4
 """Enough to hide the latency of a storage service behind the network, few enough for a small Label Studio."""
-
-LOWEST_SCORE = 10**-SCORE_DIGITS
-"""Of a task without failures: a score of 0 tells empty predictions of images that could not be had from others."""
 
 KNOWN_CONFIGS = 64
 """Label configs whose reading is remembered: one per project in use, and a few edits."""
@@ -71,34 +59,6 @@ class PredictorOptions:
             batch_size=settings.prelabel_batch_size,
             max_image_pixels=settings.prelabel_max_image_pixels,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _ImageAnswers:
-    """What one image gave: the instances, None where no control takes any, and the choices' probabilities."""
-
-    features: ImageFeatures
-    instances: Instances | None
-    choices: Answers
-
-
-@dataclass
-class _TaskAnswers:
-    """What the images of one task gave so far; at first what is wrong with its lists of pages."""
-
-    regions: list[dict[str, Any]]
-    scores: list[float]
-    failures: list[Failure]
-
-    @classmethod
-    def of_pages(cls, problems: Sequence[str]) -> _TaskAnswers:
-        """Before any image was viewed; `problems`: with the lists of pages."""
-        return cls([], [], [Failure("fetch", problem) for problem in problems])
-
-    @property
-    def score(self) -> float:
-        """Confidence in the task; 0.0, ask first, where an image could not be viewed, and nowhere else."""
-        return 0.0 if self.failures else max(task_score(self.scores), LOWEST_SCORE)
 
 
 class Predictor:
@@ -176,28 +136,22 @@ class Predictor:
         """One outcome per task, in order; each failure is one warning in the log.
 
         `tasks`: as Label Studio sends them. A task with several images gets the regions of those that could
-        be read. `abandoned` is asked before every batch. `on_features` is shown every image that could be looked at.
+        be read. `abandoned` is asked before every batch. `on_features` is shown every image that could be viewed.
         Raises LabelConfigError, and Abandoned on a yes.
         """
-        read = [self.task_spec(label_config, task) for task in tasks]
-        specs = [spec for spec, _ in read]
-        answers = [_TaskAnswers.of_pages(problems) for _, problems in read]
-        for spec, batch in self._batches(tasks, specs):
+        results = [self._empty_result(label_config, task) for task in tasks]
+        for spec, batch in self._batches(tasks, [one.spec for one in results]):
             if abandoned():
                 raise Abandoned
-            viewed = self.viewer.view(batch, partial(self._answer, spec))
-            for image, result in zip(batch, viewed, strict=True):
-                if isinstance(result, Failure):
-                    answers[image.request.task_index].failures.append(result)
-                    continue
-                if len(tasks) == 1:
-                    self.viewer.keep(image, result.features)
-                if on_features:
-                    on_features(image, result.features)
-                self._collect(answers[image.request.task_index], image, result, spec)
-        outcomes = [self._conclude(one, spec) for one, spec in zip(answers, specs, strict=True)]
+            self._predict_batch(batch, spec, results, on_features)
+        outcomes = [one.outcome(self.version) for one in results]
         _log_failures(tasks, outcomes, project_id)
         return outcomes
+
+    def _empty_result(self, label_config: str, task: Any) -> TaskResult:
+        spec, problems = self.task_spec(label_config, task)
+        failures = [Failure("fetch", problem) for problem in problems]
+        return TaskResult(spec, self._calibration, self.options.polygon_tolerance, failures)
 
     def _read_config(self, label_config: str) -> LabelSpec:
         return LabelSpec.from_config(label_config, self.detector.labels, self.options.score_threshold)
@@ -213,9 +167,30 @@ class Predictor:
             while batch := list(islice(same, size)):
                 yield spec, batch
 
-    def _answer(
+    def _predict_batch(
+        self,
+        batch: Sequence[TaskImage],
+        spec: LabelSpec,
+        results: Sequence[TaskResult],
+        on_features: OnFeatures | None,
+    ) -> None:
+        """Add what each image gave to the result of its task. The features of a lone task are kept for prompts."""
+        for image, result in zip(
+            batch, self.viewer.view(batch, partial(self._read_features, spec)), strict=True
+        ):
+            task = results[image.request.task_index]
+            if isinstance(result, Failure):
+                task.failures.append(result)
+                continue
+            if len(results) == 1:
+                self.viewer.keep(image, result.features)
+            if on_features:
+                on_features(image, result.features)
+            task.add(image.request.image_key, result)
+
+    def _read_features(
         self, spec: LabelSpec, images: Sequence[TaskImage], features: Sequence[ImageFeatures]
-    ) -> list[_ImageAnswers]:
+    ) -> list[ImageResult]:
         """Objects where a control takes some, and choices where something answers them."""
         object_keys = {control.image_key for control in self.capabilities.fillable(spec)}
         choices = self.capabilities.answerable(spec)
@@ -225,34 +200,13 @@ class Predictor:
             self.detector.find(wanted, spec.wanted_scores(), spec.wanted_mask_scores()) if wanted else ()
         )
         return [
-            _ImageAnswers(
+            ImageResult(
                 one,
                 next(found) if key in object_keys else None,
                 self._choices.answers(one, [control for control in choices if control.image_key == key]),
             )
             for one, key in zip(features, keys, strict=True)
         ]
-
-    def _collect(self, task: _TaskAnswers, image: TaskImage, answers: _ImageAnswers, spec: LabelSpec) -> None:
-        if answers.instances is not None:
-            controls = spec.controls_for(image.request.image_key)
-            tolerance, confidence = self.options.polygon_tolerance, self._calibration
-            task.regions += to_regions(
-                answers.instances, controls, polygon_tolerance=tolerance, confidence=confidence
-            )
-            floor = spec.lowest_threshold
-            task.scores.append(
-                image_score(answers.instances, controls, score_floor=floor, confidence=confidence)
-            )
-        for control, probabilities in answers.choices.items():
-            task.regions += to_choice_regions(control, probabilities)
-            task.scores.append(choice_confidence(control, probabilities))
-
-    def _conclude(self, task: _TaskAnswers, spec: LabelSpec) -> TaskOutcome:
-        prediction = to_prediction(task.regions, task.score, self.version)
-        prediction, problems = drop_invalid(spec.interface, prediction)
-        invalid = (Failure("invalid", problem) for problem in problems)
-        return TaskOutcome(prediction, (*task.failures, *invalid))
 
 
 def _log_failures(tasks: Sequence[Any], outcomes: Sequence[TaskOutcome], project_id: int | None) -> None:

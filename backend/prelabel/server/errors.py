@@ -11,7 +11,6 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 from prelabel.errors import PrelabelError
 from prelabel.inference.outcomes import Abandoned
 from prelabel.labelstudio.errors import LabelConfigError
-from prelabel.server.not_ready import NotReady
 from prelabel.store.database import StoreError
 
 logger = logging.getLogger(__name__)
@@ -25,6 +24,18 @@ CLIENT_CLOSED_REQUEST = 499
 
 class RequestError(PrelabelError):
     """A request that is wrong; the message is one sentence that says how."""
+
+
+class NotReady(PrelabelError):
+    """A request that cannot be answered now, though nothing is wrong with it; the message is one sentence."""
+
+
+class ModelNotReady(NotReady):
+    """There is no model to ask now."""
+
+
+class NothingSeen(NotReady):
+    """Not one image of the request could be viewed."""
 
 
 def register_error_handlers(app: Flask) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, jsonify, request
 
 from prelabel.inference.outcomes import TaskOutcome
+from prelabel.server.errors import NothingSeen
 from prelabel.server.metrics import Metrics
 from prelabel.server.model_holder import ModelHolder
-from prelabel.server.not_ready import NothingSeen
 from prelabel.server.wire import PredictRequest, SetupRequest, project_id_of
 from prelabel.store.database import Database
 from prelabel.store.label_counts import note_project

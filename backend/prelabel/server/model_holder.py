@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from prelabel.server.not_ready import ModelNotReady
+from prelabel.server.errors import ModelNotReady
 
 if TYPE_CHECKING:
     from prelabel.inference.predictor import Predictor

@@ -12,14 +12,15 @@ import logging
 import threading
 import time
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from prelabel.server.not_ready import ModelNotReady
+from cachetools import LRUCache
+
+from prelabel.server.errors import ModelNotReady
 from prelabel.store.database import StoreError
 
 if TYPE_CHECKING:
@@ -44,12 +45,11 @@ class ProjectModels:
     ) -> None:
         self._serving = serving
         self._load = load
-        self._capacity = capacity
         self._lock = threading.Lock()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="versions")
         self._wanted: Mapping[int, str] = serving()
         self._answering = dict(self._wanted)
-        self._loaded: OrderedDict[str, Predictor] = OrderedDict()
+        self._loaded: LRUCache[str, Predictor] = LRUCache(capacity)
         self._loading: dict[str, Future[Predictor]] = {}
         self._failed_at: dict[str, float] = {}
         self._checked_at = time.monotonic()
@@ -75,7 +75,6 @@ class ProjectModels:
             if name is None:
                 return None
             if name in self._loaded:
-                self._loaded.move_to_end(name)
                 return self._loaded[name]
             loading = self._start_loading(name)
         if loading is None:
@@ -156,12 +155,12 @@ class ProjectModels:
 
     def _take_in(self, name: str, predictor: Predictor) -> None:
         self._failed_at.pop(name, None)
-        self._loaded[name] = predictor
         self._answering |= {project_id: name for project_id, wanted in self._wanted.items() if wanted == name}
-        for retired in self._loaded.keys() - set(self._answering.values()):
+        serving = set(self._answering.values())
+        for retired in self._loaded.keys() - serving:
             del self._loaded[retired]
-        while len(self._loaded) > self._capacity:
-            self._loaded.popitem(last=False)
+        if name in serving:
+            self._loaded[name] = predictor
 
 
 def _follow(models: weakref.ref[ProjectModels]) -> None:

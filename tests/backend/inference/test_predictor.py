@@ -12,7 +12,7 @@ from default_limits import fetch_limits, predictor_options
 from label_studio_sdk.label_interface import LabelInterface
 from serving import CONFIG, ColourDetector, captured, image_number, predictions_of
 
-from prelabel.inference import predictor as predictor_module
+from prelabel.inference import results
 from prelabel.inference.outcomes import Abandoned
 from prelabel.inference.predictor import Predictor
 from prelabel.inference.task_images import ImageRequest, TaskImage, read_ahead
@@ -187,7 +187,7 @@ def test_a_wrong_region_is_left_out_and_told(
         box, mask = to_regions(*arguments, **options)
         return [box | {"value": box["value"] | {"rectanglelabels": ["Unknown"]}}, mask]
 
-    monkeypatch.setattr(predictor_module, "to_regions", with_unknown_label)
+    monkeypatch.setattr(results, "to_regions", with_unknown_label)
     (outcome,) = predictor.predict(tasks(host, "img1.png"), CONFIG, 1)
     assert [region["type"] for region in outcome.prediction["result"]] == ["brushlabels"]
     assert [failure.kind for failure in outcome.failures] == ["invalid"]

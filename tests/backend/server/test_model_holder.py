@@ -17,8 +17,8 @@ from prelabel.inference.predictor import Predictor
 from prelabel.inference.prompt_features import PromptFeatures
 from prelabel.server import project_models
 from prelabel.server.app import create_app
+from prelabel.server.errors import ModelNotReady
 from prelabel.server.model_holder import ModelHolder
-from prelabel.server.not_ready import ModelNotReady
 from prelabel.server.process import _load_version
 from prelabel.server.project_models import ProjectModels
 from prelabel.settings import load_settings
