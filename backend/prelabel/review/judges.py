@@ -187,5 +187,5 @@ def judge_coco(judges: Judges, subjects: Subjects, start: Checkpoint) -> Judged:
 
 def _digest(subjects: Subjects, indices: Sequence[int], start: Checkpoint) -> str:
     """Of all that the heads learn from: other labels must not go on from what these left."""
-    content = [[subjects.places[index].file, subjects.digests(index)] for index in sorted(indices)]
+    content = [[subjects.image_refs[index].file, subjects.digests(index)] for index in sorted(indices)]
     return hashlib.sha256(json.dumps([start.digest, content]).encode()).hexdigest()[:12]

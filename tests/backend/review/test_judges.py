@@ -142,4 +142,4 @@ def test_a_dropped_label_is_found_in_a_coco_file(annotations: Path, tmp_path: Pa
     judged = judge_coco(Judges(BRIEF, tmp_path, quick=True), subjects, load_checkpoint(STARTER))
     found = [one for one in find_in(subjects, judged, 0.5) if one.kind == "overlooked"]
     index = [image["id"] for image in data["images"]].index(largest["image_id"])
-    assert found[0].place == subjects.places[index] and found[0].regions == ()
+    assert found[0].image_ref == subjects.image_refs[index] and found[0].regions == ()
