@@ -23,7 +23,7 @@ from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.review.decisions import Memory, StoreMemory, with_decisions
 from prelabel.review.findings import CONFIDENCE_DIGITS, ReviewFinding, finding_id
-from prelabel.review.judges import Judged, Judges, OnStep, judge_coco, judge_project
+from prelabel.review.judges import ImagePredictions, Judges, OnStep, judge_coco, judge_project
 from prelabel.review.prelabels import Prelabelled, prelabelled_images, review_prelabels
 from prelabel.review.subjects import Subjects, box_of, coco_subjects, project_subjects
 from prelabel.settings import Settings
@@ -79,7 +79,7 @@ class _Pictures:
     """Finds the picture of a finding again."""
 
     subjects: Subjects | None = None
-    judged: Judged = field(default_factory=Judged)
+    judged: ImagePredictions = field(default_factory=ImagePredictions)
     prelabelled: dict[tuple[object, ...], Prelabelled] = field(default_factory=dict)
     fetcher: ImageFetcher | None = None
 
@@ -158,7 +158,7 @@ def review_coco(
     return _concluded(subjects, judged, findings, memory, _Pictures(subjects, judged))
 
 
-def find_in(subjects: Subjects, judged: Judged, least: float) -> list[ReviewFinding]:
+def find_in(subjects: Subjects, judged: ImagePredictions, least: float) -> list[ReviewFinding]:
     """What looks wrong in the images that were judged, the surest first; of an object its likeliest mistake alone,
     and whether it is there twice.
     """
@@ -199,7 +199,11 @@ def described(subjects: Subjects, found: LabelIssue) -> ReviewFinding:
 
 
 def _concluded(
-    subjects: Subjects, judged: Judged, found: Sequence[ReviewFinding], memory: Memory, pictures: _Pictures
+    subjects: Subjects,
+    judged: ImagePredictions,
+    found: Sequence[ReviewFinding],
+    memory: Memory,
+    pictures: _Pictures,
 ) -> Review:
     findings = with_decisions(found, memory.recall(), subjects)
     memory.keep(findings)
