@@ -24,7 +24,8 @@ from fbnetv3.data.examples import Example
 from fbnetv3.instances import Instances
 from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.config.object_controls import ObjectControls
-from prelabel.labelstudio.regions.annotations import LabelledObject, to_objects
+from prelabel.labelstudio.regions.annotations import to_objects
+from prelabel.labelstudio.regions.labelled_objects import LabelledObject
 from prelabel.labelstudio.regions.predictions import to_regions
 
 TOLERANCE_PX = 0.002

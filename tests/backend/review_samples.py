@@ -8,7 +8,7 @@ import numpy as np
 
 from fbnetv3.data.coco import CocoExamples
 from fbnetv3.instances import Instances
-from prelabel.review.findings import Place, ReviewFinding, finding_id
+from prelabel.review.findings import ImageRef, ReviewFinding, finding_id
 from prelabel.review.review import Picture, Review
 from prelabel.review.subjects import Subjects
 
@@ -18,7 +18,7 @@ SIZE = (120, 160)
 
 def finding(kind: str = "swapped_label", task: int | None = 3, **fields: Any) -> ReviewFinding:
     """A disc that may be a box, in a project or (`task` None) in a file."""
-    place = Place("a.png") if task is None else Place("a.png", task, "image")
+    image_ref = ImageRef("a.png") if task is None else ImageRef("a.png", task, "image")
     given: dict[str, Any] = {
         "confidence": 0.75,
         "source": "annotation",
@@ -31,9 +31,9 @@ def finding(kind: str = "swapped_label", task: int | None = 3, **fields: Any) ->
         "box": None,
         "content": ("digest",),
     }
-    given |= {"kind": kind, "place": place} | fields
+    given |= {"kind": kind, "image_ref": image_ref} | fields
     what = given["content"] or given["box"]
-    return ReviewFinding(id=finding_id("project 7", place, given["source"], kind, what), **given)
+    return ReviewFinding(id=finding_id("project 7", image_ref, given["source"], kind, what), **given)
 
 
 def overlooked(box: tuple[float, float, float, float], task: int | None = 3, **fields: Any) -> ReviewFinding:

@@ -30,7 +30,8 @@ from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.config.object_controls import ObjectControls
 from prelabel.labelstudio.config.project_config import ProjectConfig
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
-from prelabel.labelstudio.regions.annotations import LabelledObject, to_objects
+from prelabel.labelstudio.regions.annotations import to_objects
+from prelabel.labelstudio.regions.labelled_objects import LabelledObject
 from prelabel.labelstudio.regions.predictions import to_prediction, to_regions
 
 SIZE = (240, 360)

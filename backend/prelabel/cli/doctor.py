@@ -10,7 +10,7 @@ from prelabel.cli.common import BackendUrl, ProjectId, console, fail
 from prelabel.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from prelabel.connect.doctor import Finding
+    from prelabel.connect.doctor import CheckedLink
 
 STATUS_STYLE = {"ok": "green", "warning": "yellow", "broken": "bold red", "not checked": "dim"}
 
@@ -31,7 +31,7 @@ def doctor(project: ProjectId, url: BackendUrl = None) -> None:
         fail(f"{broken} of the links above {'is' if broken == 1 else 'are'} broken; begin with the first.")
 
 
-def _print_finding(finding: Finding) -> None:
+def _print_finding(finding: CheckedLink) -> None:
     line = Text(f"{finding.status:<12}", STATUS_STYLE[finding.status])
     console.print(line.append(f"{finding.link:<18}", "bold").append(finding.detail, "default"))
     if finding.remedy:

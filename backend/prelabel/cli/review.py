@@ -193,12 +193,12 @@ def _table(findings: list[ReviewFinding]) -> Table:
     for one in findings:
         title = f"{one.title}, accepted" if one.decision else one.title
         regions = " ".join(one.regions)
-        table.add_row(one.id, f"{one.confidence:.2f}", title, one.place.name, one.correction, regions)
+        table.add_row(one.id, f"{one.confidence:.2f}", title, one.image_ref.name, one.correction, regions)
     return table
 
 
 def _task_address(client: LabelStudioClient, project: int, finding: ReviewFinding) -> str | None:
-    task = finding.place.task
+    task = finding.image_ref.task
     return f"{client.url}/projects/{project}/data?task={task}" if task is not None else None
 
 

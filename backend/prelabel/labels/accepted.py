@@ -16,7 +16,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 class AcceptedTask:
     """A task with the annotation that counts. `data`: its URLs; `result`: the annotation's regions, maybe none.
 
-    `annotations`: how many were submitted for the task, by whomever. `changed_at`: when the annotation was submitted
+    `annotations`: how many were submitted for the task, by anybody. `changed_at`: when the annotation was submitted
     or updated last, LONG_AGO where Label Studio does not say.
     """
 

@@ -17,7 +17,8 @@ from prelabel.labels.stored_images import MissingImage, RequestedImage, StoredIm
 from prelabel.labelstudio.config.image_values import shown_key
 from prelabel.labelstudio.config.project_config import ProjectConfig
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
-from prelabel.labelstudio.regions.annotations import LabelledImage, LabelledObject, to_objects
+from prelabel.labelstudio.regions.annotations import to_objects
+from prelabel.labelstudio.regions.labelled_objects import LabelledImage, LabelledObject
 
 FETCH_THREADS = 4
 """Enough to hide the latency of a storage service, few enough for a small Label Studio and for memory."""

@@ -2,7 +2,7 @@
 
 Label Studio's editor marks every region with its `origin`: "prediction" was kept as it was, "prediction-changed" was
 changed, "manual" was added. Bulk accepting leaves no origin, and editing such an annotation later makes everything
-"manual": then the region's id tells, which is the one that it has in the prediction. Ids that the editor gives anew
+"manual": then the region's id tells, which is the one that it has in the prediction. Other ids that the editor gives
 cost nothing: what is left over of the prediction was deleted.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, Literal
 from fbnetv3.judging.effort import Effort
 from prelabel.labelstudio.shapes import SHAPE_OF_TAG
 
-Kind = Literal["box", "mask"]
+Geometry = Literal["box", "mask"]
 Result = Iterable[Mapping[str, Any]]
 
 TOLERANCE = 0.01
@@ -27,23 +27,23 @@ Values = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Region:
+class EditedRegion:
     """One region: its results (a shape, and labels where the config keeps them apart) under one id."""
 
-    kind: Kind
+    geometry: Geometry
     origin: str
     values: Values
 
 
 @dataclass(frozen=True)
 class Edits:
-    """Regions by what became of them, each a count per kind. Annotations add up with `+`."""
+    """Regions by what became of them, each a count per geometry. Annotations add up with `+`."""
 
     annotations: int = 0
-    kept: Counter[Kind] = field(default_factory=Counter)
-    changed: Counter[Kind] = field(default_factory=Counter)
-    added: Counter[Kind] = field(default_factory=Counter)
-    deleted: Counter[Kind] = field(default_factory=Counter)
+    kept: Counter[Geometry] = field(default_factory=Counter)
+    changed: Counter[Geometry] = field(default_factory=Counter)
+    added: Counter[Geometry] = field(default_factory=Counter)
+    deleted: Counter[Geometry] = field(default_factory=Counter)
 
     def __add__(self, other: Edits) -> Edits:
         return Edits(
@@ -83,31 +83,33 @@ def count_edits(annotation: Result, prediction: Result) -> Edits:
     What is no region (choices, relations, key points) does not count.
     """
     predicted, found = regions_of(prediction), regions_of(annotation)
-    kept: Counter[Kind] = Counter()
-    changed: Counter[Kind] = Counter()
-    added: Counter[Kind] = Counter()
+    kept: Counter[Geometry] = Counter()
+    changed: Counter[Geometry] = Counter()
+    added: Counter[Geometry] = Counter()
     for region_id, region in found.items():
         counter = {"kept": kept, "changed": changed, "added": added}[_fate(region, predicted.get(region_id))]
-        counter[region.kind] += 1
-    deleted = Counter(region.kind for region in predicted.values())
+        counter[region.geometry] += 1
+    deleted = Counter(region.geometry for region in predicted.values())
     deleted.subtract(kept)
     deleted.subtract(changed)
     return Edits(1, kept, changed, added, +deleted)
 
 
-def regions_of(results: Result) -> dict[str, Region]:
+def regions_of(results: Result) -> dict[str, EditedRegion]:
     """Id -> region, for the results that have a shape; one without an id is a region of its own."""
     grouped: dict[str, list[Mapping[str, Any]]] = {}
     for number, result in enumerate(results):
         grouped.setdefault(str(result.get("id") or f"without id {number}"), []).append(result)
     return {
-        region_id: Region(kind, _origin(group), {str(one.get("type")): one.get("value") for one in group})
+        region_id: EditedRegion(
+            geometry, _origin(group), {str(one.get("type")): one.get("value") for one in group}
+        )
         for region_id, group in grouped.items()
-        if (kind := _kind(group))
+        if (geometry := _geometry(group))
     }
 
 
-def _kind(group: list[Mapping[str, Any]]) -> Kind | None:
+def _geometry(group: list[Mapping[str, Any]]) -> Geometry | None:
     shapes = [SHAPE_OF_TAG[kind] for result in group if (kind := str(result.get("type"))) in SHAPE_OF_TAG]
     if any(shape.is_outline for shape in shapes):
         return "mask"
@@ -120,7 +122,7 @@ def _origin(group: list[Mapping[str, Any]]) -> str:
     return next((one for one in ("prediction-changed", "prediction") if one in origins), "")
 
 
-def _fate(region: Region, predicted: Region | None) -> Literal["kept", "changed", "added"]:
+def _fate(region: EditedRegion, predicted: EditedRegion | None) -> Literal["kept", "changed", "added"]:
     if region.origin:
         return "kept" if region.origin == "prediction" else "changed"
     if predicted is None:

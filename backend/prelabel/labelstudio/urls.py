@@ -18,13 +18,13 @@ STORAGE_SCHEMES = ("s3", "gs", "azure-blob")
 LOCAL_FILES_PATH = "/data/local-files/"
 PRESIGN_PATH = re.compile(r"/(presign|resolve)/?$")
 
-LONGEST_PLACE = 300
-"""Characters of a place in a message."""
+LONGEST_SHOWN = 300
+"""Characters of a URL in a message."""
 
 DATA_URI = re.compile(r"data:image/[\w.+-]+(;[\w=.+-]+)*;base64,", re.IGNORECASE)
 
 
-def place(url: str) -> str:
+def shown_url(url: str) -> str:
     """Where an image lies, for a message: host, path and the file that a query names; no user, no password, nothing
     else of the query (signatures live there).
     """
@@ -47,12 +47,12 @@ def shown_path(url: str) -> str:
     parts = urlsplit(url)
     name, uri = _local_name(parts), _presigned_uri(parts)
     if name:
-        return _printable(f"{parts.path}?d={place(name) if '://' in name else name.partition('?')[0]}")
-    return _printable(f"{parts.path} of {place(uri)}" if uri else parts.path)
+        return _printable(f"{parts.path}?d={shown_url(name) if '://' in name else name.partition('?')[0]}")
+    return _printable(f"{parts.path} of {shown_url(uri)}" if uri else parts.path)
 
 
 def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)[:LONGEST_PLACE]
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:LONGEST_SHOWN]
 
 
 def _local_name(parts: SplitResult) -> str | None:
@@ -79,7 +79,7 @@ def split(url: str) -> SplitResult:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - reading it checks it
     except ValueError:
-        raise FetchError(f"{place(url)} is not a valid URL.") from None
+        raise FetchError(f"{shown_url(url)} is not a valid URL.") from None
     return parts
 
 
@@ -91,7 +91,7 @@ def origin(url: str) -> tuple[str, str, int]:
     parts = split(url)
     host, port = parts.hostname, parts.port
     if parts.scheme not in ("http", "https") or not host:
-        raise FetchError(f"{place(url)} is not an http or https URL, and no other kind is fetched.")
+        raise FetchError(f"{shown_url(url)} is not an http or https URL, and no other kind is fetched.")
     return parts.scheme, host, port or (443 if parts.scheme == "https" else 80)
 
 
@@ -100,7 +100,7 @@ def join(base: str, reference: str) -> str:
     try:
         return urljoin(base, reference)
     except ValueError:
-        raise FetchError(f"{place(base)} redirects to something that is not a URL.") from None
+        raise FetchError(f"{shown_url(base)} redirects to something that is not a URL.") from None
 
 
 def storage_scheme(url: str) -> bool:

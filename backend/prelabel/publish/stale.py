@@ -18,7 +18,7 @@ def remove_stale(client: LabelStudioClient, task_id: int, current: str, own: Own
     """Delete the task's own predictions of other versions than `current`, and failed ones where it has another one of
     `current`; how many went.
 
-    They stay while the task has a draft, of whomever: Label Studio refuses to store an annotation made from a
+    They stay while the task has anybody's draft: Label Studio refuses to store an annotation made from a
     prediction that is gone. A prediction that a stored annotation was made from stays for good: it says what
     the annotator changed. Raises LabelStudioError; a task that was deleted meanwhile is no error.
     """

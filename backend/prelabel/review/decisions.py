@@ -143,7 +143,7 @@ def _at_the_same_place(finding: ReviewFinding, missing: Sequence[Remembered]) ->
     here = [
         one
         for one in missing
-        if (one.finding.place.key, one.finding.source) == (finding.place.key, finding.source)
+        if (one.finding.image_ref.key, one.finding.source) == (finding.image_ref.key, finding.source)
         and one.finding.box is not None
         and _iou(one.finding.box, finding.box) >= SAME_PLACE_IOU
     ]
@@ -151,16 +151,16 @@ def _at_the_same_place(finding: ReviewFinding, missing: Sequence[Remembered]) ->
 
 
 def _not_corrected(remembered: Iterable[Remembered], subjects: Subjects) -> Iterator[ReviewFinding]:
-    index_of = {place.key: index for index, place in enumerate(subjects.places)}
+    index_of = {image_ref.key: index for index, image_ref in enumerate(subjects.image_refs)}
     for one in remembered:
-        finding, index = one.finding, index_of.get(one.finding.place.key)
+        finding, index = one.finding, index_of.get(one.finding.image_ref.key)
         if one.decision != "accepted" or index is None or finding.source != "annotation":
             continue
         if finding.objects:
             digests = subjects.digests(index)
             if set(finding.content) <= set(digests):
-                places = tuple(digests.index(digest) for digest in finding.content)
-                yield replace(finding, objects=places, decision="accepted")
+                objects = tuple(digests.index(digest) for digest in finding.content)
+                yield replace(finding, objects=objects, decision="accepted")
         elif finding.box is not None and not _has_object_at(subjects, index, finding.box):
             yield replace(finding, decision="accepted")
 

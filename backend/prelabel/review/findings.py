@@ -26,13 +26,16 @@ BOX_DIGITS = 2
 IN_PREDICTIONS = {"spurious": "unsure", "badly_placed": "unusual size"}
 """Kinds in words, where they say something else of what a model made."""
 
+NAMES_IN_JSON = {"image_ref": "place"}
+"""Fields of findings that files and the database call otherwise: they had this name when the first were written."""
+
 
 class ReviewError(PrelabelError):
     """A review that cannot be done: one sentence, with the remedy in it."""
 
 
 @dataclass(frozen=True)
-class Place:
+class ImageRef:
     """One image: of a task, under a key of its data; or of a COCO data set. `file`: its name on disk, if it has one."""
 
     file: str
@@ -65,7 +68,7 @@ class ReviewFinding:
     kind: str
     confidence: float
     source: Source
-    place: Place
+    image_ref: ImageRef
     made_in: int | None
     regions: tuple[str, ...]
     objects: tuple[int, ...]
@@ -97,18 +100,19 @@ class ReviewFinding:
         return words if self.source == "annotation" else f"prediction: {IN_PREDICTIONS.get(self.kind, words)}"
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self) | {"correction": self.correction}
+        """For JSON, where `image_ref` is called `place`."""
+        fields = {NAMES_IN_JSON.get(name, name): value for name, value in asdict(self).items()}
+        return fields | {"correction": self.correction}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> ReviewFinding:
         """What `as_dict` gave, after JSON. Raises KeyError and TypeError for anything else."""
-        fields = {name: record[name] for name in cls.__dataclass_fields__}
+        fields = {name: record[NAMES_IN_JSON.get(name, name)] for name in cls.__dataclass_fields__}
         for name in ("regions", "objects", "labels", "content"):
             fields[name] = tuple(fields[name])
         fields["boxes"] = tuple(tuple(box) for box in fields["boxes"])
         fields["box"] = tuple(fields["box"]) if fields["box"] is not None else None
-        return cls(**fields | {"place": Place(**fields["place"])})
+        return cls(**fields | {"image_ref": ImageRef(**fields["image_ref"])})
 
 
 def object_digest(label: str, box: Box, mask: Any) -> str:
@@ -116,12 +120,14 @@ def object_digest(label: str, box: Box, mask: Any) -> str:
     return _digest([label, _rounded(box), mask], DIGEST_LENGTH)
 
 
-def finding_id(scope: str, place: Place, source: Source, kind: str, what: tuple[str, ...] | Box) -> str:
+def finding_id(
+    scope: str, image_ref: ImageRef, source: Source, kind: str, what: tuple[str, ...] | Box
+) -> str:
     """The same for the same finding in every review of `scope`. `what`: digests of its objects, in any order, or the
     box in which something is missing.
     """
     content = sorted(str(one) for one in what) if what and isinstance(what[0], str) else _rounded(what)
-    return _digest([scope, place.key, source, kind, content], ID_LENGTH)
+    return _digest([scope, image_ref.key, source, kind, content], ID_LENGTH)
 
 
 def _rounded(box: Any) -> list[float]:

@@ -38,7 +38,7 @@ FOLDS = 3
 
 
 @dataclass
-class Judged:
+class ImagePredictions:
     """What the models made of the images, by their indices. `by`: who judged how many; `notes`: what a person should
     know about it.
     """
@@ -60,7 +60,7 @@ class Judges:
     on_step: OnStep = lambda stage, done, total: None
 
     def by_detector(
-        self, judged: Judged, subjects: Subjects, indices: Sequence[int], detector: Detector
+        self, judged: ImagePredictions, subjects: Subjects, indices: Sequence[int], detector: Detector
     ) -> None:
         """One that has trained on none of these images. Its labels are those of the subjects where it knows them."""
         if not indices:
@@ -83,7 +83,7 @@ class Judges:
 
     def by_cross_fitting(
         self,
-        judged: Judged,
+        judged: ImagePredictions,
         subjects: Subjects,
         indices: Sequence[int],
         start: Checkpoint,
@@ -136,12 +136,12 @@ def judge_project(
     project_id: int,
     subjects: Subjects,
     sources_of: Callable[[Sequence[str]], Sources],
-) -> Judged:
+) -> ImagePredictions:
     """A project's images; `sources_of`: label -> labels of a model, given that model's labels.
 
     Raises ReviewError, WeightsError, ConfigError, TrainingError.
     """
-    judged, everything = Judged(), range(len(subjects))
+    judged, everything = ImagePredictions(), range(len(subjects))
     # PyTorch judges, as it does for the gate: an export for ONNX Runtime takes ten seconds.
     settings = settings.model_copy(update={"prelabel_engine": "torch"})
     version = serving_version(database, project_id)
@@ -167,12 +167,12 @@ def judge_project(
     return judged
 
 
-def judge_coco(judges: Judges, subjects: Subjects, start: Checkpoint) -> Judged:
+def judge_coco(judges: Judges, subjects: Subjects, start: Checkpoint) -> ImagePredictions:
     """A data set's images, by heads on the trunk of `start`, or with `quick` by `start` as it is.
 
     Raises ReviewError, WeightsError, ConfigError, TrainingError.
     """
-    judged, everything = Judged(), range(len(subjects))
+    judged, everything = ImagePredictions(), range(len(subjects))
     if not judges.quick:
         judges.by_cross_fitting(judged, subjects, everything, start, None)
         return judged
@@ -187,5 +187,5 @@ def judge_coco(judges: Judges, subjects: Subjects, start: Checkpoint) -> Judged:
 
 def _digest(subjects: Subjects, indices: Sequence[int], start: Checkpoint) -> str:
     """Of all that the heads learn from: other labels must not go on from what these left."""
-    content = [[subjects.places[index].file, subjects.digests(index)] for index in sorted(indices)]
+    content = [[subjects.image_refs[index].file, subjects.digests(index)] for index in sorted(indices)]
     return hashlib.sha256(json.dumps([start.digest, content]).encode()).hexdigest()[:12]

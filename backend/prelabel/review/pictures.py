@@ -46,7 +46,7 @@ def picture_pair(
 ) -> tuple[bytes, bytes]:
     """JPEG files: the annotation (for a prediction the image alone), and the model."""
     window = _window(finding, (pixels.shape[0], pixels.shape[1]))
-    others = [place for place in range(len(annotated)) if place not in finding.objects]
+    others = [number for number in range(len(annotated)) if number not in finding.objects]
     now = [
         Mark(box, label, HIGHLIGHT, True) for label, box in zip(finding.labels, finding.boxes, strict=True)
     ]

@@ -15,11 +15,12 @@ from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.image_values import image_value
 from prelabel.labelstudio.config.object_controls import ObjectControls
 from prelabel.labelstudio.config.project import Project
-from prelabel.labelstudio.regions.annotations import LabelledObject, to_objects
+from prelabel.labelstudio.regions.annotations import to_objects
+from prelabel.labelstudio.regions.labelled_objects import LabelledObject
 from prelabel.publish.survey import NO_HIDDEN_COLUMNS, PAGE_SIZE
 from prelabel.review.findings import (
     CONFIDENCE_DIGITS,
-    Place,
+    ImageRef,
     ReviewFinding,
     finding_id,
     object_digest,
@@ -30,7 +31,7 @@ from prelabel.review.findings import (
 class Prelabelled:
     """One image of an unlabelled task with its predicted objects; `value`: what the task's data holds for it."""
 
-    place: Place
+    image_ref: ImageRef
     value: Any
     prediction: int
     objects: tuple[LabelledObject, ...]
@@ -67,15 +68,15 @@ def review_prelabels(
     for found in review_predictions([image.instances for image in images], usual=usual):
         image = images[found.image]
         order = _order(image.objects)
-        objects = tuple(order[place] for place in found.objects)
-        about = [image.objects[place] for place in objects]
+        objects = tuple(order[number] for number in found.objects)
+        about = [image.objects[number] for number in objects]
         content = tuple(object_digest(one.label, one.box, None) for one in about)
         finding = ReviewFinding(
-            id=finding_id(scope, image.place, "prediction", found.kind, content),
+            id=finding_id(scope, image.image_ref, "prediction", found.kind, content),
             kind=found.kind,
             confidence=round(float(found.confidence), CONFIDENCE_DIGITS),
             source="prediction",
-            place=image.place,
+            image_ref=image.image_ref,
             made_in=image.prediction,
             regions=tuple(region for one in about for region in one.regions),
             objects=objects,
@@ -107,9 +108,9 @@ def _images(
         size = _size(result, controls, key)
         objects = to_objects(result, controls, key, size).objects if size else ()
         if size and objects:
-            place = Place("", task, key)
+            image_ref = ImageRef("", task, key)
             instances = _instances(objects, size, labels)
-            yield Prelabelled(place, image_value(data, key), prediction["id"], objects, instances)
+            yield Prelabelled(image_ref, image_value(data, key), prediction["id"], objects, instances)
 
 
 def _size(result: Sequence[Mapping[str, Any]], controls: ObjectControls, key: str) -> tuple[int, int] | None:
@@ -124,7 +125,7 @@ def _size(result: Sequence[Mapping[str, Any]], controls: ObjectControls, key: st
 
 def _order(objects: Sequence[LabelledObject]) -> list[int]:
     """Best score first, as instances are."""
-    return sorted(range(len(objects)), key=lambda place: -_score(objects[place]))
+    return sorted(range(len(objects)), key=lambda number: -_score(objects[number]))
 
 
 def _score(one: LabelledObject) -> float:
@@ -135,7 +136,7 @@ def _score(one: LabelledObject) -> float:
 def _instances(
     objects: Sequence[LabelledObject], size: tuple[int, int], labels: tuple[str, ...]
 ) -> Instances:
-    ordered = [objects[place] for place in _order(objects)]
+    ordered = [objects[number] for number in _order(objects)]
     masks = tuple(one.mask or NO_MASK for one in ordered) if any(one.mask for one in ordered) else None
     return Instances(
         size,

@@ -23,7 +23,7 @@ from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.review.decisions import Memory, StoreMemory, with_decisions
 from prelabel.review.findings import CONFIDENCE_DIGITS, ReviewFinding, finding_id
-from prelabel.review.judges import Judged, Judges, OnStep, judge_coco, judge_project
+from prelabel.review.judges import ImagePredictions, Judges, OnStep, judge_coco, judge_project
 from prelabel.review.prelabels import Prelabelled, prelabelled_images, review_prelabels
 from prelabel.review.subjects import Subjects, box_of, coco_subjects, project_subjects
 from prelabel.settings import Settings
@@ -79,7 +79,7 @@ class _Pictures:
     """Finds the picture of a finding again."""
 
     subjects: Subjects | None = None
-    judged: Judged = field(default_factory=Judged)
+    judged: ImagePredictions = field(default_factory=ImagePredictions)
     prelabelled: dict[tuple[object, ...], Prelabelled] = field(default_factory=dict)
     fetcher: ImageFetcher | None = None
 
@@ -87,12 +87,12 @@ class _Pictures:
         """See Review.picture."""
         if finding.source == "prediction":
             assert self.fetcher is not None
-            image = self.prelabelled[finding.place.key]
-            pixels = read_image(self.fetcher.fetch(image.value, finding.place.task))
+            image = self.prelabelled[finding.image_ref.key]
+            pixels = read_image(self.fetcher.fetch(image.value, finding.image_ref.task))
             nothing = Instances.empty(image.instances.image_size, image.instances.label_names)
             return Picture(pixels, nothing, image.instances)
         assert self.subjects is not None
-        index = [place.key for place in self.subjects.places].index(finding.place.key)
+        index = [image_ref.key for image_ref in self.subjects.image_refs].index(finding.image_ref.key)
         pixels, annotated = self.subjects.shown(index)
         seen = self.judged.predictions.get(index)  # none where this review left the image out
         predicted = seen.instances if seen else Instances.empty(annotated.image_size, annotated.label_names)
@@ -132,7 +132,7 @@ def review_project(
         for finding, image in review_prelabels(subjects.scope, images, usual):
             if finding.confidence >= options.least:
                 found.append(finding)
-                pictures.prelabelled[image.place.key] = image
+                pictures.prelabelled[image.image_ref.key] = image
         judged.by.append(f"the predictions of {len(images)} unlabelled images were looked through")
     return _concluded(subjects, judged, found, StoreMemory(database, project_id), pictures)
 
@@ -158,7 +158,7 @@ def review_coco(
     return _concluded(subjects, judged, findings, memory, _Pictures(subjects, judged))
 
 
-def find_in(subjects: Subjects, judged: Judged, least: float) -> list[ReviewFinding]:
+def find_in(subjects: Subjects, judged: ImagePredictions, least: float) -> list[ReviewFinding]:
     """What looks wrong in the images that were judged, the surest first; of an object its likeliest mistake alone,
     and whether it is there twice.
     """
@@ -176,17 +176,17 @@ def find_in(subjects: Subjects, judged: Judged, least: float) -> list[ReviewFind
 
 def described(subjects: Subjects, found: LabelIssue) -> ReviewFinding:
     """A finding with where it is and what it is about."""
-    place, digests = subjects.places[found.image], subjects.digests(found.image)
+    image_ref, digests = subjects.image_refs[found.image], subjects.digests(found.image)
     records = [subjects.objects(found.image)[number] for number in found.objects]
     content = tuple(digests[number] for number in found.objects)
     box = _as_box(found.box)
     identity = content or box or (0.0, 0.0, 0.0, 0.0)
     return ReviewFinding(
-        id=finding_id(subjects.scope, place, "annotation", found.kind, identity),
+        id=finding_id(subjects.scope, image_ref, "annotation", found.kind, identity),
         kind=found.kind,
         confidence=round(float(found.confidence), CONFIDENCE_DIGITS),
         source="annotation",
-        place=place,
+        image_ref=image_ref,
         made_in=subjects.annotation_of(found.image),
         regions=tuple(region for record in records for region in subjects.regions(record)),
         objects=found.objects,
@@ -199,7 +199,11 @@ def described(subjects: Subjects, found: LabelIssue) -> ReviewFinding:
 
 
 def _concluded(
-    subjects: Subjects, judged: Judged, found: Sequence[ReviewFinding], memory: Memory, pictures: _Pictures
+    subjects: Subjects,
+    judged: ImagePredictions,
+    found: Sequence[ReviewFinding],
+    memory: Memory,
+    pictures: _Pictures,
 ) -> Review:
     findings = with_decisions(found, memory.recall(), subjects)
     memory.keep(findings)

@@ -21,7 +21,7 @@ from prelabel.labels.collecting import collect_labels
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.project import Project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
-from prelabel.review.findings import Box, Place, object_digest
+from prelabel.review.findings import Box, ImageRef, object_digest
 
 Json = dict[str, Any]
 
@@ -43,10 +43,10 @@ class Subjects:
         return len(self.examples)
 
     @cached_property
-    def places(self) -> list[Place]:
+    def image_refs(self) -> list[ImageRef]:
         """Where each image comes from."""
         records = (record for record, _ in self.examples.records)
-        return [Place(one["file_name"], one.get("task"), one.get("image_key")) for one in records]
+        return [ImageRef(one["file_name"], one.get("task"), one.get("image_key")) for one in records]
 
     @cached_property
     def held_out(self) -> list[int]:
@@ -73,7 +73,7 @@ class Subjects:
         return found
 
     def objects(self, index: int) -> list[Json]:
-        """The records of an image's objects; their places are those of its example."""
+        """The records of an image's objects, in the order of its example."""
         return self.examples.records[index][1]
 
     def label(self, record: Json) -> str:

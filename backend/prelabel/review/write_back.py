@@ -43,8 +43,8 @@ def columns_of(findings: Iterable[ReviewFinding]) -> Mapping[int, dict[str, Any]
     """Task -> its columns."""
     by_task: dict[int, list[ReviewFinding]] = {}
     for finding in sorted(findings, key=lambda one: -one.confidence):
-        if finding.place.task is not None:
-            by_task.setdefault(finding.place.task, []).append(finding)
+        if finding.image_ref.task is not None:
+            by_task.setdefault(finding.image_ref.task, []).append(finding)
     return {
         task: {
             SCORE_COLUMN: some[0].confidence,

@@ -17,7 +17,8 @@ from fbnetv3.instances import BoxMask
 from measuring.faults.mutation import as_file, damaged, odd
 from measuring.faults.trials import Broke, Subject, Trial
 from prelabel.labelstudio.config.object_controls import ObjectControls
-from prelabel.labelstudio.regions.annotations import LabelledObject, to_objects
+from prelabel.labelstudio.regions.annotations import to_objects
+from prelabel.labelstudio.regions.labelled_objects import LabelledObject
 from prelabel.labelstudio.shapes.brush_rle import mask_to_rle
 
 FIRST_SCENE = 6_200_000

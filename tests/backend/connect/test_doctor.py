@@ -16,7 +16,7 @@ from weights_samples import small_checkpoint
 from fbnetv3.weights import Checkpoint, write_checkpoint
 from prelabel.cli import app
 from prelabel.connect.connect import connect_project
-from prelabel.connect.doctor import CHAIN, Examination, Finding, Status, examine
+from prelabel.connect.doctor import CHAIN, CheckedLink, Examination, Status, examine
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
 from prelabel.store.versions import add_promotion
@@ -46,7 +46,7 @@ class Chain:
         """The weights that the settings name."""
         write_checkpoint(checkpoint, self.home / "tiny.safetensors")
 
-    def examine(self, url: str | None = None, project: int = PROJECT) -> dict[str, Finding]:
+    def examine(self, url: str | None = None, project: int = PROJECT) -> dict[str, CheckedLink]:
         """Link -> what the doctor says of it."""
         return {finding.link: finding for finding in examine(Examination(load_settings(), project, url))}
 

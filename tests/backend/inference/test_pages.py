@@ -246,7 +246,7 @@ def test_labels_and_predictions_of_every_page_are_reviewed(
     subjects = project_subjects(
         labelled.client(), fetcher, read_project(labelled.client(), PROJECT), tmp_path, 10**6
     )
-    assert [place.image_key for place in subjects.places] == ["pages[0].url"] + [
+    assert [one.image_key for one in subjects.image_refs] == ["pages[0].url"] + [
         f"pages[{n}].url" for n in range(3)
     ]
     [third] = add(labelled, [task(host, 5, 6)])
@@ -254,7 +254,7 @@ def test_labels_and_predictions_of_every_page_are_reviewed(
     [row] = labelled.predictions.values()
     row["result"] = [box(0, score=0.9), box(1, score=0.4)]
     found = prelabelled_images(labelled.client(), read_project(labelled.client(), PROJECT))
-    assert [(image.place.image_key, image.value) for image in found] == [
+    assert [(image.image_ref.image_key, image.value) for image in found] == [
         (f"pages[{n}].url", f"http://{host}/img{5 + n}.png") for n in range(2)
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prelabel.labelstudio.urls import place, presign_path
+from prelabel.labelstudio.urls import presign_path, shown_url
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ from prelabel.labelstudio.urls import place, presign_path
     ],
 )
 def test_place(url: str, shown: str) -> None:
-    assert place(url) == shown
+    assert shown_url(url) == shown

@@ -30,7 +30,7 @@ NASTY = '<script>alert("1")</script>'
 
 
 def link(one: ReviewFinding) -> str | None:
-    return f"http://label-studio/projects/7/data?task={one.place.task}" if one.place.task else None
+    return f"http://label-studio/projects/7/data?task={one.image_ref.task}" if one.image_ref.task else None
 
 
 def test_all_three_files_tell_of_every_finding(tmp_path: Path) -> None:

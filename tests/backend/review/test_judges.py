@@ -18,7 +18,7 @@ from fbnetv3.finetuning import FineTuningSettings
 from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.weights import load_checkpoint
 from prelabel.review.findings import ReviewError
-from prelabel.review.judges import Judged, Judges, judge_coco, judge_project
+from prelabel.review.judges import ImagePredictions, Judges, judge_coco, judge_project
 from prelabel.review.review import find_in
 from prelabel.review.subjects import Subjects, coco_subjects
 from prelabel.settings import Settings, load_settings
@@ -50,10 +50,12 @@ def settings(tmp_path: Path, bare_environment: None) -> Settings:
 
 
 @pytest.fixture
-def judge(settings: Settings, database: Database, scenes: Subjects, tmp_path: Path) -> Callable[..., Judged]:
+def judge(
+    settings: Settings, database: Database, scenes: Subjects, tmp_path: Path
+) -> Callable[..., ImagePredictions]:
     """Judges the scenes, or other subjects, as a project's."""
 
-    def judged(subjects: Subjects = scenes, quick: bool = False) -> Judged:
+    def judged(subjects: Subjects = scenes, quick: bool = False) -> ImagePredictions:
         def sources_of(labels: Sequence[str]) -> dict[str, list[str]]:
             return {label: [label] for label in subjects.examples.labels if label in labels}
 
@@ -68,14 +70,16 @@ def serve(settings: Settings, database: Database) -> None:
     add_promotion(database, PROJECT, version, "test")
 
 
-def test_before_the_first_version_the_base_weights_judge_everything(judge: Callable[..., Judged]) -> None:
+def test_before_the_first_version_the_base_weights_judge_everything(
+    judge: Callable[..., ImagePredictions],
+) -> None:
     judged = judge()
     assert sorted(judged.predictions) == [0, 1, 2, 3, 4]
     assert len(judged.by) == 1 and judged.by[0].startswith("starter-") and judged.notes == []
 
 
 def test_a_version_judges_the_hold_out_and_cross_fitted_heads_the_rest(
-    judge: Callable[..., Judged], settings: Settings, database: Database, tmp_path: Path
+    judge: Callable[..., ImagePredictions], settings: Settings, database: Database, tmp_path: Path
 ) -> None:
     serve(settings, database)
     judged = judge()
@@ -88,7 +92,7 @@ def test_a_version_judges_the_hold_out_and_cross_fitted_heads_the_rest(
 
 
 def test_two_reviews_at_once_do_not_spoil_each_other(
-    judge: Callable[..., Judged], settings: Settings, database: Database, tmp_path: Path
+    judge: Callable[..., ImagePredictions], settings: Settings, database: Database, tmp_path: Path
 ) -> None:
     serve(settings, database)
     with FileLock(tmp_path / "review.lock"), pytest.raises(ReviewError, match="another review"):
@@ -96,7 +100,7 @@ def test_two_reviews_at_once_do_not_spoil_each_other(
 
 
 def test_quickly_means_the_hold_out_alone(
-    judge: Callable[..., Judged], settings: Settings, database: Database
+    judge: Callable[..., ImagePredictions], settings: Settings, database: Database
 ) -> None:
     serve(settings, database)
     judged = judge(quick=True)
@@ -112,7 +116,7 @@ def test_the_same_file_is_held_out_under_every_task(annotations: Path) -> None:
 
 
 def test_labels_that_the_base_weights_do_not_know_are_judged_by_who_learns_them(
-    judge: Callable[..., Judged], annotations: Path
+    judge: Callable[..., ImagePredictions], annotations: Path
 ) -> None:
     data = json.loads(annotations.read_text())
     used = {one["category_id"] for one in data["annotations"]}
@@ -142,4 +146,4 @@ def test_a_dropped_label_is_found_in_a_coco_file(annotations: Path, tmp_path: Pa
     judged = judge_coco(Judges(BRIEF, tmp_path, quick=True), subjects, load_checkpoint(STARTER))
     found = [one for one in find_in(subjects, judged, 0.5) if one.kind == "overlooked"]
     index = [image["id"] for image in data["images"]].index(largest["image_id"])
-    assert found[0].place == subjects.places[index] and found[0].regions == ()
+    assert found[0].image_ref == subjects.image_refs[index] and found[0].regions == ()

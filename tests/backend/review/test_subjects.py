@@ -20,7 +20,7 @@ from fbnetv3.review import LabelIssue
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
-from prelabel.review.findings import Place
+from prelabel.review.findings import ImageRef
 from prelabel.review.review import described
 from prelabel.review.subjects import Subjects, project_subjects
 
@@ -80,14 +80,14 @@ def stroke(name: str) -> dict[str, Any]:
 
 def test_an_object_is_named_by_all_its_regions(read: Callable[..., Subjects]) -> None:
     subjects = read(task(1, box("a", 10), stroke("b"), box("c", 45, "box")), task(2))
-    assert [(place.task, place.image_key) for place in subjects.places] == [(1, "image"), (2, "image")]
+    assert [(one.task, one.image_key) for one in subjects.image_refs] == [(1, "image"), (2, "image")]
     first, second = subjects.objects(0)
     assert (subjects.regions(first), subjects.label(first)) == (("b", "a"), "disc")
     assert (subjects.regions(second), subjects.label(second)) == (("c",), "box")
     assert subjects.objects(1) == [] and subjects.used_labels == {"disc", "box"}
 
     finding = described(subjects, LabelIssue("swapped_label", 0.9, 0, (1,), "disc"))
-    assert finding.place == Place(subjects.places[0].file, 1, "image")
+    assert finding.image_ref == ImageRef(subjects.image_refs[0].file, 1, "image")
     assert (finding.made_in, finding.regions, finding.labels) == (101, ("c",), ("box",))
     assert (finding.boxes, finding.correction) == (((27.0, 10.0, 57.0, 30.0),), "box -> disc")
 
@@ -101,7 +101,7 @@ def test_another_mask_is_another_label(read: Callable[..., Subjects]) -> None:
 
 def test_of_an_image_in_two_tasks_both_are_reviewed(read: Callable[..., Subjects]) -> None:
     subjects = read(task(1, box("a", 10), seed=1), task(5, box("b", 10), seed=1), task(2, box("c", 10)))
-    assert [place.task for place in subjects.places] == [1, 2, 5]
+    assert [one.task for one in subjects.image_refs] == [1, 2, 5]
     assert subjects.held_out == [0, 2], "5 is held out, and 1 shows the same"
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from prelabel.connect.doctor import label_studio_checks, prediction_checks, server_checks
+from prelabel.connect.doctor.check_results import CheckedLink, CheckResult, Status, broken
 from prelabel.connect.doctor.examination import Examination
-from prelabel.connect.doctor.findings import Finding, Status, Verdict, broken
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.store.database import StoreError
 
@@ -17,7 +17,7 @@ class Link:
     """One link: `name` as it is shown, the check that looks at it, and the links that this one hangs on."""
 
     name: str
-    check: Callable[[Examination], Verdict]
+    check: Callable[[Examination], CheckResult]
     needs: tuple[str, ...] = ()
 
 
@@ -43,8 +43,8 @@ CHAIN = (
 )
 
 
-def examine(exam: Examination) -> Iterator[Finding]:
-    """Walk the chain, one finding per link, each as soon as it is known. A link that hangs on a broken one,
+def examine(exam: Examination) -> Iterator[CheckedLink]:
+    """Walk the chain, one result per link, each as soon as it is known. A link that hangs on a broken one,
     or on one that was not checked, is not checked.
     """
     unsound: set[str] = set()
@@ -52,15 +52,15 @@ def examine(exam: Examination) -> Iterator[Finding]:
         missing = [name for name in link.needs if name in unsound]
         if missing:
             unsound.add(link.name)
-            yield Finding(link.name, Status.NOT_CHECKED, f"needs {' and '.join(missing)}")
+            yield CheckedLink(link.name, Status.NOT_CHECKED, f"needs {' and '.join(missing)}")
             continue
-        verdict = _look(link, exam)
-        if verdict.status is Status.BROKEN:
+        result = _checked(link, exam)
+        if result.status is Status.BROKEN:
             unsound.add(link.name)
-        yield Finding(link.name, verdict.status, verdict.detail, verdict.remedy)
+        yield CheckedLink(link.name, result.status, result.detail, result.remedy)
 
 
-def _look(link: Link, exam: Examination) -> Verdict:
+def _checked(link: Link, exam: Examination) -> CheckResult:
     try:
         return link.check(exam)
     except LabelStudioError as error:

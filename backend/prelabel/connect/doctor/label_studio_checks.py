@@ -5,8 +5,8 @@ from __future__ import annotations
 import requests
 
 from fbnetv3.weights import WeightsError
+from prelabel.connect.doctor.check_results import CheckResult, broken, ok, warning
 from prelabel.connect.doctor.examination import Examination
-from prelabel.connect.doctor.findings import Verdict, broken, ok, warning
 from prelabel.labelstudio.api.proxies import SETTING, redirection, refusal_of_proxy
 from prelabel.labelstudio.config.choice_controls import CHOICES
 from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
@@ -17,7 +17,7 @@ TIMEOUT_S = 10.0
 MEND_CONFIG = "mend it in Settings > Labeling Interface"
 
 
-def settings(exam: Examination) -> Verdict:
+def settings(exam: Examination) -> CheckResult:
     """Is everything set that the other links need?"""
     if exam.settings.label_studio_api_key is None:
         return broken(
@@ -29,7 +29,7 @@ def settings(exam: Examination) -> Verdict:
     return ok(f"Label Studio at {exam.settings.label_studio_url}")
 
 
-def label_studio(exam: Examination) -> Verdict:
+def label_studio(exam: Examination) -> CheckResult:
     """Does Label Studio answer at all?"""
     url, headers = exam.settings.label_studio_url, exam.settings.label_studio_headers
     try:
@@ -50,7 +50,7 @@ def label_studio(exam: Examination) -> Verdict:
     return ok(f"version {release} at {url}")
 
 
-def token(exam: Examination) -> Verdict:
+def token(exam: Examination) -> CheckResult:
     """Which kind of token is it, and does Label Studio take it?"""
     try:
         user = exam.client.whoami()["email"]
@@ -59,7 +59,7 @@ def token(exam: Examination) -> Verdict:
     return ok(f"{exam.client.token_kind} of {user}")
 
 
-def project(exam: Examination) -> Verdict:
+def project(exam: Examination) -> CheckResult:
     """Does the project exist, and may this user see it?"""
     try:
         title, tasks = exam.project.title, exam.project.tasks
@@ -75,7 +75,7 @@ def project(exam: Examination) -> Verdict:
     return ok(f"{title!r}, {tasks} tasks")
 
 
-def weights(exam: Examination) -> Verdict:
+def weights(exam: Examination) -> CheckResult:
     """Can the weights that answer for the project be read here?"""
     try:
         version, checkpoint = exam.local_weights
@@ -91,7 +91,7 @@ def weights(exam: Examination) -> Verdict:
     return ok(f"{version}: {len(checkpoint.labels)} labels, {masks}")
 
 
-def labelling_config(exam: Examination) -> Verdict:
+def labelling_config(exam: Examination) -> CheckResult:
     """Does the project ask for regions that can be pre-labelled?"""
     try:
         controls = [control for control in exam.config.active if control.unmatched]
@@ -107,7 +107,7 @@ def labelling_config(exam: Examination) -> Verdict:
     return ok(", ".join(named))
 
 
-def labels(exam: Examination) -> Verdict:
+def labels(exam: Examination) -> CheckResult:
     """Do the labels of the project and of the model meet?"""
     spec = exam.spec
     if not spec.active and spec.choices.active:
@@ -130,7 +130,7 @@ def labels(exam: Examination) -> Verdict:
     return ok(f"every label has its match: {', '.join(sorted(matched))}")
 
 
-def masks(exam: Examination) -> Verdict:
+def masks(exam: Examination) -> CheckResult:
     """Can the model fill the mask controls of the project?"""
     mask_controls = [control.from_name for control in exam.spec.active if control.needs_masks]
     if not mask_controls:

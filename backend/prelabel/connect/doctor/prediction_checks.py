@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from fbnetv3.images import ImageError, read_image
+from prelabel.connect.doctor.check_results import CheckResult, broken, ok, warning
 from prelabel.connect.doctor.examination import Examination
-from prelabel.connect.doctor.findings import Verdict, broken, ok, warning
 from prelabel.labelstudio.config.image_values import image_value, shown_key
 from prelabel.labelstudio.errors import FetchError
 from prelabel.versions.loading import build_fetcher
@@ -19,7 +19,7 @@ HAS_PREDICTIONS = {
 }
 
 
-def image(exam: Examination) -> Verdict:
+def image(exam: Examination) -> CheckResult:
     """Can the images of the first task be fetched and decoded?"""
     task = next(exam.client.tasks(exam.project_id, page_size=1, with_results=False), None)
     if task is None:
@@ -50,7 +50,7 @@ def image(exam: Examination) -> Verdict:
     return ok(f"task {task['id']} was fetched and decoded: {', '.join(sizes)} pixels")
 
 
-def shown_version(exam: Examination) -> Verdict:
+def shown_version(exam: Examination) -> CheckResult:
     """Does the project show the predictions of the version that is served?"""
     shown, served = exam.project.shown_version or "none", exam.served_version
     title = exam.backend.title if exam.backend else ""
@@ -70,7 +70,7 @@ def shown_version(exam: Examination) -> Verdict:
     return ok(f"{served}, with scores")
 
 
-def predictions(exam: Examination) -> Verdict:
+def predictions(exam: Examination) -> CheckResult:
     """How many tasks have predictions, and of which versions?"""
     counts = exam.client.prediction_counts(exam.project_id)
     counts = {version: count for version, count in counts.items() if count}

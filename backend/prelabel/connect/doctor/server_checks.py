@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from prelabel.connect.doctor.check_results import CheckResult, broken, ok, warning
 from prelabel.connect.doctor.examination import Examination
-from prelabel.connect.doctor.findings import Verdict, broken, ok, warning
 from prelabel.connect.running_server import ServerAbsent, ServerError, ServerNotReady
 from prelabel.labelstudio.api.backends import AttachedBackend, same_url
 from prelabel.labelstudio.api.request_guard import guard_refusal
@@ -12,7 +12,7 @@ from prelabel.store.errors import shown
 from prelabel.store.versions import serving_version
 
 
-def database(exam: Examination) -> Verdict:
+def database(exam: Examination) -> CheckResult:
     """Can the database be opened and read? Raises StoreError."""
     serving = serving_version(exam.database, exam.project_id)
     return ok(
@@ -20,7 +20,7 @@ def database(exam: Examination) -> Verdict:
     )
 
 
-def server(exam: Examination) -> Verdict:
+def server(exam: Examination) -> CheckResult:
     """Does the server answer this machine?"""
     try:
         url = exam.server.url
@@ -31,7 +31,7 @@ def server(exam: Examination) -> Verdict:
     return ok(f"at {url}")
 
 
-def served_model(exam: Examination) -> Verdict:
+def served_model(exam: Examination) -> CheckResult:
     """Is its model ready, and does it let us in?"""
     try:
         version = exam.served_version
@@ -42,7 +42,7 @@ def served_model(exam: Examination) -> Verdict:
     return ok(version)
 
 
-def same_weights(exam: Examination) -> Verdict:
+def same_weights(exam: Examination) -> CheckResult:
     """Does the server serve what the store and the settings here say, which `prelabel annotate` uses?"""
     if exam.served_version != exam.local_version:
         return warning(
@@ -53,14 +53,14 @@ def same_weights(exam: Examination) -> Verdict:
     return ok("the server serves the weights that are used here")
 
 
-def request_guard(exam: Examination) -> Verdict:
+def request_guard(exam: Examination) -> CheckResult:
     """Does Label Studio allow itself to call the server's address?"""
     if refusal := guard_refusal(exam.client, exam.project_id, exam.backend_url):
         return broken(refusal.reason, refusal.remedy)
     return ok(f"Label Studio may call {exam.backend_url} and send events to it")
 
 
-def ml_backend(exam: Examination) -> Verdict:
+def ml_backend(exam: Examination) -> CheckResult:
     """Is the server the project's ML backend, and does Label Studio reach it?"""
     backend = exam.backend
     if backend is None:
@@ -77,7 +77,7 @@ def ml_backend(exam: Examination) -> Verdict:
     return ok(f"{backend.title} at {backend.url} is {backend.state}")
 
 
-def _disconnected(exam: Examination, backend: AttachedBackend) -> Verdict:
+def _disconnected(exam: Examination, backend: AttachedBackend) -> CheckResult:
     if backend.state == "Disconnected":
         return broken(
             f"Label Studio does not reach {backend.url}, or waits more than a second for its /health",
@@ -87,7 +87,7 @@ def _disconnected(exam: Examination, backend: AttachedBackend) -> Verdict:
     return broken(f"{backend.url} is {backend.state}: {backend.problem}", exam.connect_command)
 
 
-def webhook(exam: Examination) -> Verdict:
+def webhook(exam: Examination) -> CheckResult:
     """Do the events of the project reach the server?"""
     ours = [hook for hook in exam.webhooks if same_url(hook.url, webhook_url(exam.backend_url))]
     if not ours:

@@ -65,23 +65,23 @@ class Answer(dict[str, Any]):
 REMEDY = "see its log, and what stands before it at LABEL_STUDIO_URL"
 
 
-def checked(value: Any, form: Form, call: str, place: str = "") -> Any:
+def checked(value: Any, form: Form, call: str, path: str = "") -> Any:
     """The value, its records as `Answer`. `call`: the request that it is the answer to, such as "GET /api/version";
-    `place`: where in the answer it is. Raises LabelStudioError.
+    `path`: where in the answer it is. Raises LabelStudioError.
     """
     if isinstance(form, Record) and isinstance(value, dict):
         fields = {
-            name: checked(one, form.fields[name], call, f"{place}.{name}") if name in form.fields else one
+            name: checked(one, form.fields[name], call, f"{path}.{name}") if name in form.fields else one
             for name, one in value.items()
         }
         return Answer(fields, f"Label Studio answered {call} with {form.name}")
     if isinstance(form, ListOf) and isinstance(value, list):
-        return [checked(one, form.item, call, f"{place}[{index}]") for index, one in enumerate(value)]
+        return [checked(one, form.item, call, f"{path}[{index}]") for index, one in enumerate(value)]
     if isinstance(form, MapOf) and isinstance(value, dict):
-        return {name: checked(one, form.value, call, f"{place}.{name}") for name, one in value.items()}
+        return {name: checked(one, form.value, call, f"{path}.{name}") for name, one in value.items()}
     if isinstance(form, type | UnionType) and _is(value, form):
         return value
-    where = f" at {place.lstrip('.')}" if place else ""
+    where = f" at {path.lstrip('.')}" if path else ""
     raise LabelStudioError(
         f"Label Studio answered {call} with {NAMES[type(value)]} instead of {_name(form)}{where}: {REMEDY}"
     )

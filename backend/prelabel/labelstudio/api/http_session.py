@@ -22,5 +22,5 @@ class PlainSession(requests.Session):
             self.mount(scheme, adapter)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Nothing: whoever asks looks at the `Location` header."""
+        """Nothing: the caller looks at the `Location` header."""
         return None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prelabel.labelstudio.urls import place
+from prelabel.labelstudio.urls import shown_url
 
 VARIABLE = re.compile(r"\$[\w\[\].{}-]+")
 """A variable in a value: a key of the task's data, or a path such as $shots[0].url. The editor's own pattern, which
@@ -51,7 +51,7 @@ def data_with(image_key: str, value: str) -> dict[str, Any]:
 
 def shown_key(image_key: str) -> str:
     """An image key for a message: no user, no password, no query of an address."""
-    return place(image_key) if "$" in image_key else image_key
+    return shown_url(image_key) if "$" in image_key else image_key
 
 
 def _at(data: Any, path: str) -> Any:

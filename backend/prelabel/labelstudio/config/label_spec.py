@@ -68,7 +68,7 @@ class ControlSpec:
         return self.labels_from != self.from_name
 
     @property
-    def kind(self) -> str:
+    def region_type(self) -> str:
         """The type of its regions."""
         return self.shape.bare_type if self.is_pair else self.shape.labelled_type
 
@@ -87,7 +87,7 @@ class ControlSpec:
         """Its tag and name, as they stand in the config."""
         if self.is_pair:
             return f"Labels {self.labels_from!r} + {self.shape.tag} {self.from_name!r}"
-        return f"{self.kind} {self.from_name!r}"
+        return f"{self.region_type} {self.from_name!r}"
 
     def describe(self, has_masks: bool) -> str:
         """One line for the log."""

@@ -12,7 +12,7 @@ from label_studio_sdk.label_interface import LabelInterface
 
 from prelabel.labelstudio.config.xml import attribute, read_xml
 from prelabel.labelstudio.shapes import LABELS, POINT_TOOL, SHAPE_OF_TAG, SHAPES
-from prelabel.labelstudio.urls import place
+from prelabel.labelstudio.urls import shown_url
 
 FILLED = f"{', '.join(shape.labelled_tag for shape in reversed(SHAPES))} or Choices"
 """The tags to use instead of others."""
@@ -69,7 +69,7 @@ def image_problem(tag: Any) -> str:
             f'<Repeater on="{variable}"> around an Image with value="{variable}[{{{{idx}}}}]"'
         )
     return (
-        f"has a fixed value ({place(tag.value)}) instead of a $variable: name the key of the task's data that "
+        f"has a fixed value ({shown_url(tag.value)}) instead of a $variable: name the key of the task's data that "
         'holds the address, such as value="$image"'
     )
 

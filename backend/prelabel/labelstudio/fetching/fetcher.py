@@ -32,8 +32,8 @@ from prelabel.labelstudio.urls import (
     local_file,
     missing_local_file,
     origin,
-    place,
     presign_path,
+    shown_url,
     split,
     storage_scheme,
 )
@@ -149,7 +149,7 @@ class ImageFetcher:
                         raise self._too_large(url)
                     return path.read_bytes()
             except (OSError, ValueError, RuntimeError) as error:
-                logger.debug("Left %s to Label Studio: %s", place(url), error)
+                logger.debug("Left %s to Label Studio: %s", shown_url(url), error)
         return None
 
     def _looked_in(self, url: str) -> str:
@@ -168,7 +168,7 @@ class ImageFetcher:
                 return f"{split(self._label_studio().url).scheme}:{url}"
             return self._below_label_studio(url)
         if task_id is None:
-            raise FetchError(f"{place(url)} can only be fetched for a stored task.")
+            raise FetchError(f"{shown_url(url)} can only be fetched for a stored task.")
         return self._label_studio().url + presign_path(url, task_id)
 
     def _below_label_studio(self, path: str) -> str:
@@ -198,7 +198,7 @@ class ImageFetcher:
                     return self._accept(response, with_token, deadline, cache_key)
                 url = join(url, response.headers["Location"])
             with_token = with_token and self._label_studio_path(url) is not None
-        raise FetchError(f"{place(url)} is reached only through more than {MAX_REDIRECTS} redirects.")
+        raise FetchError(f"{shown_url(url)} is reached only through more than {MAX_REDIRECTS} redirects.")
 
     def _label_studio_path(self, url: str) -> str | None:
         """What follows Label Studio's own address in an http(s) URL; None for a URL that lies elsewhere."""
@@ -238,7 +238,7 @@ class ImageFetcher:
             if with_token:
                 refusal = self._label_studio().refusal(response)
                 raise FetchError(refusal, is_outage=response.status_code in AWAY)
-            raise FetchError(f"{place(response.url)} answered {response.status_code}.")
+            raise FetchError(f"{shown_url(response.url)} answered {response.status_code}.")
         content = self._read(response, deadline)
         headers = response.headers
         image = CachedImage(content, headers.get("ETag", ""), headers.get("Last-Modified", ""))
@@ -257,11 +257,11 @@ class ImageFetcher:
                 raise self._too_large(response.url)
             if time.monotonic() > deadline:
                 seconds = self._limits.total_timeout
-                raise FetchError(f"{place(response.url)} took longer than {seconds:g} seconds.")
+                raise FetchError(f"{shown_url(response.url)} took longer than {seconds:g} seconds.")
         return bytes(content)
 
     def _too_large(self, url: str) -> FetchError:
-        return FetchError(f"{place(url)} is larger than {self._limits.max_bytes} bytes.")
+        return FetchError(f"{shown_url(url)} is larger than {self._limits.max_bytes} bytes.")
 
 
 def _guarded_session(limits: FetchLimits) -> requests.Session:
@@ -282,9 +282,9 @@ def _reason(error: Exception, url: str) -> str:
     if isinstance(error, FetchError | LabelStudioError):
         return str(error)
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
-        return f"{place(url)} did not answer in time."
+        return f"{shown_url(url)} did not answer in time."
     if isinstance(error, requests.exceptions.SSLError):
-        return f"{place(url)} has a certificate that this machine does not trust."
+        return f"{shown_url(url)} has a certificate that this machine does not trust."
     if isinstance(error, urllib3.exceptions.IncompleteRead | urllib3.exceptions.ProtocolError):
-        return f"{place(url)} broke off in the middle."
-    return f"{place(url)} cannot be reached."
+        return f"{shown_url(url)} broke off in the middle."
+    return f"{shown_url(url)} cannot be reached."

@@ -1,4 +1,4 @@
-"""Label Studio regions as labelled objects: pure conversion, the reverse of `regions`; described in docs/labels.md."""
+"""Label Studio regions as labelled objects: pure conversion, the reverse of `predictions`; see docs/labels.md."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fbnetv3.instances import BoxMask
 from prelabel.labelstudio.config.object_controls import ObjectControl, ObjectControls
+from prelabel.labelstudio.regions.labelled_objects import (
+    FoundObject,
+    LabelledImage,
+    LabelledObject,
+    join,
+    merge,
+)
 from prelabel.labelstudio.regions.other_regions import (
     id_of,
     ignored_ids,
@@ -17,48 +23,14 @@ from prelabel.labelstudio.regions.other_regions import (
     other_regions,
     skipped_objects,
 )
-from prelabel.labelstudio.regions.same_object import FoundObject, join, merge
-from prelabel.labelstudio.shapes import LABELS, SHAPES, Box, Drawn, RegionError, Shape
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledObject:
-    """One object: box x0, y0, x1, y1 in pixels of the upright image; `mask` is None where it is not known.
-
-    `regions`: the ids of the regions that show it, those of the exact form first; a region without an id is not named.
-    `score`: that of its first region, 0 to 1; None where it has none.
-    """
-
-    label: str
-    box: Box
-    mask: BoxMask | None
-    regions: tuple[str, ...] = ()
-    score: float | None = None
-
-    @classmethod
-    def of(cls, found: FoundObject) -> LabelledObject:
-        """The object without its place."""
-        return cls(found.label, found.box, found.mask, found.regions, _score(found.score))
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledImage:
-    """What an annotation says of one image.
-
-    `left_out`: a sentence for each region that shows an object which cannot be learnt, and why; where there is one, the
-    objects are not all that there are. `no_objects`: how many regions on it show none.
-    """
-
-    objects: tuple[LabelledObject, ...]
-    left_out: tuple[str, ...] = ()
-    no_objects: int = 0
+from prelabel.labelstudio.shapes import LABELS, SHAPES, Drawn, RegionError, Shape
 
 
 @dataclass(frozen=True, eq=False)
 class _Annotation:
     """The regions of an annotation with what their labels and sizes are read by.
 
-    `ignored`: ids of those that the config leaves aside. `left_out`: place -> why not.
+    `ignored`: ids of those that the config leaves aside. `left_out`: index -> why not.
     """
 
     result: Sequence[Mapping[str, Any]]
@@ -75,7 +47,7 @@ def to_objects(
     """The objects in the image under `image_key`, (height, width) pixels when upright, in the annotation's order.
 
     What each shape becomes is said in `shapes`. Polygons of one label that `parentID` joins are one object, and so are
-    regions of different controls where `same_object` says so.
+    regions of different controls where `labelled_objects` says so.
     """
     reasons, no_objects = other_regions(result, controls, image_key)
     labels, ignored = labels_by_id(result, controls), ignored_ids(result, controls)
@@ -87,8 +59,8 @@ def to_objects(
             objects = merge(objects, _in_control(annotation, control, shape))
     if not objects and not reasons:
         reasons |= skipped_objects(result, controls, image_key)
-    objects.sort(key=lambda one: one.place)
-    left_out = (f"{_named(result[place])} {reason}" for place, reason in sorted(reasons.items()))
+    objects.sort(key=lambda one: one.index)
+    left_out = (f"{_named(result[index])} {reason}" for index, reason in sorted(reasons.items()))
     return LabelledImage(tuple(map(LabelledObject.of, objects)), tuple(left_out), no_objects)
 
 
@@ -97,7 +69,7 @@ def _in_control(annotation: _Annotation, control: ObjectControl, shape: Shape) -
     found: list[FoundObject] = []
     groups: dict[tuple[str, str], list[FoundObject]] = {}
     parents = {str(region["parentID"]) for region in annotation.result if region.get("parentID")}
-    for place, region in enumerate(annotation.result):
+    for index, region in enumerate(annotation.result):
         if (region.get("from_name"), region.get("to_name")) != (control.from_name, control.to_name):
             continue
         if region.get("type") not in shape.types and not is_drawn(region):
@@ -108,10 +80,10 @@ def _in_control(annotation: _Annotation, control: ObjectControl, shape: Shape) -
             box, mask = _drawn(region, shape, annotation.image_size)
             label = _label(region, annotation, control, shape)
         except RegionError as error:
-            annotation.left_out[place] = str(error)
+            annotation.left_out[index] = str(error)
             continue
         ids = (id_of(region),) if id_of(region) else ()
-        one = FoundObject(place, label, region.get("score"), box, mask, ids)
+        one = FoundObject(index, label, region.get("score"), box, mask, ids)
         whole = str(region.get("parentID") or id_of(region))
         if shape.in_pieces and whole in parents:
             groups.setdefault((whole, label), []).append(one)
@@ -156,11 +128,6 @@ def _is_upright(rotation: Any) -> bool:
         return float(rotation or 0) % 360 == 0
     except (TypeError, ValueError, OverflowError):
         return False
-
-
-def _score(value: Any) -> float | None:
-    """A score; None for what is no number between 0 and 1."""
-    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
 
 
 def _named(region: Mapping[str, Any]) -> str:

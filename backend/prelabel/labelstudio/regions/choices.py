@@ -11,9 +11,7 @@ from typing import Any
 from fbnetv3.arrays import Array
 from fbnetv3.classification.suggestions import suggested
 from prelabel.labelstudio.config.choice_controls import CHOICES, ChoiceControl
-from prelabel.labelstudio.regions.predictions import ID_LENGTH, SCORE_DIGITS
-
-Region = dict[str, Any]
+from prelabel.labelstudio.regions.predictions import ID_LENGTH, SCORE_DIGITS, Region
 
 
 @dataclass(frozen=True, eq=False)

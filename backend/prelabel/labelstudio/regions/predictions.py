@@ -141,11 +141,11 @@ def _region(
 ) -> Region:
     """A region without an id; in its value are where it is and its label."""
     height, width = instances.image_size
-    labels_key = LABELS if control.is_pair else control.kind
+    labels_key = LABELS if control.is_pair else control.region_type
     return {
         "from_name": control.from_name,
         "to_name": control.to_name,
-        "type": control.kind,
+        "type": control.region_type,
         "value": {**geometry, labels_key: [control.label_map[instances.labels[index]]]},
         "score": round(confidence, SCORE_DIGITS),
         "original_width": width,

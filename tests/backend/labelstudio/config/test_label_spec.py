@@ -30,7 +30,7 @@ def test_controls_of_three_kinds_in_any_mix_and_others_ignored():
         <PolygonLabels name="outlines" toName="image"><Label value="dog"/></PolygonLabels>"""
     )
 
-    assert [(control.from_name, control.kind) for control in spec.controls] == [
+    assert [(control.from_name, control.region_type) for control in spec.controls] == [
         ("boxes", "rectanglelabels"),
         ("masks", "brushlabels"),
         ("outlines", "polygonlabels"),
@@ -45,7 +45,7 @@ def test_ellipses_and_bitmasks_are_pre_labelled_too():
         """<EllipseLabels name="e" toName="image"><Label value="person"/></EllipseLabels>
         <BitmaskLabels name="b" toName="image"><Label value="car"/></BitmaskLabels>"""
     )
-    assert [(control.from_name, control.kind) for control in spec.controls] == [
+    assert [(control.from_name, control.region_type) for control in spec.controls] == [
         ("e", "ellipselabels"),
         ("b", "bitmasklabels"),
     ]
@@ -63,7 +63,7 @@ def test_a_shape_has_the_labels_of_the_labels_tag_on_its_image(shape: str):
         images='<Image name="image" value="$image"/><Text name="text" value="$text"/>',
     )
     (control,) = spec.controls
-    assert (control.from_name, control.labels_from, control.kind) == ("s", "l", shape.lower())
+    assert (control.from_name, control.labels_from, control.region_type) == ("s", "l", shape.lower())
     assert control.label_map == {"car": "Vehicle", "truck": "Vehicle"}
     assert control.unmatched == ("unicorn",)
     assert spec.describe()[0].startswith(f"Labels 'l' + {shape} 's' on 'image': score >= 0.5; labels: car")

@@ -13,7 +13,7 @@ from studio_work import VERSION, Work, prepared_work
 from prelabel.connect.connect import connect_project
 from prelabel.labelstudio.config.project import Project, labelled_tasks_of, read_project
 from prelabel.labelstudio.errors import LabelStudioError
-from prelabel.review.judges import Judged
+from prelabel.review.judges import ImagePredictions
 from prelabel.review.review import ReviewOptions, review_project
 from prelabel.store.runs import request_run
 from prelabel.training.steps import LearningSteps
@@ -44,7 +44,7 @@ def test_an_operation_reads_the_project_once(work: Work, piece: str) -> None:
 
 
 def test_a_review_reads_the_project_once(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prelabel.review.review.judge_project", lambda *_: Judged())
+    monkeypatch.setattr("prelabel.review.review.judge_project", lambda *_: ImagePredictions())
     review_project(
         work.settings, work.database, work.client, PROJECT, ReviewOptions(quick=True, predictions=True)
     )

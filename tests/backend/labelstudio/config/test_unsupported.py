@@ -15,7 +15,7 @@ from weights_samples import small_checkpoint
 
 from fbnetv3.weights import write_checkpoint
 from prelabel.cli.connect import _label_map
-from prelabel.connect.doctor import Examination, Finding, Status, examine
+from prelabel.connect.doctor import CheckedLink, Examination, Status, examine
 from prelabel.inference.predictor import Predictor
 from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.config.project import read_project
@@ -116,7 +116,7 @@ def chain(
     yield studio
 
 
-def doctor(studio: LabelStudioStandIn) -> dict[str, Finding]:
+def doctor(studio: LabelStudioStandIn) -> dict[str, CheckedLink]:
     return {finding.link: finding for finding in examine(Examination(load_settings(), PROJECT))}
 
 

@@ -16,7 +16,8 @@ from label_studio_sdk.converter.brush import mask2rle
 from fbnetv3.instances import BoxMask, Instances
 from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.config.object_controls import ObjectControls
-from prelabel.labelstudio.regions.annotations import LabelledImage, LabelledObject, to_objects
+from prelabel.labelstudio.regions.annotations import to_objects
+from prelabel.labelstudio.regions.labelled_objects import LabelledImage, LabelledObject
 from prelabel.labelstudio.regions.predictions import to_regions
 from prelabel.labelstudio.shapes.outlines import fill, polygons
 

@@ -1,4 +1,4 @@
-"""What the doctor says of one link: how it is, and what to do about it."""
+"""What a check says of its link: how it is, and what to do about it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """What a check found: one line on what is so, and, unless all is well, one on what to do."""
 
     status: Status
@@ -25,8 +25,8 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The verdict on one link."""
+class CheckedLink:
+    """What the check of one link found."""
 
     link: str
     status: Status
@@ -34,16 +34,16 @@ class Finding:
     remedy: str = ""
 
 
-def ok(detail: str) -> Verdict:
+def ok(detail: str) -> CheckResult:
     """All is well."""
-    return Verdict(Status.OK, detail)
+    return CheckResult(Status.OK, detail)
 
 
-def warning(detail: str, remedy: str) -> Verdict:
+def warning(detail: str, remedy: str) -> CheckResult:
     """Predictions come, but something is not as a user would expect it."""
-    return Verdict(Status.WARNING, detail, remedy)
+    return CheckResult(Status.WARNING, detail, remedy)
 
 
-def broken(detail: str, remedy: str) -> Verdict:
+def broken(detail: str, remedy: str) -> CheckResult:
     """Predictions do not come, do not show, or events get lost."""
-    return Verdict(Status.BROKEN, detail, remedy)
+    return CheckResult(Status.BROKEN, detail, remedy)

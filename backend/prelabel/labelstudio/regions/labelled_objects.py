@@ -1,4 +1,4 @@
-"""Which regions of an annotation show the same object: pieces of one, and forms of one in several controls."""
+"""Labelled objects, and which regions show the same one: its pieces, and its forms in several controls."""
 
 from __future__ import annotations
 
@@ -22,14 +22,47 @@ The mask of a thin object can be much smaller than the box that the network gave
 
 @dataclass(frozen=True, eq=False)
 class FoundObject:
-    """An object in one control; `place` is that of its region in the annotation, `regions` are the ids."""
+    """An object in one control. `index`: of its region in the annotation. `regions`: their ids."""
 
-    place: int
+    index: int
     label: str
     score: Any
     box: Box
     mask: BoxMask | None
     regions: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledObject:
+    """One object: box x0, y0, x1, y1 in pixels of the upright image; `mask` is None where it is not known.
+
+    `regions`: the ids of the regions that show it, those of the exact form first; a region without an id is not named.
+    `score`: that of its first region, 0 to 1; None where it has none.
+    """
+
+    label: str
+    box: Box
+    mask: BoxMask | None
+    regions: tuple[str, ...] = ()
+    score: float | None = None
+
+    @classmethod
+    def of(cls, found: FoundObject) -> LabelledObject:
+        """The object without its index."""
+        return cls(found.label, found.box, found.mask, found.regions, _score(found.score))
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImage:
+    """What an annotation says of one image.
+
+    `left_out`: a sentence for each region that shows an object which cannot be learnt, and why; where there is one, the
+    objects are not all that there are. `no_objects`: how many regions on it show none.
+    """
+
+    objects: tuple[LabelledObject, ...]
+    left_out: tuple[str, ...] = ()
+    no_objects: int = 0
 
 
 def join(pieces: Sequence[FoundObject]) -> FoundObject:
@@ -47,7 +80,7 @@ def join(pieces: Sequence[FoundObject]) -> FoundObject:
         canvas[y : y + height, x : x + width] |= mask.bitmap
     ids = tuple(region for piece in pieces for region in piece.regions)
     return FoundObject(
-        first.place, first.label, first.score, (x0, y0, x1, y1), mask_at(left, top, canvas), ids
+        first.index, first.label, first.score, (x0, y0, x1, y1), mask_at(left, top, canvas), ids
     )
 
 
@@ -102,5 +135,10 @@ def _union(exact: FoundObject, coarse: FoundObject) -> FoundObject:
     """One object: the mask of the exact form where that is known, the box of a rectangle where there is one."""
     mask = exact.mask if exact.mask is not None else coarse.mask
     box = coarse.box if coarse.mask is None else exact.box
-    place, ids = min(exact.place, coarse.place), exact.regions + coarse.regions
-    return FoundObject(place, exact.label, exact.score, box, mask, ids)
+    index, ids = min(exact.index, coarse.index), exact.regions + coarse.regions
+    return FoundObject(index, exact.label, exact.score, box, mask, ids)
+
+
+def _score(value: Any) -> float | None:
+    """A score; None for what is no number between 0 and 1."""
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
