@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fbnetv3.arrays import Array
+from fbnetv3.arrays import Array, softmax
 from fbnetv3.classification.engines import Engine, OnnxEngine, TorchEngine
 from fbnetv3.classification.preprocessing import to_input
 from fbnetv3.config import ConfigError
@@ -83,9 +83,7 @@ class Classifier:
     def probabilities(self, image: Array) -> Array:
         """(H, W, 3) uint8 RGB -> (classes,) float32: how likely each class is; they add up to one."""
         [logits] = self.engine.logits(to_input(image))
-        powers = np.exp(logits - logits.max())
-        probabilities: Array = powers / powers.sum()
-        return probabilities
+        return softmax(logits)
 
     def classify(self, images: Sequence[ImageSource], top: int = 5) -> list[list[tuple[str, float]]]:
         """The `top` likeliest labels of each image with their probabilities, likeliest first.

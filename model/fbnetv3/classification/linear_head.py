@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fbnetv3.arrays import Array, sigmoid
+from fbnetv3.arrays import Array, sigmoid, softmax
 from fbnetv3.data.image_labels import HeadSpec
 from fbnetv3.images import ImageError
 
@@ -56,11 +56,7 @@ class LinearHead:
 
 def activate(logits: Array, multi_label: bool) -> Array:
     """(n, classes) logits -> probabilities, see LinearHead.probabilities."""
-    if multi_label:
-        return sigmoid(logits)
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    probabilities: Array = powers / powers.sum(1, keepdims=True)
-    return probabilities
+    return sigmoid(logits) if multi_label else softmax(logits)
 
 
 def pool(maps: Mapping[str, Array]) -> Array:

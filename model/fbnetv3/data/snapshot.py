@@ -1,4 +1,4 @@
-"""Snapshots: the labels that one training learns from and is judged by, as COCO JSON beside their images.
+"""Snapshots: the labels that one training run learns from and is judged by, as COCO JSON beside their images.
 
 An image record says in `split` whether it is trained on ("train") or kept for judging ("holdout"). A snapshot
 never changes: its file holds a digest of its content, which is checked when it is read. Choices about whole images

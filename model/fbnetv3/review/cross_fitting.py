@@ -23,7 +23,7 @@ from fbnetv3.training.loop import TrainingError
 from fbnetv3.weights import Checkpoint
 
 FOLDS = 3
-"""Two thirds of the images are enough to learn from; every further fold costs another training."""
+"""Two thirds of the images are enough to learn from; every further fold costs another training run."""
 
 STEPS_PER_IMAGE, FEWEST_STEPS, MOST_STEPS = 2, 60, 200
 """Heads on frozen features settle sooner than a whole network (docs/review.md has the seconds)."""

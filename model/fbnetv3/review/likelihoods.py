@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fbnetv3.arrays import Array, sigmoid
+from fbnetv3.arrays import Array, sigmoid, softmax
 from fbnetv3.review.label_issues import IssueKind
 
 #: What a labelled object may be: right (None), or wrong in one of three ways.
@@ -33,9 +33,7 @@ class Likelihoods:
         logits = _with_one(values) @ np.array(self.objects).T
         if not can_be_swapped:
             logits[:, OUTCOMES.index("swapped_label")] = -np.inf
-        weights = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
-        probabilities: Array = weights / weights.sum(1, keepdims=True)
-        return probabilities
+        return softmax(logits)
 
     def of_detections(self, values: Array) -> Array:
         """(k, 3) -> probabilities (k,) that an object was overlooked."""
