@@ -11,7 +11,7 @@ from small_networks import as_checkpoint, small_network
 
 from fbnetv3.data.examples import Example, SceneExamples
 from fbnetv3.finetuning import FineTuningSettings, TrainingError, fine_tune, plan
-from fbnetv3.review import OutOfFold, cross_fitting, out_of_fold
+from fbnetv3.review import OutOfFold, cross_fitting, out_of_fold, predict_held_out
 
 SCENES = SceneExamples(0, 5, (128, 160))
 START = as_checkpoint(small_network(num_classes=len(SCENES.labels)), SCENES.labels)
@@ -26,20 +26,19 @@ def few_regions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[bytes]]]:
-    """In order: ("train", the images of a training) and ("look", [an image])."""
+    """In order: ("train", the images of a training run) and ("judge", [an image])."""
     events: list[tuple[str, list[bytes]]] = []
-    real_look = cross_fitting.look
 
     def watched_training(start: Any, train: Any, *rest: Any, **options: Any) -> Any:
         events.append(("train", [train[index].image.tobytes() for index in range(len(train))]))
         return fine_tune(start, train, *rest, **options)
 
-    def watched_look(detector: Any, example: Example, labels: Any) -> OutOfFold:
-        events.append(("look", [example.image.tobytes()]))
-        return real_look(detector, example, labels)
+    def watched_prediction(detector: Any, example: Example, labels: Any) -> OutOfFold:
+        events.append(("judge", [example.image.tobytes()]))
+        return predict_held_out(detector, example, labels)
 
     monkeypatch.setattr(cross_fitting, "fine_tune", watched_training)
-    monkeypatch.setattr(cross_fitting, "look", watched_look)
+    monkeypatch.setattr(cross_fitting, "predict_held_out", watched_prediction)
     return events
 
 
