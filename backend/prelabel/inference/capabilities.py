@@ -25,12 +25,12 @@ class Capabilities:
         return [control for control in spec.choices.active if self._choices.knows(control)]
 
     def image_keys(self, spec: LabelSpec) -> list[str]:
-        """Keys of the task data that hold the images to look at; none where every prediction is empty."""
+        """Keys of the task data that hold the images to view; none where every prediction is empty."""
         objects = [control.image_key for control in self.fillable(spec)]
         return list(dict.fromkeys([*objects, *(control.image_key for control in self.answerable(spec))]))
 
     def labels_on(self, spec: LabelSpec, image_key: str) -> list[str]:
-        """The detector's labels that become regions on this image; none where it is looked at for choices only."""
+        """The detector's labels that become regions on this image; none where it is viewed for choices only."""
         controls = (control for control in self.fillable(spec) if control.image_key == image_key)
         return list(dict.fromkeys(label for control in controls for label in control.label_map))
 

@@ -25,7 +25,7 @@ class TaskOutcome:
 
     @property
     def is_blind(self) -> bool:
-        """Whether it is empty because an image could not be looked at. Nobody may store that: an annotator would take
+        """Whether it is empty because an image could not be viewed. Nobody may store that: an annotator would take
         it for "nothing to see here", and Label Studio never asks again for a task that has a prediction. Where other
         images of the task gave regions there is something to start from, and its score of 0 puts it first.
         """

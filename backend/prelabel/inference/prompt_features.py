@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class FeaturesKey(NamedTuple):
-    """`digest`: of the image file's bytes. `version`: of the model that looked at it."""
+    """`digest`: of the image file's bytes. `version`: of the model that they are of."""
 
     digest: str
     version: str

@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 
 
 class PromptFailed(PrelabelError):
-    """A prompt on an image that could not be read or looked at."""
+    """A prompt on an image that could not be viewed."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.reason)

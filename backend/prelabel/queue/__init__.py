@@ -1,1 +1,1 @@
-"""Which task of a project is to be labelled next: looked at, put in order, and told to Label Studio."""
+"""The order of labelling: unlabelled images are compared, tasks are put in order, and Label Studio follows it."""

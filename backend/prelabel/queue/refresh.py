@@ -34,7 +34,7 @@ SAMPLING = "Uncertainty sampling"
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What a refresh came to. `ordered`: tasks with a place; `changed`: predictions that got another score or cluster.
+    """The result of a refresh. `ordered`: tasks with a place; `changed`: predictions that got another score or cluster.
 
     `is_whole`: nothing was left because somebody stopped it. `notes`: why the order or the label stream is another one
     than was asked for.

@@ -20,7 +20,7 @@ class SettingsError(PrelabelError):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """The settings of the environment; `overrides` (field names; None is no override) go before it.
+    """The settings of the environment; `overrides` are by field name; None is no override.
 
     Raises SettingsError.
     """

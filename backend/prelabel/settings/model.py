@@ -25,7 +25,7 @@ class ModelSettings(BaseModel):
         ge=0,
         le=1,
         description="Objects below this score are not pre-labelled; a control tag's `model_score_threshold` "
-        "attribute goes before it.",
+        "attribute overrides it.",
     )
     prelabel_weights: str = Field(
         "auto",

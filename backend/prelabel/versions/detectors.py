@@ -1,4 +1,4 @@
-"""Detectors that run as the settings say, for whatever serves, is judged or is looked at."""
+"""Detectors that run as the settings say, for whatever serves, is judged or is inspected."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def open_detector(
 
 def with_project_labels(detector: Detector, sources: Mapping[str, Sequence[str]]) -> Detector:
     """The detector with the project's names of its labels. `sources`: project label -> the detector's labels for it."""
-    shown = {theirs: ours for ours, some in sources.items() for theirs in some}
+    shown = {label: project_label for project_label, labels in sources.items() for label in labels}
     return detector.with_labels([shown.get(label, label) for label in detector.labels])

@@ -14,12 +14,13 @@ from serving import CONFIG, ColourDetector, captured, image_number, predictions_
 
 from prelabel.inference import results
 from prelabel.inference.outcomes import Abandoned
-from prelabel.inference.predictor import Predictor
+from prelabel.inference.predictor import Predictor, PredictorOptions
 from prelabel.inference.task_images import ImageRequest, TaskImage, read_ahead
 from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.errors import LabelConfigError
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.labelstudio.regions.predictions import to_regions
+from prelabel.settings import load_settings
 
 EMPTY = {"result": [], "score": 0.0, "model_version": "colour-1"}
 NOTHING_TO_LOOK_AT = EMPTY | {"score": 0.0001}
@@ -44,6 +45,16 @@ def tasks(host: str, *names: str) -> list[dict[str, Any]]:
 
 def numbers(predictions: list[dict[str, Any]]) -> list[int | None]:
     return [image_number(prediction) for prediction in predictions]
+
+
+def test_options_are_those_of_the_settings(bare_environment: None) -> None:
+    settings = load_settings(
+        model_score_threshold=0.5,
+        prelabel_polygon_tolerance=0.05,
+        prelabel_batch_size=7,
+        prelabel_max_image_pixels=2_000_000,
+    )
+    assert PredictorOptions.of(settings) == PredictorOptions(0.5, 0.05, 7, 2_000_000)
 
 
 def test_one_valid_prediction_per_task_in_order(

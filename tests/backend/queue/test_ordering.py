@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from default_limits import fetch_limits, predictor_options
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
-from serving import ColourDetector, predictions_of
+from serving import RED_PER_NUMBER, ColourDetector, ColourEngine, predictions_of
 from sqlalchemy import select
 from tones import ToneDetector, head
 from typer.testing import CliRunner, Result
@@ -282,6 +282,23 @@ def test_an_image_whose_features_are_damaged_is_viewed_again(studio, images, set
     files[0].write_bytes(b"PK\x03\x04 not an archive")
     refresh("margin")
     assert detector.viewed == 11
+
+
+def test_an_image_that_cannot_be_compared_keeps_its_prediction_and_has_no_place(
+    studio, images, detector, refresh, settings, monkeypatch
+):
+    class FailsOnTheThird(ColourEngine):
+        def classify(self, encoded, boxes):
+            if encoded.maps["colour"][0, 0, 0] == 2 * RED_PER_NUMBER:
+                raise RuntimeError("out of memory")
+            return super().classify(encoded, boxes)
+
+    monkeypatch.setattr(detector, "engine", FailsOnTheThird())
+    refreshed = refresh()
+    assert len(studio.predictions) == 10 and refreshed.ordered == 9
+    [problem] = refreshed.problems
+    assert (problem.task_id, problem.reason) == (images[2], "the network failed: RuntimeError")
+    assert len(list(settings.queue_cache_path.rglob("*.npz"))) == 9
 
 
 def test_features_of_other_versions_go(studio, images, settings, detector, refresh):

@@ -18,7 +18,8 @@ from stand_in import Answer, Request, StandIn, stand_in
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.errors import FetchError
 from prelabel.labelstudio.fetching import fetcher
-from prelabel.labelstudio.fetching.fetcher import ImageFetcher
+from prelabel.labelstudio.fetching.fetcher import FetchLimits, ImageFetcher
+from prelabel.settings.images import ImageSettings
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 PICTURE = b"\xff\xd8 not really a picture"
@@ -68,6 +69,20 @@ def allowed(server: StandIn) -> frozenset[str]:
 
 def redirect(url: str, status: int = 302) -> Answer:
     return Answer(status=status, headers={"Location": url})
+
+
+def test_limits_are_those_of_the_settings(tmp_path: Path) -> None:
+    settings = ImageSettings(
+        prelabel_max_image_bytes=2_000_000,
+        prelabel_fetch_timeout=7,
+        prelabel_image_cache_bytes=3,
+        prelabel_allowed_hosts="images.example",
+        prelabel_allow_private_addresses=True,
+        prelabel_local_files_root=tmp_path,
+    )
+    limits = FetchLimits(2_000_000, 7, 3, frozenset({"images.example"}), True, (tmp_path,))
+    assert FetchLimits.of(settings) == limits
+    assert fetch_limits().local_roots == ()
 
 
 class TestWhereImagesAre:
