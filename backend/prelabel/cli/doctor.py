@@ -24,15 +24,15 @@ def doctor(project: ProjectId, url: BackendUrl = None) -> None:
     from prelabel.connect.doctor import Examination, Status, examine
 
     broken = 0
-    for finding in examine(Examination(settings, project, url)):
-        _print_finding(finding)
-        broken += finding.status is Status.BROKEN
+    for link in examine(Examination(settings, project, url)):
+        _print_link(link)
+        broken += link.status is Status.BROKEN
     if broken:
         fail(f"{broken} of the links above {'is' if broken == 1 else 'are'} broken; begin with the first.")
 
 
-def _print_finding(finding: CheckedLink) -> None:
-    line = Text(f"{finding.status:<12}", STATUS_STYLE[finding.status])
-    console.print(line.append(f"{finding.link:<18}", "bold").append(finding.detail, "default"))
-    if finding.remedy:
-        console.print(f"{'':<12}-> {finding.remedy}")
+def _print_link(link: CheckedLink) -> None:
+    line = Text(f"{link.status:<12}", STATUS_STYLE[link.status])
+    console.print(line.append(f"{link.link:<18}", "bold").append(link.detail, "default"))
+    if link.remedy:
+        console.print(f"{'':<12}-> {link.remedy}")
