@@ -31,9 +31,11 @@ class ConnectError(PrelabelError):
 
 
 @dataclass(frozen=True)
-class Connection:
-    """A connected project. `project`: as it was before. `changes`: what was done, a line each; none where all was as it
-    should be. `notes`: what a person should know, a sentence each.
+class ConnectedProject:
+    """What connecting came to.
+
+    `project`: as it was before. `changes`: what was done, a line each; none where all was as it should be. `notes`:
+    what a person should know, a sentence each.
     """
 
     project: Project
@@ -50,7 +52,7 @@ def connect_project(
     *,
     basic_auth: BasicAuth | None = None,
     webhook_secret: str | None = None,
-) -> Connection:
+) -> ConnectedProject:
     """Make the server at `backend_url`, as Label Studio reaches it, the project's one prelabel backend.
 
     Safe to repeat, also after the server changed its version, address or password. `basic_auth`: the server's
@@ -63,7 +65,7 @@ def connect_project(
     headers = webhook_headers(basic_auth, webhook_secret)
     connector = _Connector(client, project_id, backend_url.rstrip("/"), model_version, basic_auth, headers)
     backend_id = connector.connect()
-    return Connection(project, backend_id, tuple(connector.changes), tuple(connector.notes))
+    return ConnectedProject(project, backend_id, tuple(connector.changes), tuple(connector.notes))
 
 
 class _Connector:

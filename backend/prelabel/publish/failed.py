@@ -47,5 +47,5 @@ class FailedPredictions:
 
     def _in(self, rows: Iterable[Mapping[str, Any]]) -> set[int]:
         """The tasks of these predictions that have failed ones of the version, and no other of it."""
-        ours = [row for row in rows if row["model_version"] == self._version]
-        return {row["task"] for row in ours} - {row["task"] for row in ours if not is_failed(row)}
+        of_version = [row for row in rows if row["model_version"] == self._version]
+        return {row["task"] for row in of_version} - {row["task"] for row in of_version if not is_failed(row)}

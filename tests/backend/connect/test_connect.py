@@ -10,7 +10,7 @@ from stand_in import Answer, StandIn, stand_in
 from typer.testing import CliRunner
 
 from prelabel.cli import app
-from prelabel.connect.connect import ConnectError, Connection, connect_project
+from prelabel.connect.connect import ConnectedProject, ConnectError, connect_project
 from prelabel.connect.running_server import (
     RunningServer,
     ServerAbsent,
@@ -41,7 +41,9 @@ def server() -> Iterator[StandIn]:
         yield server
 
 
-def connect(studio: LabelStudioStandIn, url: str = URL, version: str = VERSION, **options) -> Connection:
+def connect(
+    studio: LabelStudioStandIn, url: str = URL, version: str = VERSION, **options
+) -> ConnectedProject:
     return connect_project(studio.client(), PROJECT, url, version, **options)
 
 

@@ -123,6 +123,11 @@ def test_findings_survive_json() -> None:
         assert ReviewFinding.from_dict(json.loads(json.dumps(one.as_dict()))) == one
 
 
+def test_json_calls_the_image_a_place_as_docs_review_says() -> None:
+    assert finding().as_dict()["place"] == {"file": "a.png", "task": 3, "image_key": "image"}
+    assert list(finding().as_dict())[3:6] == ["source", "place", "made_in"]
+
+
 @pytest.mark.parametrize("content", ["[]", "nothing"])
 def test_a_damaged_file_of_decisions_is_one_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / DECISIONS).write_text(content)

@@ -89,10 +89,10 @@ def _disconnected(exam: Examination, backend: AttachedBackend) -> CheckResult:
 
 def webhook(exam: Examination) -> CheckResult:
     """Do the events of the project reach the server?"""
-    ours = [hook for hook in exam.webhooks if same_url(hook.url, webhook_url(exam.backend_url))]
-    if not ours:
+    hooks = [hook for hook in exam.webhooks if same_url(hook.url, webhook_url(exam.backend_url))]
+    if not hooks:
         return broken("there is no webhook: prelabel does not hear of new labels", exam.connect_command)
-    hook, wanted = ours[0], webhook_headers(exam.basic_auth, exam.settings.webhook_secret)
+    hook, wanted = hooks[0], webhook_headers(exam.basic_auth, exam.settings.webhook_secret)
     if not hook.is_active:
         return broken(f"webhook {hook.id} is switched off", exam.connect_command)
     if any(hook.headers.get(name) != value for name, value in wanted.items()):
@@ -102,8 +102,8 @@ def webhook(exam: Examination) -> CheckResult:
         )
     if not hook.is_complete:
         return warning(f"webhook {hook.id} does not send every event in full", exam.connect_command)
-    if len(ours) > 1:
-        return warning(f"there are {len(ours)} webhooks: every event is sent as often", exam.connect_command)
+    if len(hooks) > 1:
+        return warning(f"there are {len(hooks)} webhooks: every event is sent as often", exam.connect_command)
     if orphans := _orphans(exam):
         return warning(
             f"{', '.join(orphans)}: Label Studio waits for them at every label, and their ML backend is gone",
