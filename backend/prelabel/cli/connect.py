@@ -53,7 +53,8 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
 def _label_map(settings: Settings, project: Project, version: str) -> list[str]:
     """What becomes what, where this machine has the weights that are served."""
     from fbnetv3.weights import WeightsError
-    from prelabel.labelstudio.config.label_spec import LabelConfigError, LabelSpec
+    from prelabel.labelstudio.config.label_spec import LabelSpec
+    from prelabel.labelstudio.errors import LabelConfigError
     from prelabel.store.database import Database
     from prelabel.versions.loading import project_checkpoint
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fbnetv3.detector import Detector
 from prelabel.inference.choice_models import ChoiceModels
 from prelabel.labelstudio.config.choice_controls import ChoiceControl
-from prelabel.labelstudio.config.label_spec import ControlSpec, LabelSpec
+from prelabel.labelstudio.config.control_spec import ControlSpec
+from prelabel.labelstudio.config.label_spec import LabelSpec
 
 
 class Capabilities:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, count
 from xml.sax.saxutils import quoteattr
 
-from prelabel.labelstudio.config.label_spec import predicted_shape
+from prelabel.labelstudio.config.control_spec import predicted_shape
 from prelabel.labelstudio.config.object_controls import label_tags
 from prelabel.labelstudio.config.repeaters import flags_of_names
 from prelabel.labelstudio.config.tags import Tag, image_key_of, parse_config, read_flag

@@ -17,7 +17,7 @@ from label_studio_sdk.label_interface import LabelInterface
 
 from fbnetv3.arrays import Array
 from fbnetv3.instances import Instances
-from prelabel.labelstudio.config.label_spec import ControlSpec
+from prelabel.labelstudio.config.control_spec import ControlSpec
 from prelabel.labelstudio.shapes import LABELS, Value
 from prelabel.labelstudio.shapes.outlines import TOLERANCE
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from fbnetv3.instances import Instances
-from prelabel.labelstudio.config.label_spec import ControlSpec, LabelSpec
+from prelabel.labelstudio.config.control_spec import ControlSpec
+from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.regions.predictions import Region, to_regions
 from prelabel.labelstudio.regions.prompts import PromptError, Tool
 from prelabel.labelstudio.shapes.outlines import TOLERANCE

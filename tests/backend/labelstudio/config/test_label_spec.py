@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from prelabel.labelstudio.config.label_spec import LabelConfigError, LabelSpec, image_value
+from prelabel.labelstudio.config.image_values import image_value
+from prelabel.labelstudio.config.label_spec import LabelSpec
+from prelabel.labelstudio.errors import LabelConfigError
 
 MODEL_LABELS = ("person", "car", "truck", "dog", "wolf")
 

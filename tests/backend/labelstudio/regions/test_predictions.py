@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from label_studio_sdk.converter.brush import decode_rle
 
 from fbnetv3.instances import BoxMask, Instances
-from prelabel.labelstudio.config.label_spec import ControlSpec, LabelSpec
+from prelabel.labelstudio.config.control_spec import ControlSpec
+from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.regions.predictions import (
     drop_invalid,
     image_score,
