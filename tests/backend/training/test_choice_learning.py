@@ -19,6 +19,7 @@ from fbnetv3.judging import ChoicesDecision, GateDecision, HeadsJudgement, compa
 from fbnetv3.judging.choice_learning import CANDIDATE, LearntChoices, is_promoted, learn_choices, reason_of
 from fbnetv3.weights import WeightsError, write_checkpoint
 from prelabel.folders import project_folder
+from prelabel.labelstudio.config.project import Project
 from prelabel.publish.promotion import promote
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
@@ -83,7 +84,7 @@ class Runs:
         folder.mkdir(parents=True, exist_ok=True)
         run = SimpleNamespace(id=run_id, project_id=PROJECT)
         steps = LearningSteps(self.settings, self.database, run, folder)  # type: ignore[arg-type]
-        steps._label_config = CONFIG  # else asked of Label Studio
+        steps._project = Project(PROJECT, {"label_config": CONFIG})  # else asked of Label Studio
         return steps
 
     def candidate(self, run_id: int) -> None:
