@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from serving import Serving, captured, health, metric, predict_request
 
+from fbnetv3.weights import WeightsError
 from prelabel.inference.predictor import Predictor
 from prelabel.server import webhooks
 from prelabel.server.model_holder import ModelState
@@ -63,7 +64,7 @@ def test_a_loading_model_is_said_in_the_status_line(
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (ValueError("there are no weights called 'x'"), "there are no weights called 'x'"),
+        (WeightsError("there are no weights called 'x'"), "there are no weights called 'x'"),
         (RuntimeError("internals"), "RuntimeError, see the server's log"),
     ],
 )
