@@ -95,14 +95,14 @@ def _request(project: int) -> None:
     from prelabel.folders import WORKER_LOCK, is_held
     from prelabel.settings import SettingsError, load_settings
     from prelabel.store.database import Database, StoreError
-    from prelabel.worker.wake_up import QueueError, TrainingQueue, request_training
+    from prelabel.worker.wake_up import WakeUpError, WakeUpMessages, request_and_wake
 
     try:
         settings = load_settings()
         database = Database.open(settings.database_url)
-        run = request_training(database, TrainingQueue(settings), project, "prelabel train")
+        run = request_and_wake(database, WakeUpMessages(settings), project, "prelabel train")
         database.close()
-    except (SettingsError, StoreError, QueueError) as error:
+    except (SettingsError, StoreError, WakeUpError) as error:
         fail(str(error))
     console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(
