@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from prelabel.errors import FORESEEN
 from prelabel.server.errors import ModelNotReady
 
 if TYPE_CHECKING:
@@ -75,12 +76,12 @@ class ModelHolder:
             seconds = time.monotonic() - self._started
             logger.info("model %s is ready after %.1f s", future.result().version, seconds)
         else:
-            unforeseen = None if isinstance(error, ValueError) else error
+            unforeseen = None if isinstance(error, FORESEEN) else error
             logger.error("the model could not be loaded: %s", error, exc_info=unforeseen)
 
 
 def _reason(error: BaseException) -> str:
-    """ValueErrors are worded for people (WeightsError, ConfigError); of others only the kind is told."""
-    if isinstance(error, ValueError):
+    """What a caller may read: the sentence of a foreseen error, of others only the kind."""
+    if isinstance(error, FORESEEN):
         return str(error).rstrip(".")
     return f"{type(error).__name__}, see the server's log"

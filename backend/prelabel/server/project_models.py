@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
+from prelabel.errors import FORESEEN
 from prelabel.server.errors import ModelNotReady
 from prelabel.store.database import StoreError
 
@@ -142,7 +143,7 @@ class ProjectModels:
         if error is None:
             logger.info("version %s is loaded", name)
         else:
-            unforeseen = None if isinstance(error, (ValueError, StoreError)) else error
+            unforeseen = None if isinstance(error, FORESEEN) else error
             said = f"version {name} cannot be loaded and does not serve; {self._instead_of(name)}"
             logger.error("%s: %s", said, error, exc_info=unforeseen)
 
