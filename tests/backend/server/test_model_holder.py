@@ -13,6 +13,7 @@ import pytest
 from serving import CONFIG, image_number, predict_request
 from version_samples import real_checkpoint, store_version
 
+from fbnetv3.weights import WeightsError
 from prelabel.inference.predictor import Predictor
 from prelabel.inference.prompt_features import PromptFeatures
 from prelabel.server import project_models
@@ -115,7 +116,7 @@ def test_a_version_that_served_at_the_start_is_waited_for_and_not_replaced_by_th
 def test_a_version_that_cannot_be_loaded_leaves_the_one_before_it(workshop, caplog, monkeypatch):
     projects = Projects(workshop, p7="p7-v1")
     assert projects.version() == "p7-v1"
-    workshop.broken["p7-v2"] = ValueError("the weights of p7-v2 cannot be read")
+    workshop.broken["p7-v2"] = WeightsError("the weights of p7-v2 cannot be read")
     projects.serving[PROJECT] = "p7-v2"
     with caplog.at_level(logging.ERROR, logger="prelabel"):
         for _ in range(20):
@@ -159,7 +160,7 @@ def test_going_back_before_a_version_is_loaded_leaves_nothing_of_it(workshop):
 
 
 def test_where_a_version_that_served_is_missing_the_log_says_that_the_base_weights_answer(workshop, caplog):
-    workshop.broken["p7-v1"] = ValueError("the weights of p7-v1 cannot be read: put the file back")
+    workshop.broken["p7-v1"] = WeightsError("the weights of p7-v1 cannot be read: put the file back")
     with caplog.at_level(logging.ERROR, logger="prelabel"):
         projects = Projects(workshop, p7="p7-v1")
         assert projects.becomes("colour-1")

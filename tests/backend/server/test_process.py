@@ -23,10 +23,11 @@ from serving import CONFIG, captured, free_port, metric_value, png
 HERE = Path(__file__).parents[1]
 SERVE = [sys.executable, "-c", "import typer; from prelabel.cli.serve import serve; typer.run(serve)"]
 WITHOUT_MODEL = """
+from fbnetv3.weights import WeightsError
 from prelabel.server import process
 from prelabel.settings import load_settings
 def fail(settings, features):
-    raise ValueError("there is no model in this test")
+    raise WeightsError("there is no model in this test")
 process._load = fail
 process.serve(load_settings())
 """

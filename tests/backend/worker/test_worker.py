@@ -36,11 +36,12 @@ sys.exit(worker.main())
 FAKE_WORKER = (sys.executable, "-c", WORKER)
 SERVE = f"""
 from prelabel.worker import keeper
+from fbnetv3.weights import WeightsError
 from prelabel.server import process
 from prelabel.settings import load_settings
 keeper.WORKER = {FAKE_WORKER!r}
 def fail(settings):
-    raise ValueError("there is no model in this test")
+    raise WeightsError("there is no model in this test")
 process._load = fail
 process.serve(load_settings())
 """
