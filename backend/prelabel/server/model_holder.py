@@ -81,7 +81,7 @@ class ModelHolder:
 
 
 def _reason(error: BaseException) -> str:
-    """What a caller may read: the sentence of a foreseen error, of others only the kind."""
+    """What is foreseen is worded for people (WeightsError, ConfigError); of the rest only the kind is told."""
     if isinstance(error, FORESEEN):
         return str(error).rstrip(".")
     return f"{type(error).__name__}, see the server's log"

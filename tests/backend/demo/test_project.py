@@ -10,7 +10,7 @@ LABELS = ("apple", 'a "big" <mug>', "salt & pepper")
 
 def test_every_label_gets_a_box_and_a_mask() -> None:
     spec = LabelSpec.from_config(label_config(LABELS, has_masks=True), LABELS, default_threshold=0.5)
-    assert [control.shape.labelled_tag for control in spec.controls] == ["BrushLabels", "RectangleLabels"]
+    assert [control.region_type for control in spec.controls] == ["brushlabels", "rectanglelabels"]
     for control in spec.controls:
         assert dict(control.label_map) == {label: label for label in LABELS}
         assert control.image_key == "image" and not control.unmatched
@@ -18,7 +18,7 @@ def test_every_label_gets_a_box_and_a_mask() -> None:
 
 def test_a_network_without_masks_gets_boxes_only() -> None:
     spec = LabelSpec.from_config(label_config(LABELS, has_masks=False), LABELS, default_threshold=0.5)
-    assert [control.shape.labelled_tag for control in spec.controls] == ["RectangleLabels"]
+    assert [control.region_type for control in spec.controls] == ["rectanglelabels"]
 
 
 def test_eighty_labels_have_eighty_colours() -> None:
