@@ -3,6 +3,8 @@
 import ast
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -182,3 +184,9 @@ def test_the_architecture_page_names_every_package():
     for root in ("model/fbnetv3", "backend/prelabel"):
         for folder in (path.parent for path in (ROOT / root).glob("*/__init__.py")):
             assert f"{folder.name}/" in text, folder
+
+
+def test_the_command_line_answers_without_heavy_imports():
+    heavy = {"torch", "onnxruntime", "label_studio_sdk", "matplotlib", "tensorboard"}
+    code = f"import sys, prelabel.cli; print({heavy} & sys.modules.keys())"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

@@ -43,7 +43,7 @@ from prelabel.store.versions import PromotionRow
 from prelabel.versions.loading import project_checkpoint
 from prelabel.versions.own_versions import OwnVersions
 from prelabel.worker.reconcile import Reconciliation
-from prelabel.worker.wake_up import TrainingQueue
+from prelabel.worker.wake_up import WakeUpMessages
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 VERSION = "starter-aaaaaaaaaaaa"
@@ -181,8 +181,8 @@ class Work:
         usefulness(self.client, PROJECT, Effort())
 
     def reconcile(self) -> None:
-        queue = TrainingQueue(self.settings)
-        Reconciliation(self.settings, self.database, queue, self.client).run_if_due()
+        messages = WakeUpMessages(self.settings)
+        Reconciliation(self.settings, self.database, messages, self.client).run_if_due()
 
     def doctor(self) -> None:
         list(examine(Examination(self.settings, PROJECT, None)))

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fbnetv3.engines.opening import EngineName
 from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
-from prelabel.cli.common import fail
+from prelabel.cli.common import ENGINE, WEIGHTS, errors_in_one_sentence, fail
 
 if TYPE_CHECKING:
     from fbnetv3.judging.average_precision import Evaluation
@@ -22,33 +22,40 @@ if TYPE_CHECKING:
 def evaluate(
     coco: Annotated[Path, typer.Option("--coco", help=ANNOTATIONS)],
     images: Annotated[Path | None, typer.Option("--images", help=IMAGES)] = None,
-    weights: Annotated[str, typer.Option(help="Zoo name or weights file.")] = "starter",
-    split: Annotated[str | None, typer.Option(help="Only images whose `split` is this.")] = None,
-    min_size: Annotated[int | None, typer.Option(help="Shorter side of the network's input, pixels.")] = None,
-    max_size: Annotated[int | None, typer.Option(help="Bound on the longer side, pixels.")] = None,
-    proposals: Annotated[int | None, typer.Option(help="Regions per image that are looked at.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
-    engine: Annotated[EngineName, typer.Option(help="What runs the network.")] = "auto",
+    weights: Annotated[str, typer.Option(help=WEIGHTS)] = "starter",
+    split: Annotated[
+        str | None,
+        typer.Option(help="Evaluate only the images whose `split` in the annotation file is this."),
+    ] = None,
+    min_size: Annotated[
+        int | None, typer.Option(help="Shorter side of the network's input, in pixels.")
+    ] = None,
+    max_size: Annotated[
+        int | None, typer.Option(help="Longest side of the network's input, in pixels.")
+    ] = None,
+    proposals: Annotated[
+        int | None, typer.Option(help="Number of region proposals per image that are classified.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Device of the network: cpu, cuda or mps.")] = "cpu",
+    engine: Annotated[EngineName, typer.Option(help=ENGINE)] = "auto",
     strict: Strict = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="File to write the figures to as well.")
+    ] = None,
 ) -> None:
-    """Measure average precision by COCO's rules, and the time per image."""
-    from fbnetv3 import ConfigError, Detector, ImageError, WeightsError
-    from fbnetv3.data.coco import CocoError
+    """Measure the average precision of weights by COCO's rules, and the time per image."""
+    from fbnetv3 import Detector
     from fbnetv3.judging.average_precision import evaluate as measure
 
     given = {"min_size": min_size, "max_size": max_size, "post_nms_proposals_test": proposals}
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    try:
-        with labelled_images(coco, images, strict, split) as found:
-            found.check_objects()
-            detector = Detector.load(weights, engine=engine, device=device, **settings)
-            files = [found.images / record["file_name"] for record in found.data["images"]]
-            with Progress(console=Console(stderr=True), transient=True) as progress:
-                bar = progress.add_task(f"{detector.version} on {coco.parent.name}", total=len(files))
-                result = measure(detector, found.data, files, lambda: progress.advance(bar))
-    except (CocoError, ConfigError, ImageError, WeightsError) as error:
-        fail(str(error))
+    with errors_in_one_sentence(), labelled_images(coco, images, strict, split) as found:
+        found.check_objects()
+        detector = Detector.load(weights, engine=engine, device=device, **settings)
+        files = [found.images / record["file_name"] for record in found.data["images"]]
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task(f"{detector.version} on {coco.parent.name}", total=len(files))
+            result = measure(detector, found.data, files, lambda: progress.advance(bar))
     _show(result, detector.version)
     if json_file:
         try:

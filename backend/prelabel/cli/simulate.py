@@ -22,19 +22,21 @@ def simulate(
     images: Annotated[Path | None, typer.Option("--images", help=IMAGES)] = None,
     strict: Strict = False,
     rounds: Annotated[
-        str, typer.Option(help="Labelled images at which a fine-tuning starts.")
+        str, typer.Option(help="Numbers of labelled images at which a fine-tuning starts.")
     ] = "10,20,40,80",
     order: Annotated[
-        list[str], typer.Option(help="Which images come next: random, file, a strategy; may be repeated.")
+        list[str], typer.Option(help="Order of labelling: random, file or a strategy; repeatable.")
     ] = ["random"],  # noqa: B006 (typer copies it)
     random_share: Annotated[
-        float | None, typer.Option(help="Share of images that a strategy leaves to chance, 0 to 1.")
+        float | None, typer.Option(help="Share of images that are drawn at random beside a strategy, 0 to 1.")
     ] = None,
-    gate: Annotated[bool, typer.Option(help="Whether the gate decides what serves.")] = True,
-    masks: Annotated[bool, typer.Option(help="Whether masks count, or boxes alone.")] = True,
-    seeds: Annotated[int, typer.Option(min=1, help="How often, each time with another seed.")] = 3,
+    gate: Annotated[bool, typer.Option(help="Whether the gate decides which weights serve.")] = True,
+    masks: Annotated[bool, typer.Option(help="Whether to count masks, or boxes alone.")] = True,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of repetitions, each with a seed of its own.")
+    ] = 3,
     out: Annotated[
-        Path, typer.Option(help="Folder for results; what it holds is not computed again.")
+        Path, typer.Option(help="Folder for results; those that it has are not computed again.")
     ] = Path("simulate"),
     weights: Annotated[str, typer.Option(help="Zoo name or weights file to start from.")] = "starter",
     frozen_stages: options.FrozenStages = None,

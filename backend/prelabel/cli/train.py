@@ -36,16 +36,18 @@ def train(
     project: Annotated[
         int | None, typer.Option(min=1, max=LARGEST_ID, help="Ask the worker for a run of this project.")
     ] = None,
-    coco: Annotated[Path | None, typer.Option("--coco", help=f"Train here, on this. {ANNOTATIONS}")] = None,
+    coco: Annotated[Path | None, typer.Option("--coco", help=f"Train here. {ANNOTATIONS}")] = None,
     images: Annotated[Path | None, typer.Option("--images", help=IMAGES)] = None,
     strict: Strict = False,
     weights: Annotated[str, typer.Option(help="Zoo name or weights file to start from.")] = "starter",
     out: Annotated[
-        Path, typer.Option(help="Folder for weights and records; the same command goes on in it.")
+        Path, typer.Option(help="Folder for weights and records; the same command continues in it.")
     ] = Path("train"),
     map_: Annotated[
         list[str] | None,
-        typer.Option("--map", help="label=label of the weights that it begins as; by name where not given."),
+        typer.Option(
+            "--map", help="Label that starts as one of the weights, such as lorry=truck; repeatable."
+        ),
     ] = None,
     frozen_stages: options.FrozenStages = None,
     epochs: options.Epochs = None,
@@ -95,14 +97,14 @@ def _request(project: int) -> None:
     from prelabel.folders import WORKER_LOCK, is_held
     from prelabel.settings import SettingsError, load_settings
     from prelabel.store.database import Database, StoreError
-    from prelabel.worker.wake_up import QueueError, TrainingQueue, request_training
+    from prelabel.worker.wake_up import WakeUpError, WakeUpMessages, request_and_wake
 
     try:
         settings = load_settings()
         database = Database.open(settings.database_url)
-        run = request_training(database, TrainingQueue(settings), project, "prelabel train")
+        run = request_and_wake(database, WakeUpMessages(settings), project, "prelabel train")
         database.close()
-    except (SettingsError, StoreError, QueueError) as error:
+    except (SettingsError, StoreError, WakeUpError) as error:
         fail(str(error))
     console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(

@@ -39,7 +39,7 @@ CHOICES = "choices"
 BASE = "base"
 SUFFIXES = (".pth", ".safetensors")
 
-Name = Annotated[str, typer.Argument(help="Such as p3-v7.")]
+Name = Annotated[str, typer.Argument(help="Name of a version, such as p3-v7.")]
 
 
 @app.command("list")
@@ -74,8 +74,10 @@ def list_versions(project: ProjectId) -> None:
 
 
 @app.command()
-def show(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Such as p3-v7.")]) -> None:
-    """Show all that is known of a version; of several, side by side."""
+def show(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Name of a version, such as p3-v7.")],
+) -> None:
+    """Show everything known about a version; several are shown side by side."""
     from prelabel.versions.records import file_problem, named_version
 
     with _store() as (settings, database):
@@ -96,12 +98,12 @@ def rollback(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="The version to go back to, or `base` for the base weights; the one before when not given."
+            help="Version to go back to, or `base` for the base weights (default: the version that served before)."
         ),
     ] = None,
-    reason: Annotated[str, typer.Option(help="Is kept with the promotion.")] = "rolled back by hand",
+    reason: Annotated[str, typer.Option(help="Reason to record with the promotion.")] = "rolled back by hand",
 ) -> None:
-    """Make an earlier version serve a project again; servers and Label Studio follow."""
+    """Make an earlier version serve a project again, on all servers and in Label Studio."""
     from prelabel.labelstudio.api.client import label_studio_client
     from prelabel.labelstudio.errors import LabelStudioError
     from prelabel.publish.promotion import previous_version, roll_back
@@ -130,10 +132,14 @@ def rollback(
 @app.command()
 def export(
     name: Name,
-    out: Annotated[Path, typer.Option(help="A folder, or a file that ends in .pth or .safetensors.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder or file to write to; a file name ends in .pth or .safetensors.")
+    ],
 ) -> None:
-    """Write a version's weights as a d2go checkpoint (.pth) and as prelabel's own file (.safetensors), and into a
-    folder the heads that answer its choices, too."""
+    """Write the weights of a version to a d2go checkpoint (.pth) and a file of prelabel's own format (.safetensors).
+
+    Into a folder it also writes the heads that answer its choices.
+    """
     from fbnetv3.classification.heads_file import write_heads
     from fbnetv3.weights import write_checkpoint
     from fbnetv3.weights.d2go import write_d2go

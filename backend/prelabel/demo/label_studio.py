@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 from prelabel.demo.account import EMAIL, PASSWORD, personal_access_token
 from prelabel.demo.service import LOOPBACK, START_LIMIT_SECONDS, Service, ServiceError
-from prelabel.demo.template import copy_data, has_database
+
+DATABASE = "label_studio.sqlite3"
 
 INHERITED = ("PATH", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR")
 """All that it gets of the environment, for it also reads names such as HOST, PORT and DATABASE_NAME."""
@@ -100,3 +103,17 @@ def _environment(data: Path) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     folder = str(data.absolute())  # also as its home, where it would keep an id of the user
     return {**inherited, **ENVIRONMENT, "LABEL_STUDIO_BASE_DATA_DIR": folder, "HOME": folder}
+
+
+def has_database(data: Path) -> bool:
+    """Whether this data folder has a database."""
+    return (data / DATABASE).exists()
+
+
+def copy_data(source: Path, target: Path) -> None:
+    """Copy a data folder, also while Label Studio uses it; the database appears last and whole."""
+    shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"{DATABASE}*"))
+    partial = target / f".{DATABASE}-{os.getpid()}"
+    with closing(sqlite3.connect(source / DATABASE)) as original, closing(sqlite3.connect(partial)) as copy:
+        original.backup(copy)
+    partial.replace(target / DATABASE)

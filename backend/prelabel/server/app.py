@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from flask import Flask
+from werkzeug.routing import IntegerConverter, Map
 
+from prelabel.ids import LARGEST_ID
 from prelabel.server.auth import basic_auth_guard
 from prelabel.server.errors import register_error_handlers
 from prelabel.server.metrics import Metrics
 from prelabel.server.ml_backend import ml_backend_routes
 from prelabel.server.model_holder import ModelHolder, ModelState
 from prelabel.server.operations import operations_routes
-from prelabel.server.project_ids import ProjectId
 from prelabel.server.project_routes import project_routes
 from prelabel.server.webhooks import webhook_routes
 from prelabel.settings import Settings
@@ -18,6 +19,15 @@ from prelabel.store.database import Database
 
 MAX_BODY_BYTES = 256 << 20
 """Label Studio sends old predictions inside tasks: 1,000 tasks are 11 MB with boxes, far more with masks."""
+
+
+class ProjectId(IntegerConverter):
+    """`<int:...>` of the routes, in which every number is the id of a project: one that none can be is no route,
+    rather than an error of the database.
+    """
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=LARGEST_ID)
 
 
 def create_app(settings: Settings, model: ModelHolder, database: Database) -> Flask:

@@ -71,7 +71,7 @@ class Server(BaseApplication):
 
 
 def serve(settings: Settings) -> None:
-    """Serve until a signal ends it. Raises ListenError, StoreError, QueueError before anything is started."""
+    """Serve until a signal ends it. Raises ListenError, StoreError, WakeUpError before anything is started."""
     dictConfig(logging_config(settings.log_level))
     check_address(settings.host, settings.port)
     _check_store(settings)

@@ -19,7 +19,7 @@ from prelabel.store.events import action_of, project_of, record_event
 from prelabel.store.label_counts import accepted_labels
 from prelabel.store.runs import NewLabels, new_labels, request_run
 from prelabel.training.triggers import START_TRAINING, TriggerRules, event_reason
-from prelabel.worker.wake_up import TrainingQueue
+from prelabel.worker.wake_up import WakeUpMessages
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ def webhook_routes(settings: Settings, database: Database) -> Blueprint:
 
 
 class Trigger:
-    """Requests the trainings that events are a reason for, and wakes the worker behind the answer's back: a message
-    to the queue takes several milliseconds, and seconds where Redis is away.
+    """Requests the training runs that events are a reason for, and wakes the worker in a thread of its own: a message
+    takes several milliseconds, and seconds where Redis is away.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
@@ -56,7 +56,7 @@ class Trigger:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="wake")
 
     def pull(self, payload: Any) -> None:
-        """Request a training where this event is the reason for one that is not requested yet."""
+        """Request a training run where this event is the reason for one that is not requested yet."""
         project_id = project_of(payload)
         if project_id is None:
             return
@@ -69,11 +69,11 @@ class Trigger:
         self._executor.submit(self._wake)
 
     @cached_property
-    def _queue(self) -> TrainingQueue:
-        return TrainingQueue(self._settings)
+    def _messages(self) -> WakeUpMessages:
+        return WakeUpMessages(self._settings)
 
     def _wake(self) -> None:
-        self._queue.wake()
+        self._messages.send()
 
 
 def _check(secret: str) -> None:

@@ -21,8 +21,8 @@ class TrainingSettings(BaseModel):
     )
     prelabel_queue_url: SecretStr | None = Field(
         None,
-        description="The queue that wakes the worker: a redis:// or rediss:// URL (pip install redis); an SQLite "
-        "file under PRELABEL_HOME when not set.",
+        description="Redis for the messages that wake the worker: a redis:// or rediss:// URL (pip install redis); "
+        "an SQLite file under PRELABEL_HOME when not set.",
     )
     prelabel_train_every: int = Field(
         20, ge=0, description="Newly accepted labels after which a project is trained; 0 is never."

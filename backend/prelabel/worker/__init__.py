@@ -1,1 +1,1 @@
-"""Training in the background: what starts a run, the queue, the worker, and the process that trains."""
+"""Training in the background: what wakes the worker, the worker, and the processes that it starts."""

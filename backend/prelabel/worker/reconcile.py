@@ -1,4 +1,4 @@
-"""Labels that no webhook told of: Label Studio is asked for their number, and a training requested if it is due."""
+"""Labels that no webhook reported: Label Studio is asked for their number, and a run is requested where one is due."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prelabel.store.database import Database
 from prelabel.store.label_counts import known_projects
 from prelabel.store.runs import has_open_run, last_read, last_trained
 from prelabel.training.triggers import TriggerRules, timer_reason
-from prelabel.worker.wake_up import TrainingQueue, request_training
+from prelabel.worker.wake_up import WakeUpMessages, request_and_wake
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +23,14 @@ class Reconciliation:
     """Asks for every known project, each time the settings' interval has passed."""
 
     def __init__(
-        self, settings: Settings, database: Database, queue: TrainingQueue, client: LabelStudioClient | None
+        self,
+        settings: Settings,
+        database: Database,
+        messages: WakeUpMessages,
+        client: LabelStudioClient | None,
     ) -> None:
         self._database = database
-        self._queue = queue
+        self._messages = messages
         self._client = client
         self._rules = TriggerRules.of(settings)
         self._interval = settings.prelabel_reconcile_minutes * 60
@@ -51,5 +55,5 @@ class Reconciliation:
         labelled = read_project(client, project_id).labelled_tasks
         verdict, read = last_trained(self._database, project_id), last_read(self._database, project_id)
         if reason := timer_reason(self._rules, labelled, verdict, read, datetime.now(UTC)):
-            run = request_training(self._database, self._queue, project_id, reason)
+            run = request_and_wake(self._database, self._messages, project_id, reason)
             logger.info("project %s: run %s requested: %s", project_id, run.id, reason)

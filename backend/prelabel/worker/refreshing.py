@@ -1,4 +1,4 @@
-"""Promotions that Label Studio has not followed yet: told to it, in a process beside the trainings.
+"""Promotions that Label Studio has not followed yet: told to it, in a process beside the training run.
 
 `python -m prelabel.worker.refreshing PROJECT_ID` is that process; the worker starts it and tries again later where
 it fails.
@@ -79,7 +79,7 @@ class Refresher:
 
 
 def refresh_project(settings: Settings, project_id: int) -> int:
-    """Tell Label Studio what serves the project, and predict its unlabelled tasks anew; the exit code."""
+    """Tell Label Studio what serves the project, and predict its unlabelled tasks again; the exit code."""
     from prelabel.labelstudio.api.client import label_studio_client
     from prelabel.publish.promotion import publish
     from prelabel.queue.after_promotion import refresh_predictions
@@ -94,7 +94,7 @@ def refresh_project(settings: Settings, project_id: int) -> int:
         logger.warning("project %s: its predictions could not be refreshed: %s", project_id, error)
         return 1
     if summary:
-        logger.info("project %s: %d tasks predicted anew", project_id, summary.pushed)
+        logger.info("project %s: %d tasks predicted again", project_id, summary.pushed)
     return 0
 
 

@@ -24,7 +24,7 @@ from prelabel.worker.lifeline import end_with_parent
 logger = logging.getLogger("prelabel.worker.run_process")  # run as a module, its name is __main__
 
 LOCK_SECONDS = 5.0
-"""Whoever asks whether the lock is held holds it for a moment."""
+"""A process that asks whether the lock is held holds it for a moment."""
 
 KEPT = (LOG, "plan.json", "metrics.jsonl", "events.out.tfevents.*", EVALUATION, PROCESS_LOCK)
 """Of an ended run; the weights of a version are kept with the versions."""

@@ -42,7 +42,7 @@ SILENT = timedelta(seconds=60)
 
 MAX_STARTS = 3
 PAUSE_SECONDS = 2.0
-"""Before a run that died is started again, times the number of starts: for whoever took its memory to finish."""
+"""Before a run that died is started again, times the number of starts: what took its memory may end meanwhile."""
 
 
 class Supervisor:

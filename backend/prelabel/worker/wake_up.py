@@ -1,7 +1,7 @@
-"""The queue between those who request a training and the worker: huey, on SQLite or Redis.
+"""The messages that wake the worker when a training run was requested: huey, on SQLite or Redis.
 
-The runs themselves are rows of the store. A message only wakes the worker, which then looks what there is to do:
-a lost one costs a minute, since the worker also looks by itself, and one too many costs nothing.
+The runs themselves are rows of the store. A message only has the worker look what there is to do: a lost one costs a
+minute, since the worker also looks by itself, and one too many costs nothing.
 """
 
 from __future__ import annotations
@@ -28,47 +28,46 @@ NAME = "prelabel"
 CONNECT_SECONDS = 2.0
 """Redis is near or it is not there."""
 
-
 TELL_SECONDS = 60.0
-"""Between lines about a queue that does not answer."""
+"""Between lines about a Redis or an SQLite file that does not answer."""
 
 
-class QueueError(PrelabelError):
-    """The queue cannot be used; the message is one sentence without the password in the URL."""
+class WakeUpError(PrelabelError):
+    """The worker cannot be woken; the message is one sentence without the password in the URL."""
 
 
-class TrainingQueue:
-    """`work`: what the worker does when woken; those who only wake it need none."""
+class WakeUpMessages:
+    """`work`: what the worker does when woken; only the worker itself gives it."""
 
     def __init__(self, settings: Settings, work: Callable[[], None] | None = None) -> None:
-        def train() -> None:
+        def look() -> None:
             if work:
                 work()
 
         self.huey = open_huey(settings)
-        self._train = self.huey.task(name="train")(train)
+        self._look = self.huey.task(name="train")(look)
         self._told_at = -math.inf
         self._outages = (HueyException, OSError, sqlite3.Error, *_redis_errors(settings.prelabel_queue_url))
 
-    def wake(self) -> None:
-        """Have the worker look for runs at once. A queue that cannot be reached is logged, no more."""
+    def send(self) -> None:
+        """Have the worker look for runs at once. A message that cannot be sent is logged, no more."""
         try:
-            self._train()
+            self._look()
         except self._outages as error:
             kind = type(error).__name__
             logger.warning("the worker could not be woken (%s); it looks for runs every minute", kind)
 
     def check(self) -> None:
-        """Raises QueueError where the queue does not answer now."""
+        """Raises WakeUpError where no message could be sent now."""
         try:
             self.huey.pending_count()
         except self._outages as error:
-            raise QueueError(
-                f"the queue (PRELABEL_QUEUE_URL) does not answer: {type(error).__name__}"
+            raise WakeUpError(
+                f"the Redis of PRELABEL_QUEUE_URL, which wakes the worker, does not answer: {type(error).__name__}"
             ) from error
 
-    def speak_of_outages_in_a_line(self) -> None:
-        """At most one a minute; huey logs a traceback each time that it asks a queue that does not answer."""
+    def log_outages_in_a_line(self) -> None:
+        """At most one a minute; huey logs a traceback each time that it looks for messages in vain."""
         for name in ("huey.consumer.Worker", "huey.consumer.Scheduler"):
             logging.getLogger(name).addFilter(self._in_a_line)
 
@@ -79,13 +78,14 @@ class TrainingQueue:
         if time.monotonic() - self._told_at < TELL_SECONDS:
             return False
         self._told_at = time.monotonic()
-        record.msg, record.args = "the queue does not answer: %s", (type(error).__name__,)
+        record.msg = "the messages that wake the worker cannot be read: %s"
+        record.args = (type(error).__name__,)
         record.exc_info = None
         return True
 
 
 def open_huey(settings: Settings) -> Huey:
-    """huey on what the settings name. Raises QueueError."""
+    """huey on what the settings name. Raises WakeUpError."""
     if url := settings.prelabel_queue_url:
         return _open_redis(url.get_secret_value())
     file = settings.prelabel_home / "queue.sqlite3"
@@ -93,17 +93,17 @@ def open_huey(settings: Settings) -> Huey:
         file.parent.mkdir(parents=True, exist_ok=True)
         return SqliteHuey(NAME, filename=str(file), results=False)
     except (OSError, sqlite3.Error) as error:
-        raise QueueError(
-            f"the queue {file} cannot be opened: {error}; a damaged one can be moved away: it only holds messages that "
-            "wake the worker"
+        raise WakeUpError(
+            f"{file} cannot be opened: {error}; a damaged one can be moved away: it only holds messages that wake the "
+            "worker"
         ) from error
 
 
-def request_training(database: Database, queue: TrainingQueue, project_id: int, reason: str) -> Run:
+def request_and_wake(database: Database, messages: WakeUpMessages, project_id: int, reason: str) -> Run:
     """Request a run of this project, or find the one that waits already, and wake the worker."""
     run = request_run(database, project_id, reason)
     if run.state == RunState.QUEUED:
-        queue.wake()
+        messages.send()
     return run
 
 
@@ -114,11 +114,11 @@ def _open_redis(url: str) -> Huey:
         pool = ConnectionPool.from_url(url, socket_connect_timeout=CONNECT_SECONDS)
         return RedisHuey(NAME, connection_pool=pool, results=False)
     except (ImportError, ConfigurationError):
-        raise QueueError(
+        raise WakeUpError(
             "PRELABEL_QUEUE_URL names Redis, whose client is not installed: pip install redis"
         ) from None
     except ValueError as error:
-        raise QueueError(f"PRELABEL_QUEUE_URL cannot be used: {error}") from None
+        raise WakeUpError(f"PRELABEL_QUEUE_URL cannot be used: {error}") from None
 
 
 def _redis_errors(url: Any) -> tuple[type[Exception], ...]:

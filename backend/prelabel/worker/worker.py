@@ -26,7 +26,7 @@ from prelabel.worker.lifeline import end_with_parent
 from prelabel.worker.reconcile import Reconciliation
 from prelabel.worker.refreshing import Refresher
 from prelabel.worker.supervision import Supervisor
-from prelabel.worker.wake_up import TrainingQueue
+from prelabel.worker.wake_up import WakeUpMessages
 
 logger = logging.getLogger("prelabel.worker.worker")  # run as a module, its name is __main__
 
@@ -39,7 +39,7 @@ IDLE_SECONDS = 1.0
 SHUTDOWN_SECONDS = 1.0
 
 LOCK_SECONDS = 1.0
-"""Whoever asks whether the lock is held holds it for a moment."""
+"""A process that asks whether the lock is held holds it for a moment."""
 
 
 class AnotherWorker(PrelabelError):
@@ -47,7 +47,7 @@ class AnotherWorker(PrelabelError):
 
 
 def work(settings: Settings) -> None:
-    """Work until a signal ends it. Raises AnotherWorker, StoreError and QueueError before anything is started."""
+    """Work until a signal ends it. Raises AnotherWorker, StoreError and WakeUpError before anything is started."""
     settings.prelabel_home.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(settings.prelabel_home / WORKER_LOCK, timeout=LOCK_SECONDS):
@@ -61,36 +61,36 @@ def _work(settings: Settings) -> None:
     supervisor = Supervisor(settings, database)
     refresher = Refresher(settings, database)
 
-    def train() -> None:
+    def look() -> None:
         with store_errors_in_a_line():
             supervisor.work_off()
             refresher.refresh()
 
-    queue = TrainingQueue(settings, train)
-    queue.check()
-    queue.speak_of_outages_in_a_line()
-    reconciliation = Reconciliation(settings, database, queue, _client(settings))
+    messages = WakeUpMessages(settings, look)
+    messages.check()
+    messages.log_outages_in_a_line()
+    reconciliation = Reconciliation(settings, database, messages, _client(settings))
 
-    @queue.huey.periodic_task(crontab(), name="look_after_runs")
+    @messages.huey.periodic_task(crontab(), name="look_after_runs")
     def look_after_runs() -> None:
         with store_errors_in_a_line():
             request_due_retries(database)
             supervisor.work_off()
 
-    @queue.huey.periodic_task(crontab(), name="refresh_predictions")
+    @messages.huey.periodic_task(crontab(), name="refresh_predictions")
     def refresh_predictions() -> None:
         with store_errors_in_a_line():
             refresher.refresh()
 
-    @queue.huey.periodic_task(crontab(), name="reconcile")
+    @messages.huey.periodic_task(crontab(), name="reconcile")
     def reconcile() -> None:
         with store_errors_in_a_line():
             reconciliation.run_if_due()
 
-    consumer = queue.huey.create_consumer(
+    consumer = messages.huey.create_consumer(
         workers=THREADS, max_delay=IDLE_SECONDS, scheduler_interval=15, shutdown_timeout=SHUTDOWN_SECONDS
     )
-    logger.info("the worker is ready; trainings have %d threads", settings.training_threads)
+    logger.info("the worker is ready; a training run gets %d threads", settings.training_threads)
     consumer.run()
     refresher.stop()
     supervisor.stop()
@@ -108,7 +108,7 @@ def store_errors_in_a_line() -> Iterator[None]:
 
 def _client(settings: Settings) -> LabelStudioClient | None:
     if settings.label_studio_api_key is None:
-        logger.warning("without LABEL_STUDIO_API_KEY no labels can be read: no training will succeed")
+        logger.warning("without LABEL_STUDIO_API_KEY no labels can be read: every training run will fail")
         return None
     try:
         return label_studio_client(settings)

@@ -30,7 +30,7 @@ from prelabel.folders import WORKER_LOCK
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
 from prelabel.store.runs import list_runs
-from prelabel.worker.wake_up import TrainingQueue
+from prelabel.worker.wake_up import WakeUpMessages
 
 SPLITS = ["train"] * 3 + ["val"]
 TINY = ("--min-size", "64", "--max-size", "96", "--threads", "1")
@@ -146,7 +146,7 @@ def test_a_run_of_a_project_is_requested_and_its_worker_woken(tmp_path: Path) ->
     database = Database.open(settings.database_url)
     assert [(run.project_id, run.requested_by) for run in list_runs(database)] == [(7, "prelabel train")]
     database.close()
-    assert TrainingQueue(settings).huey.pending_count() == 1
+    assert WakeUpMessages(settings).huey.pending_count() == 1
     with FileLock(settings.prelabel_home / WORKER_LOCK):
         assert nobody not in typed("train", "--project", "8").stdout
 

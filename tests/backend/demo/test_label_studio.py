@@ -8,9 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from prelabel.demo.label_studio import ENVIRONMENT, LabelStudio, find_program, installed_version
+from prelabel.demo.label_studio import (
+    DATABASE,
+    ENVIRONMENT,
+    LabelStudio,
+    copy_data,
+    find_program,
+    has_database,
+    installed_version,
+)
 from prelabel.demo.service import ServiceError, free_port
-from prelabel.demo.template import DATABASE, copy_data, has_database
 
 PREFERRED_PORT = 28146
 

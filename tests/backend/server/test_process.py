@@ -145,7 +145,8 @@ def test_a_wrong_setting_is_one_sentence(
 
 def test_serving_starts_without_the_heavy_imports() -> None:
     """torch and Label Studio's SDK take seconds: they come with the model, after the port answers."""
-    code = "import sys, prelabel.server.process; print({'torch', 'label_studio_sdk'} & sys.modules.keys())"
+    heavy = {"torch", "label_studio_sdk", "matplotlib", "tensorboard"}
+    code = f"import sys, prelabel.server.process; print({heavy} & sys.modules.keys())"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 

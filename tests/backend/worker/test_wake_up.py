@@ -1,4 +1,4 @@
-"""The queue: SQLite, Redis by URL, and what happens where it cannot be used."""
+"""What wakes the worker: SQLite, Redis by URL, and what happens where that cannot be used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from serving import free_port
 from prelabel.settings import SettingsError, load_settings
 from prelabel.store.database import Database
 from prelabel.store.runs import RunState, claim
-from prelabel.worker.wake_up import QueueError, TrainingQueue, open_huey, request_training
+from prelabel.worker.wake_up import WakeUpError, WakeUpMessages, open_huey, request_and_wake
 from prelabel.worker.worker import work
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
@@ -29,9 +29,9 @@ pytestmark = pytest.mark.usefixtures("bare_environment")
 
 def test_a_message_from_one_process_wakes_the_work_of_another(tmp_path: Path) -> None:
     worked = threading.Event()
-    sender = TrainingQueue(load_settings(prelabel_home=tmp_path))
-    receiver = TrainingQueue(load_settings(prelabel_home=tmp_path), worked.set)
-    sender.wake()
+    sender = WakeUpMessages(load_settings(prelabel_home=tmp_path))
+    receiver = WakeUpMessages(load_settings(prelabel_home=tmp_path), worked.set)
+    sender.send()
     task = receiver.huey.dequeue()
     assert not worked.is_set()
     receiver.huey.execute(task)
@@ -70,20 +70,20 @@ def wait_until(answers: Callable[[], object], what: str, unless: type[Exception]
 def test_a_message_wakes_the_work_of_another_process_through_redis_too(redis: str) -> None:
     worked = threading.Event()
     settings = load_settings(prelabel_queue_url=redis)
-    sender, receiver = TrainingQueue(settings), TrainingQueue(settings, worked.set)
+    sender, receiver = WakeUpMessages(settings), WakeUpMessages(settings, worked.set)
     receiver.check()
-    sender.wake()
+    sender.send()
     receiver.huey.execute(receiver.huey.dequeue())
     assert worked.is_set()
     assert receiver.huey.pending_count() == 0
 
 
 def test_a_request_wakes_the_worker(tmp_path: Path, database: Database) -> None:
-    queue = TrainingQueue(load_settings(prelabel_home=tmp_path))
-    run = request_training(database, queue, 7, "command")
-    assert (run.state, run.requested_by, queue.huey.pending_count()) == (RunState.QUEUED, "command", 1)
+    messages = WakeUpMessages(load_settings(prelabel_home=tmp_path))
+    run = request_and_wake(database, messages, 7, "command")
+    assert (run.state, run.requested_by, messages.huey.pending_count()) == (RunState.QUEUED, "command", 1)
     assert claim(database, run.id)
-    assert request_training(database, queue, 7, "command").id != run.id
+    assert request_and_wake(database, messages, 7, "command").id != run.id
 
 
 def test_sqlite_is_the_default_and_lies_under_the_home(tmp_path: Path) -> None:
@@ -92,47 +92,49 @@ def test_sqlite_is_the_default_and_lies_under_the_home(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence() -> None:
-    with pytest.raises(QueueError, match=r"the queue /proc/none/queue\.sqlite3 cannot be opened"):
+    with pytest.raises(WakeUpError, match=r"^/proc/none/queue\.sqlite3 cannot be opened"):
         open_huey(load_settings(prelabel_home=Path("/proc/none")))
 
 
 def test_redis_that_is_away_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    queue = TrainingQueue(load_settings(prelabel_queue_url="redis://:hunter2@127.0.0.1:9/0"))
-    assert isinstance(queue.huey, RedisHuey)
-    queue.wake()
+    messages = WakeUpMessages(load_settings(prelabel_queue_url="redis://:hunter2@127.0.0.1:9/0"))
+    assert isinstance(messages.huey, RedisHuey)
+    messages.send()
     assert "the worker could not be woken (ConnectionError)" in caplog.text
     assert "hunter2" not in caplog.text
 
 
-def test_a_worker_does_not_start_without_its_queue(tmp_path: Path) -> None:
+def test_a_worker_does_not_start_without_its_redis(tmp_path: Path) -> None:
     url = "redis://:hunter2@127.0.0.1:9/0"
-    with pytest.raises(QueueError) as caught:
+    with pytest.raises(WakeUpError) as caught:
         work(load_settings(prelabel_home=tmp_path, prelabel_queue_url=url))
-    assert str(caught.value) == "the queue (PRELABEL_QUEUE_URL) does not answer: ConnectionError"
+    assert str(caught.value) == (
+        "the Redis of PRELABEL_QUEUE_URL, which wakes the worker, does not answer: ConnectionError"
+    )
 
 
 def test_an_outage_is_one_line_without_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    queue = TrainingQueue(load_settings(prelabel_queue_url="redis://:hunter2@127.0.0.1:9/0"))
-    queue.speak_of_outages_in_a_line()
+    messages = WakeUpMessages(load_settings(prelabel_queue_url="redis://:hunter2@127.0.0.1:9/0"))
+    messages.log_outages_in_a_line()
     log = logging.getLogger("huey.consumer.Worker")
     for _ in range(3):
         try:
-            queue.huey.dequeue()
+            messages.huey.dequeue()
         except RedisError:
             log.exception("Error reading from queue")
     assert (
-        caplog.messages == ["the queue does not answer: ConnectionError"]
+        caplog.messages == ["the messages that wake the worker cannot be read: ConnectionError"]
         and caplog.records[0].exc_info is None
     )
 
 
 def test_redis_without_its_client_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
-    with pytest.raises(QueueError, match="whose client is not installed: pip install redis"):
+    with pytest.raises(WakeUpError, match="whose client is not installed: pip install redis"):
         open_huey(load_settings(prelabel_queue_url="redis://localhost"))
 
 
-def test_another_kind_of_queue_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_broker_than_redis_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRELABEL_QUEUE_URL", "amqp://user:hunter2@host")
     with pytest.raises(SettingsError) as caught:
         load_settings()

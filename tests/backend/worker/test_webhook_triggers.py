@@ -13,7 +13,7 @@ from training_stand_in import wait_until
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
 from prelabel.store.runs import RunState, Stage, claim, finish, list_runs, note_labels, report
-from prelabel.worker.wake_up import TrainingQueue
+from prelabel.worker.wake_up import WakeUpMessages
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def test_labels_of_a_failed_run_count_on_and_another_three_start_one_at_once(
 
 def test_a_request_wakes_the_worker(serving: Serving, database: Database, tmp_path: Any) -> None:
     send(serving.client, captured("train_START_TRAINING"))
-    queue = TrainingQueue(load_settings(prelabel_home=tmp_path)).huey
-    wait_until(lambda: queue.pending_count() == 1, "a message")
+    messages = WakeUpMessages(load_settings(prelabel_home=tmp_path)).huey
+    wait_until(lambda: messages.pending_count() == 1, "a message")
 
 
 def test_start_training_pressed_again_is_one_run_and_a_retry_after_a_failure(

@@ -1,4 +1,4 @@
-"""The worker as a process: woken through the queue, one per home, ended with its server, started again."""
+"""The worker as a process: woken by a message, one per home, ended with its server, started again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from prelabel.store.label_counts import note_project
 from prelabel.store.runs import list_runs
 from prelabel.worker.keeper import WorkerKeeper
 from prelabel.worker.reconcile import Reconciliation
-from prelabel.worker.wake_up import TrainingQueue, request_training
+from prelabel.worker.wake_up import WakeUpMessages, request_and_wake
 
 WORKER = f"""
 import sys
@@ -36,11 +36,12 @@ sys.exit(worker.main())
 FAKE_WORKER = (sys.executable, "-c", WORKER)
 SERVE = f"""
 from prelabel.worker import keeper
+from fbnetv3.weights import WeightsError
 from prelabel.server import process
 from prelabel.settings import load_settings
 keeper.WORKER = {FAKE_WORKER!r}
 def fail(settings):
-    raise ValueError("there is no model in this test")
+    raise WeightsError("there is no model in this test")
 process._load = fail
 process.serve(load_settings())
 """
@@ -74,7 +75,7 @@ def worker_runs(home: Path) -> bool:
 
 def test_a_worker_trains_is_the_only_one_and_is_survived_by_its_run(training: Training) -> None:
     home = training.settings.prelabel_home
-    queue = TrainingQueue(training.settings)
+    messages = WakeUpMessages(training.settings)
     training.want(pause=0.03)
     with process_of(list(FAKE_WORKER), home) as worker:
         wait_until(lambda: worker_runs(home), "a worker")
@@ -85,7 +86,7 @@ def test_a_worker_trains_is_the_only_one_and_is_survived_by_its_run(training: Tr
         ]
         with process_of(second, home) as other:
             assert other.wait(20) == 0
-        run = request_training(training.database, queue, 7, "command")
+        run = request_and_wake(training.database, messages, 7, "command")
         process = training.wait_for(run.id, "step 3").process_id
         assert process
         worker.kill()
@@ -101,7 +102,8 @@ def test_a_worker_trains_is_the_only_one_and_is_survived_by_its_run(training: Tr
 
 
 def test_the_worker_imports_no_torch() -> None:
-    code = "import sys, prelabel.worker.worker; print({'torch', 'label_studio_sdk'} & sys.modules.keys())"
+    heavy = {"torch", "label_studio_sdk", "matplotlib", "tensorboard"}
+    code = f"import sys, prelabel.worker.worker; print({heavy} & sys.modules.keys())"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 
@@ -111,7 +113,7 @@ def test_the_worker_ends_with_its_server(training: Training, how: int) -> None:
     training.want(pause=0.5)
     with process_of([sys.executable, "-c", SERVE], home, PORT=str(free_port())) as server:
         wait_until(lambda: worker_runs(home), "a worker")
-        run = request_training(training.database, TrainingQueue(training.settings), 7, "command")
+        run = request_and_wake(training.database, WakeUpMessages(training.settings), 7, "command")
         process = training.wait_for(run.id, "step 1").process_id
         assert process
         server.send_signal(how)
@@ -136,25 +138,25 @@ def test_a_worker_that_dies_is_started_again(
 
 
 def test_labels_that_no_webhook_told_of_are_found(training: Training) -> None:
-    queue = TrainingQueue(training.settings)
+    messages = WakeUpMessages(training.settings)
     with label_studio_stand_in() as studio:
         note_project(training.database, PROJECT)
         note_project(training.database, 99)
         for labelled, requested in ((19, []), (20, ["20 new labels, found by asking"])):
             studio.project["num_tasks_with_annotations"] = labelled
-            asking = Reconciliation(training.settings, training.database, queue, studio.client())
+            asking = Reconciliation(training.settings, training.database, messages, studio.client())
             asking.run_if_due()
             asking.run_if_due()  # not due again
             assert [run.requested_by for run in list_runs(training.database)] == requested
 
 
 def test_a_project_that_is_gone_keeps_no_other_from_being_asked(training: Training) -> None:
-    queue = TrainingQueue(training.settings)
+    messages = WakeUpMessages(training.settings)
     with label_studio_stand_in() as studio:
         for project_id in (PROJECT - 1, PROJECT):  # the first one is not there
             note_project(training.database, project_id)
         studio.project["num_tasks_with_annotations"] = 20
-        Reconciliation(training.settings, training.database, queue, studio.client()).run_if_due()
+        Reconciliation(training.settings, training.database, messages, studio.client()).run_if_due()
     assert [run.project_id for run in list_runs(training.database)] == [PROJECT]
 
 
@@ -165,7 +167,7 @@ def test_a_label_studio_that_is_away_is_a_line_in_the_log(
     note_project(training.database, 8)
     client = LabelStudioClient("http://127.0.0.1:9", "legacy-token")
     Reconciliation(
-        training.settings, training.database, TrainingQueue(training.settings), client
+        training.settings, training.database, WakeUpMessages(training.settings), client
     ).run_if_due()
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("prelabel")]
     assert len(ours) == 1
