@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from annotator import annotate
+from label_studio_calls import retrieve_predictions
 from learning_server import ENDS, learning_server, promoted_run, runs_of, served, wait_until
 from PIL import Image
 from typer.testing import CliRunner
@@ -100,7 +101,7 @@ def loop(
     tasks = client.import_files(project_id, photos)
     base = served(server, project_id)
     connect_project(client, project_id, server.url, base, webhook_secret=SECRET)
-    client.retrieve_predictions(project_id, tasks)
+    retrieve_predictions(client, project_id, tasks)
     labelled, unlabelled = tasks[:LABELLED], tasks[LABELLED:]
     foreign = {"task": unlabelled[0], "result": [], "score": 0.5, "model_version": FOREIGN}
     client.import_predictions(project_id, [foreign])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from label_studio_calls import retrieve_predictions
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -98,7 +99,7 @@ def test_the_task_of_a_missing_image_is_asked_for_again(
 ) -> None:
     first, missing, last = tasks
     with away(client, project, stored_files, missing):
-        client.retrieve_predictions(project, tasks)
+        retrieve_predictions(client, project, tasks)
         assert predicted(client, project) == {first, last}
         assert client.task(missing)["predictions"] == []
     assert client.task(missing)["predictions"][0]["result"]
@@ -109,13 +110,13 @@ def test_without_one_image_nothing_is_stored_and_the_label_stream_goes_on(
     client: LabelStudioClient, project: int, tasks: list[int], stored_files: Path
 ) -> None:
     with away(client, project, stored_files, *tasks):
-        client.retrieve_predictions(project, tasks)
+        retrieve_predictions(client, project, tasks)
         assert client.task(tasks[0])["predictions"] == []
         assert next_task(client, project)["predictions"] == []
         assert predicted(client, project) == set()
     served = next_task(client, project)
     assert served["predictions"][0]["result"]
-    client.retrieve_predictions(project, tasks)
+    retrieve_predictions(client, project, tasks)
     assert predicted(client, project) == set(tasks)
 
 

@@ -13,6 +13,7 @@ import pytest
 from browser import CHROMIUM, NO_CHROMIUM, log_in
 from decoding import box
 from default_limits import fetch_limits, predictor_options
+from label_studio_calls import import_tasks, retrieve_predictions
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -66,7 +67,7 @@ def project_id(demo: Demo, client: LabelStudioClient, addresses: list[str]) -> i
     """A connected project with a task of two pages and one of one page."""
     project_id: int = client.create_project("Pages", _config(demo.detector.labels))["id"]
     urls = [{"url": address} for address in addresses]
-    client.import_tasks(project_id, [{"data": {"pages": urls[:2]}}, {"data": {"pages": urls[2:]}}])
+    import_tasks(client, project_id, [{"data": {"pages": urls[:2]}}, {"data": {"pages": urls[2:]}}])
     connect_project(client, project_id, demo.prelabel.url, demo.detector.version)
     return project_id
 
@@ -82,7 +83,7 @@ def tasks(
 ) -> list[dict[str, Any]]:
     """The tasks with their predictions: of the first by `annotate`, of the second as Label Studio asks for it."""
     *_, second = client.tasks(project_id)
-    client.retrieve_predictions(project_id, [second["id"]])
+    retrieve_predictions(client, project_id, [second["id"]])
     summary = annotate_project(
         client,
         Predictor(demo.detector, fetcher, predictor_options()),

@@ -11,6 +11,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 import pytest
 from decoding import box, brush_mask, iou, objects, polygon_mask
+from label_studio_calls import retrieve_predictions
 from PIL import Image
 
 from fbnetv3.images import read_image
@@ -58,7 +59,7 @@ def project_id(demo: Demo, client: LabelStudioClient, folder: Path) -> int:
     names = sorted([*PHOTOS, BROKEN])
     task_ids = client.import_files(project["id"], [folder / name for name in names])
     connect_project(client, project["id"], demo.prelabel.url, demo.detector.version)
-    client.retrieve_predictions(project["id"], task_ids)
+    retrieve_predictions(client, project["id"], task_ids)
     return int(project["id"])
 
 
@@ -130,7 +131,7 @@ def test_predictions_carry_the_served_version(demo: Demo, predictions: dict[str,
 def test_asking_again_adds_nothing(
     client: LabelStudioClient, project_id: int, predictions: dict[str, dict[str, Any]]
 ) -> None:
-    client.retrieve_predictions(project_id, [one["task"] for one in predictions.values()])
+    retrieve_predictions(client, project_id, [one["task"] for one in predictions.values()])
     assert {one["id"] for one in client.predictions(project_id)} == {
         one["id"] for one in predictions.values()
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from default_limits import fetch_limits, predictor_options
+from label_studio_calls import import_tasks
 from serving import CONFIG, ColourDetector, image_server
 from sqlalchemy import select
 from weights_samples import small_checkpoint
@@ -104,7 +105,9 @@ def server_url(predictor: Predictor, database: Database) -> Iterator[str]:
 def project(client: LabelStudioClient, images: str) -> int:
     """A new project with six tasks, the later the redder."""
     project_id = client.create_project("Discs", CONFIG, sampling="Uncertainty sampling")["id"]
-    client.import_tasks(project_id, [{"data": {"image": f"{images}/img{n}.png"}} for n in (3, 1, 0, 5, 2, 4)])
+    import_tasks(
+        client, project_id, [{"data": {"image": f"{images}/img{n}.png"}} for n in (3, 1, 0, 5, 2, 4)]
+    )
     return project_id
 
 

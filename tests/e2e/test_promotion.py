@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from label_studio_calls import import_tasks, retrieve_predictions
 from serving import CONFIG, image_server
 from version_samples import real_checkpoint, store_version
 from werkzeug.serving import make_server
@@ -84,7 +85,7 @@ def project(
         config = CONFIG.replace("Disc", "apple").replace("Box", "banana")
         project_id = client.create_project("Promoted", config)["id"]
         images = [f"http://{host}/img{number}.png" for number in range(6)]
-        client.import_tasks(project_id, [{"data": {"image": image}} for image in images])
+        import_tasks(client, project_id, [{"data": {"image": image}} for image in images])
         predictor = build_predictor(settings, load_detector(settings))
         connect_project(client, project_id, server_url, predictor.version, basic_auth=AUTH)
         own = OwnVersions.of_project(settings, database, project_id, [])
@@ -125,7 +126,7 @@ def test_a_promotion_reaches_every_corner_and_hurts_nobody(
 
     (backend,) = attached_backends(client, project)
     assert (backend.served_version, backend.is_connected) == (version.name, True)
-    client.retrieve_predictions(project, free)
+    retrieve_predictions(client, project, free)
     assert versions(client, project)[2:] == [[version.name]] * len(free)
     findings = {finding.link: finding for finding in examine(Examination(settings, project, backend.url))}
     for link in ("weights", "same weights", "ML backend", "webhook", "shown version"):
@@ -139,7 +140,7 @@ def test_a_promotion_reaches_every_corner_and_hurts_nobody(
 
     assert newest_promotion(database, project).is_refreshed
     image = client.task(shared)["data"]["image"].replace("img1", "img7")
-    client.import_tasks(project, [{"data": {"image": image}}])
+    import_tasks(client, project, [{"data": {"image": image}}])
     assert not newest_promotion(database, project).is_refreshed, "no webhook told of the new task"
     refresh_predictions(settings, database, client, project)
     assert versions(client, project)[2:] == [[base]] * (len(free) + 1)
@@ -151,7 +152,7 @@ def test_a_promotion_without_a_connection_shows_once_predictions_are_there(
 ) -> None:
     with image_server() as host:
         project = client.create_project("Unconnected", CONFIG.replace("Disc", "apple"))["id"]
-        client.import_tasks(project, [{"data": {"image": f"http://{host}/img1.png"}}])
+        import_tasks(client, project, [{"data": {"image": f"http://{host}/img1.png"}}])
         checkpoint = real_checkpoint(("apple", "banana", "mug"))
         version = store_version(settings, database, project, checkpoint, project_id=project)
         promote(settings, database, client, version)

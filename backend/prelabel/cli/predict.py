@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from fbnetv3.engines.opening import EngineName
 from prelabel.cli.common import ENGINE, WEIGHTS, fail
+from prelabel.settings import Settings
 
 if TYPE_CHECKING:
     from fbnetv3 import Detector, Instances
@@ -42,7 +43,7 @@ def predict(
     weights: Annotated[str, typer.Option(help=WEIGHTS)] = "starter",
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Lowest score of the predictions that are written.")
-    ] = 0.3,
+    ] = Settings.model_fields["model_score_threshold"].default,
     label_config: Annotated[
         Path | None,
         typer.Option(

@@ -28,7 +28,6 @@ SURE = 0.3
 
 QUALITY = 70
 HIGHLIGHT, SHADE = (255, 221, 0), (20, 20, 20)
-MASK_OPACITY = 0.35
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,6 @@ from fbnetv3.active_learning.representative import Representative, Representativ
 from fbnetv3.active_learning.uncertainty import Entropy, LeastConfidence, Margin
 from fbnetv3.arrays import Array
 
-#: The one that measures best so far (docs/active-learning.md).
-DEFAULT_STRATEGY = "representative_edits"
 #: Of the places in an order, those that are drawn: one in ten (with_random_share).
 RANDOM_SHARE = 0.1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,8 +13,6 @@ from fbnetv3.data.label_names import in_spelling_of
 from fbnetv3.factory import create_model
 from fbnetv3.network.rcnn import RCNN
 from fbnetv3.weights import Checkpoint
-
-logger = logging.getLogger(__name__)
 
 CLASS_SCORES = "roi_heads.box_predictor.cls_score."
 BOX_OFFSETS = "roi_heads.box_predictor.bbox_pred."

@@ -12,7 +12,6 @@ import pytest
 
 from fbnetv3 import Detector
 from fbnetv3.active_learning import (
-    DEFAULT_STRATEGY,
     STRATEGIES,
     PoolImage,
     Ranking,
@@ -73,9 +72,6 @@ class TestEveryStrategy:
     @pytest.mark.parametrize("name", STRATEGIES)
     def test_an_empty_pool(self, name: str):
         assert len(STRATEGIES[name].order([], NONE_LABELLED, 0)) == 0
-
-    def test_the_default_is_one_of_them(self):
-        assert DEFAULT_STRATEGY in STRATEGIES
 
 
 class TestUncertainty:

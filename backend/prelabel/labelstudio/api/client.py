@@ -74,13 +74,6 @@ class LabelStudioClient(Connection):
         """Delete a project with everything in it."""
         self.delete(f"/api/projects/{project_id}/")
 
-    def import_tasks(self, project_id: int, tasks: Sequence[Json]) -> list[int]:
-        """Add tasks ([{"data": {...}}, ...]); their ids, in order."""
-        path = f"/api/projects/{project_id}/import"
-        options = {"params": {"return_task_ids": "1"}, "timeout": WRITE_TIMEOUT_S}
-        ids: list[int] = self._read(IMPORTED, "POST", path, json=list(tasks), **options)["task_ids"]
-        return ids
-
     def import_files(self, project_id: int, paths: Iterable[Path]) -> list[int]:
         """Upload files; each becomes a task, whose data Label Studio keys by the label config. Their ids."""
         with ExitStack() as stack:
@@ -246,20 +239,6 @@ class LabelStudioClient(Connection):
         """Put this in the place of a tab's `data`."""
         body = {"project": project_id, "data": data}
         self._read(dict, "PATCH", f"/api/dm/views/{view_id}/", json=body)
-
-    def retrieve_predictions(self, project_id: int, task_ids: Sequence[int], timeout: float = 600.0) -> None:
-        """Label Studio's own action "Retrieve Predictions": it asks the connected backend for these tasks.
-
-        A backend that fails goes unnoticed: the answer says that predictions were retrieved all the same.
-        """
-        self._read(
-            dict,
-            "POST",
-            "/api/dm/actions",
-            params={"id": "retrieve_tasks_predictions", "project": project_id},
-            json={"selectedItems": {"all": False, "included": list(task_ids)}, "ordering": []},
-            timeout=timeout,
-        )
 
     def _read(self, form: Record | MapOf | type[Json], method: str, path: str, **options: Any) -> Json:
         """The answer to a request, an object of this form. Raises LabelStudioError."""

@@ -80,10 +80,6 @@ class Connection:
         """ "legacy token" or "personal access token"."""
         return self._credentials.kind
 
-    def auth_header(self) -> dict[str, str]:
-        """{"Authorization": ...} that is valid now. Raises LabelStudioError."""
-        return {"Authorization": self._credentials.header()}
-
     def send(self, method: str, path: str, **options: Any) -> requests.Response:
         """One authorised request; the answer may have any status, and redirects are not followed.
 

@@ -67,7 +67,7 @@ def test_personal_access_token_is_exchanged_once_for_many_calls(server: StandIn)
 
     assert client.token_kind == "personal access token"
     assert len(tokens.issued) == 1
-    assert client.auth_header() == {"Authorization": f"Bearer {tokens.issued[0]}"}
+    assert server.requests[-1].token == f"Bearer {tokens.issued[0]}"
     assert all(PAT not in str(request.token) for request in server.requests)
 
 
@@ -283,22 +283,18 @@ def test_writes_carry_what_label_studio_expects(server: StandIn, tmp_path: Path)
     server.answers("/api/projects/3/import", Answer({"task_ids": [8, 9]}, 201))
     server.answers("/api/projects/3/import/predictions", Answer({"created": 2}, 201))
     server.answers("/api/ml", Answer({"id": 4}, 201))
-    server.answers("/api/dm/actions", Answer({"processed_items": 2}))
     server.answers("/api/predictions/5/", Answer(status=204))
     client = LabelStudioClient(server.url, LEGACY)
     (tmp_path / "a.jpg").write_bytes(b"one")
     (tmp_path / "b.jpg").write_bytes(b"two")
 
     assert client.import_files(3, [tmp_path / "a.jpg", tmp_path / "b.jpg"]) == [8, 9]
-    assert client.import_tasks(3, [{"data": {"image": "x"}}] * 2) == [8, 9]
     assert client.import_predictions(3, [{"task": 8, "result": []}] * 2) == 2
     assert client.add_ml_backend(3, "http://b", "v1", basic_auth=("me", "pw")) == {"id": 4}
-    client.retrieve_predictions(3, [8, 9])
     client.delete_prediction(5)
 
-    files, tasks, predictions, backend, action, delete = server.requests
+    files, predictions, backend, delete = server.requests
     assert files.body.count(b'filename="a.jpg"') == files.body.count(b'filename="b.jpg"') == 1
-    assert json.loads(tasks.body) == [{"data": {"image": "x"}}] * 2
     assert json.loads(predictions.body) == [{"task": 8, "result": []}] * 2
     assert json.loads(backend.body) == {
         "project": 3,
@@ -308,6 +304,4 @@ def test_writes_carry_what_label_studio_expects(server: StandIn, tmp_path: Path)
         "basic_auth_user": "me",
         "basic_auth_pass": "pw",
     }
-    assert action.query == {"id": "retrieve_tasks_predictions", "project": "3"}
-    assert json.loads(action.body)["selectedItems"] == {"all": False, "included": [8, 9]}
     assert delete.method == "DELETE"

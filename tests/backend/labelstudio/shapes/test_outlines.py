@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
 from fbnetv3.instances import BoxMask
-from prelabel.labelstudio.shapes.outlines import fill, iou, polygons, ring_area, trace
+from prelabel.labelstudio.shapes.outlines import TOLERANCE, fill, iou, polygons, ring_area, trace
+from prelabel.settings import Settings
 
 MIN_IOU = 0.97
 """What docs/regions.md promises, not what the module holds: a bound that is lowered by mistake fails here."""
@@ -153,3 +154,7 @@ def test_an_island_in_a_hole_is_kept():
 
     assert iou(rings, bitmap) == 1.0
     assert len(rings) == 2
+
+
+def test_the_settings_know_the_tolerance() -> None:
+    assert Settings.model_fields["prelabel_polygon_tolerance"].default == TOLERANCE
