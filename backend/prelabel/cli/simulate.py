@@ -10,7 +10,7 @@ import typer
 from fbnetv3.finetuning.settings import FineTuningSettings
 from prelabel.cli import training_options as options
 from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
-from prelabel.cli.common import fail, settings_or_fail
+from prelabel.cli.common import WEIGHTS, errors_in_one_sentence, fail, settings_or_fail
 from prelabel.cli.simulations import compare, play
 
 #: Orders that are shown alone where nothing else is asked for; a strategy always has the random one beside it.
@@ -38,7 +38,7 @@ def simulate(
     out: Annotated[
         Path, typer.Option(help="Folder for results; those that it has are not computed again.")
     ] = Path("simulate"),
-    weights: Annotated[str, typer.Option(help="Zoo name or weights file to start from.")] = "starter",
+    weights: Annotated[str, typer.Option(help=f"What to start from. {WEIGHTS}")] = "starter",
     frozen_stages: options.FrozenStages = None,
     epochs: options.Epochs = None,
     min_size: options.MinSize = None,
@@ -50,12 +50,10 @@ def simulate(
 
     Weights are judged as a project's are: by MODEL_SCORE_THRESHOLD and the PRELABEL_SECONDS_* of the environment.
     """
-    from fbnetv3 import ConfigError, WeightsError
     from fbnetv3.active_learning import RANDOM_SHARE
-    from fbnetv3.data.coco import CocoError
     from fbnetv3.finetuning import fine_tune
     from fbnetv3.finetuning.start import spelled_as
-    from fbnetv3.simulation import OrderComparison, Replay, SimulationError, SimulationSettings, replay_data
+    from fbnetv3.simulation import OrderComparison, Replay, SimulationSettings, replay_data
     from fbnetv3.weights import load_checkpoint
     from prelabel.labels.usefulness import effort_of
 
@@ -71,17 +69,17 @@ def simulate(
     names = {"data": str(coco), "weights": weights}
     share = RANDOM_SHARE if random_share is None else random_share
     try:
-        settings = SimulationSettings(
-            _numbers(rounds),
-            seeds,
-            order[0],
-            share,
-            gate,
-            environment.model_score_threshold,
-            effort_of(environment),
-            training,
-        )
-        with labelled_images(coco, images, strict) as found:
+        with errors_in_one_sentence(), labelled_images(coco, images, strict) as found:
+            settings = SimulationSettings(
+                _numbers(rounds),
+                seeds,
+                order[0],
+                share,
+                gate,
+                environment.model_score_threshold,
+                effort_of(environment),
+                training,
+            )
             data = replay_data(found)
             start = spelled_as(data.labels, load_checkpoint(weights))
             replay = Replay(data if masks else data.without_masks(), start, settings, out, fine_tune)
@@ -89,8 +87,6 @@ def simulate(
                 play(replay, names)
             else:
                 compare(OrderComparison(replay, order), names)
-    except (CocoError, ConfigError, SimulationError, WeightsError) as error:
-        fail(str(error))
     except OSError as error:
         fail(f"cannot write to {out}: {error.strerror or error}")
 

@@ -17,8 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fbnetv3.finetuning.settings import FineTuningSettings
 from prelabel.cli import training_options as options
 from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
-from prelabel.cli.common import fail, settings_or_fail
+from prelabel.cli.common import PROJECT, WEIGHTS, errors_in_one_sentence, fail, settings_or_fail
 from prelabel.ids import LARGEST_ID
+from prelabel.settings import load_settings
 
 if TYPE_CHECKING:
     from fbnetv3.finetuning import OnProgress, Report
@@ -34,12 +35,12 @@ COLUMNS = (
 
 def train(
     project: Annotated[
-        int | None, typer.Option(min=1, max=LARGEST_ID, help="Ask the worker for a run of this project.")
+        int | None, typer.Option(min=1, max=LARGEST_ID, help=f"Ask the worker for a run. {PROJECT}")
     ] = None,
     coco: Annotated[Path | None, typer.Option("--coco", help=f"Train here. {ANNOTATIONS}")] = None,
     images: Annotated[Path | None, typer.Option("--images", help=IMAGES)] = None,
     strict: Strict = False,
-    weights: Annotated[str, typer.Option(help="Zoo name or weights file to start from.")] = "starter",
+    weights: Annotated[str, typer.Option(help=f"What to start from. {WEIGHTS}")] = "starter",
     out: Annotated[
         Path, typer.Option(help="Folder for weights and records; the same command continues in it.")
     ] = Path("train"),
@@ -95,17 +96,14 @@ def train(
 
 def _request(project: int) -> None:
     from prelabel.folders import WORKER_LOCK, is_held
-    from prelabel.settings import SettingsError, load_settings
-    from prelabel.store.database import Database, StoreError
-    from prelabel.worker.wake_up import WakeUpError, WakeUpMessages, request_and_wake
+    from prelabel.store.database import Database
+    from prelabel.worker.wake_up import WakeUpMessages, request_and_wake
 
-    try:
+    with errors_in_one_sentence():
         settings = load_settings()
         database = Database.open(settings.database_url)
         run = request_and_wake(database, WakeUpMessages(settings), project, "prelabel train")
         database.close()
-    except (SettingsError, StoreError, WakeUpError) as error:
-        fail(str(error))
     console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"Run {run.id} of project {project} is queued; `prelabel runs log {run.id} --follow` shows it."
@@ -134,37 +132,40 @@ def _train_here(
     sources: dict[str, list[str]],
     settings: FineTuningSettings,
 ) -> None:
-    from fbnetv3 import ConfigError, ImageError, WeightsError
-    from fbnetv3.data.coco import CocoError
-    from fbnetv3.data.snapshot import SnapshotError, snapshot_of_coco
-    from fbnetv3.finetuning import TrainingError, train_and_judge
+    from fbnetv3.data.snapshot import snapshot_of_coco
+    from fbnetv3.finetuning import train_and_judge
     from fbnetv3.weights import load_checkpoint
     from prelabel.labels.usefulness import effort_of
 
     environment = settings_or_fail()
     is_first = os.environ.get("RANK", "0") == "0"
     console = Console(stderr=True, quiet=not is_first)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with labelled_images(coco, images, strict, quiet=not is_first) as found:
-            snapshot, start = snapshot_of_coco(found), load_checkpoint(weights)
-            with _shown(console, out) as on_progress:
-                report = train_and_judge(
-                    start,
-                    snapshot,
-                    out,
-                    settings,
-                    sources=sources,
-                    effort=effort_of(environment),
-                    score_threshold=environment.model_score_threshold,
-                    on_progress=on_progress,
-                )
-    except (CocoError, ConfigError, ImageError, SnapshotError, TrainingError, WeightsError) as error:
-        fail(str(error))
-    except OSError as error:
-        fail(f"cannot write to {out}: {error.strerror or error}")
+    with _sentences(out), labelled_images(coco, images, strict, quiet=not is_first) as found:
+        snapshot, start = snapshot_of_coco(found), load_checkpoint(weights)
+        with _shown(console, out) as on_progress:
+            report = train_and_judge(
+                start,
+                snapshot,
+                out,
+                settings,
+                sources=sources,
+                effort=effort_of(environment),
+                score_threshold=environment.model_score_threshold,
+                on_progress=on_progress,
+            )
     if is_first:
         _print(report, out)
+
+
+@contextmanager
+def _sentences(out: Path) -> Iterator[None]:
+    """What goes wrong ends the command in one sentence; the folder of the results is made here."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with errors_in_one_sentence():
+            yield
+    except OSError as error:
+        fail(f"cannot write to {out}: {error.strerror or error}")
 
 
 @contextmanager

@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from prelabel.cli.common import ProjectId, fail, settings_or_fail
-from prelabel.settings import Settings
+from prelabel.cli.common import ProjectId, errors_in_one_sentence
+from prelabel.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from fbnetv3.judging import HeadJudgement
@@ -167,16 +167,11 @@ def export(
 @contextmanager
 def _store() -> Iterator[tuple[Settings, Database]]:
     """Settings and store; what goes wrong with them or with a version ends the command in one sentence."""
-    settings = settings_or_fail()
-    from fbnetv3.config import ConfigError
-    from fbnetv3.weights import WeightsError
-    from prelabel.store.database import Database, StoreError
-    from prelabel.versions.records import VersionError
+    from prelabel.store.database import Database
 
-    try:
+    with errors_in_one_sentence():
+        settings = load_settings()
         yield settings, Database.open(settings.database_url)
-    except (ConfigError, StoreError, VersionError, WeightsError) as error:
-        fail(str(error))
 
 
 def _figures(version: Version) -> dict[str, str]:

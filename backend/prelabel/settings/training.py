@@ -8,9 +8,22 @@ from pydantic import BaseModel, Field, SecretStr, field_validator, model_validat
 from pydantic_settings import NoDecode
 
 from fbnetv3.config import Norm
-from prelabel.settings.fields import GIB, sizes_in_order, usable_cores
+from fbnetv3.finetuning.settings import HYPER_PARAMETERS
+from prelabel.settings.fields import sizes_in_order, usable_cores
 
 AnchorSize = Annotated[float, Field(gt=0)]
+
+HYPER_PARAMETER = "hyper_parameter"
+"""In a field's schema: the setting of fine-tuning that it decides, where it does."""
+
+
+def hyper_parameter(name: str) -> Any:
+    """A field with the default, range and meaning that FineTuningSettings gives its setting of this name."""
+    one = HYPER_PARAMETERS[name]
+    bounds = {bound: value for bound in ("ge", "gt", "le") if (value := getattr(one, bound)) is not None}
+    return Field(
+        one.default, description=one.description, json_schema_extra={HYPER_PARAMETER: name}, **bounds
+    )
 
 
 class TrainingSettings(BaseModel):
@@ -39,70 +52,27 @@ class TrainingSettings(BaseModel):
         description="How often the worker asks Label Studio for the number of labels, since webhooks get lost.",
     )
     prelabel_training_threads: int | None = Field(
-        None, ge=1, le=256, description="CPU threads of a training; half of the cores when not set."
+        None,
+        ge=1,
+        le=256,
+        description="CPU threads of a training run, of all its processes together; half of the cores when not set.",
     )
     prelabel_training_nice: int = Field(
-        10, ge=0, le=19, description="How far a training gives way to everything else that wants the CPU."
+        10, ge=0, le=19, description="How far a training run gives way to everything else that wants the CPU."
     )
-    prelabel_training_devices: int = Field(
-        1,
-        ge=1,
-        le=64,
-        description="Processes that train together: a GPU each where DEVICE is cuda; on the CPU they share the "
-        "threads of a training.",
+    prelabel_training_devices: int = hyper_parameter("devices")
+    prelabel_frozen_stages: int | None = hyper_parameter("frozen_stages")
+    prelabel_train_epochs: float | None = hyper_parameter("epochs")
+    prelabel_learning_rate: float | None = hyper_parameter("learning_rate")
+    prelabel_train_batch_size: int | None = hyper_parameter("batch_size")
+    prelabel_train_min_size: int | None = hyper_parameter("min_size")
+    prelabel_train_max_size: int | None = hyper_parameter("max_size")
+    prelabel_anchor_sizes: Annotated[tuple[AnchorSize, ...] | None, NoDecode] = hyper_parameter(
+        "anchor_sizes"
     )
-    prelabel_frozen_stages: int | None = Field(
-        None,
-        ge=0,
-        le=5,
-        description="First stages of the network that training leaves as they are; chosen when not set.",
-    )
-    prelabel_train_epochs: float | None = Field(
-        None,
-        gt=0,
-        description="How often training sees each image; chosen for the number of images when not set.",
-    )
-    prelabel_learning_rate: float | None = Field(
-        None, gt=0, le=1, description="The highest learning rate of a training; chosen when not set."
-    )
-    prelabel_train_batch_size: int | None = Field(
-        None,
-        ge=1,
-        le=1024,
-        description="Images per step of a training, of all its processes together; chosen when not set.",
-    )
-    prelabel_train_min_size: int | None = Field(
-        None,
-        ge=64,
-        le=2048,
-        description="Shorter side in pixels of the input that new versions are trained and served with; chosen for "
-        "the sizes of the labelled objects when not set.",
-    )
-    prelabel_train_max_size: int | None = Field(
-        None,
-        ge=64,
-        le=4096,
-        description="Longest side of that input in pixels; chosen with the shorter one when not set.",
-    )
-    prelabel_anchor_sizes: Annotated[tuple[AnchorSize, ...] | None, NoDecode] = Field(
-        None,
-        description="Comma-separated anchor sizes in network pixels, as many as the start weights have (5); chosen "
-        "for the sizes of the labelled objects when not set.",
-    )
-    prelabel_flip: bool = Field(
-        True, description="Whether training also sees images mirrored: false where labels say left and right."
-    )
-    prelabel_norm: Norm | None = Field(
-        None,
-        description="Normalisation layers of the part that learns: FrozenBN, BN, GN, NaiveSyncBN or (GPUs only) "
-        "SyncBN; chosen when not set.",
-    )
-    prelabel_feature_cache_bytes: int = Field(
-        4 * GIB,
-        ge=0,
-        description="Outputs of the frozen stages kept on disk for each project at most, least recently used out "
-        "first; 0 keeps none.",
-    )
+    prelabel_flip: bool = hyper_parameter("flip")
+    prelabel_norm: Norm | None = hyper_parameter("norm")
+    prelabel_feature_cache_bytes: int = hyper_parameter("cache_bytes")
 
     @field_validator("prelabel_queue_url")
     @classmethod
@@ -121,6 +91,16 @@ class TrainingSettings(BaseModel):
     @model_validator(mode="after")
     def _training_sizes_in_order(self) -> Self:
         return sizes_in_order(self, "prelabel_train_min_size", "prelabel_train_max_size")
+
+    @property
+    def hyper_parameters(self) -> dict[str, Any]:
+        """What the environment says of a fine-tuning, by the names of FineTuningSettings."""
+        marked = {name: field.json_schema_extra for name, field in type(self).model_fields.items()}
+        return {
+            str(extra[HYPER_PARAMETER]): getattr(self, name)
+            for name, extra in marked.items()
+            if isinstance(extra, dict) and HYPER_PARAMETER in extra
+        }
 
     @property
     def training_threads(self) -> int:

@@ -1,4 +1,4 @@
-"""The rules by which a training is requested: pure functions from what is known to a reason, or to None."""
+"""The rules by which a training run is requested: pure functions from what is known to a reason, or to None."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START_TRAINING = "START_TRAINING"
 
 @dataclass(frozen=True)
 class TriggerRules:
-    """`every`: new labels that start a training, 0 for never. `minimum`: labelled tasks without which none starts.
+    """`every`: new labels that start a training run, 0 for never. `minimum`: labelled tasks without which none starts.
 
     `interval`: after which a project is trained anyway; None for never.
     """
@@ -40,7 +40,7 @@ class TriggerRules:
 
 
 def event_reason(rules: TriggerRules, payload: Any, labels: NewLabels) -> str | None:
-    """Why an event starts a training. `labels`: those since the last verdict, those of this event too."""
+    """Why an event starts a training run. `labels`: those since the last verdict, those of this event too."""
     if action_of(payload) == START_TRAINING:
         return "Start Training"
     if project_of(payload) is None or not accepted_labels(payload) or not is_due(rules, labels):
@@ -58,8 +58,8 @@ def is_due(rules: TriggerRules, labels: NewLabels) -> bool:
 def timer_reason(
     rules: TriggerRules, labelled: int, verdict: Run | None, read: Run | None, now: datetime
 ) -> str | None:
-    """Why the timer starts a training. `labelled`: tasks with labels, as Label Studio counts them now; `verdict`: the
-    last run that came to one; `read`: the last run that read the labels, however it ended."""
+    """Why the timer starts a training run. `labelled`: tasks with labels, as Label Studio counts them now; `verdict`:
+    the last run that came to one; `read`: the last run that read the labels, however it ended."""
     if labelled < rules.minimum:
         return None
     known, tried = (run.accepted or 0 if run else 0 for run in (verdict, read))

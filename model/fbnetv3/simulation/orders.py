@@ -28,8 +28,9 @@ from fbnetv3.simulation.replay_data import ImageId
 class Queue:
     """What an order may look at.
 
-    `pool`: all images to label, in the file's order; `labelled`: those that are, in theirs. `pixels`: the picture of
-    an image, (H, W, 3) uint8 RGB. `detector`: what serves, or the start weights. `labels`: that are asked for.
+    `pool`: all images to label, in the file's order; `labelled`: those that are, in the order of labelling. `pixels`:
+    the picture of an image, (H, W, 3) uint8 RGB. `detector`: what serves, or the start weights. `labels`: that are
+    asked for.
     `calibration`: of what serves. `random_share`: of the places, 0..1, those that a strategy leaves to chance.
     """
 

@@ -1,1 +1,1 @@
-"""Data sets, training and evaluation of the networks, and the recipes of the weights that ship with the package."""
+"""Training any of the networks: the loop over steps, and the random changes to what a step sees."""

@@ -148,7 +148,7 @@ class Optimisation(Generic[Model]):
         return {name: value.item() for name, value in losses.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a training goes on from, the model's values too."""
+        """The training state: all that a run goes on from, the model's values too."""
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -181,7 +181,7 @@ class Meter:
         self._counted += 1
 
     def report(self, step: int, learning_rate: float) -> Progress:
-        """Where the training stands after this step; the means begin again."""
+        """Where the run stands after this step; the means begin again."""
         speed = (step - self._first_step) / (time.monotonic() - self._started)
         means = {name: value / self._counted for name, value in self._sums.items()}
         self._sums, self._counted = {}, 0

@@ -36,7 +36,7 @@ def annotations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def trainer(monkeypatch: pytest.MonkeyPatch) -> FakeTrainer:
+def trainer(monkeypatch: pytest.MonkeyPatch, bare_environment: None) -> FakeTrainer:
     monkeypatch.setenv("COLUMNS", "120")
     fake = FakeTrainer([load_checkpoint("starter")])
     monkeypatch.setattr("fbnetv3.finetuning.fine_tune", fake)
@@ -89,7 +89,11 @@ def test_a_simulation(annotations: Path, trainer: FakeTrainer, tmp_path: Path):
     assert other.exit_code == 1 and "another rounds, order, training" in other.stderr
 
 
-def test_a_strategy_beside_the_random_order(annotations: Path, trainer: FakeTrainer, tmp_path: Path):
+def test_a_strategy_beside_the_random_order(
+    annotations: Path, trainer: FakeTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PRELABEL_SECONDS_DRAW_BOX", "9")
+    monkeypatch.setenv("MODEL_SCORE_THRESHOLD", "0.4")
     out = tmp_path / "out"
     options = ("--rounds", "2,4", "--seeds", "1", "--threads", "1", "--min-size", "128", "--max-size", "192")
     result = simulate(
@@ -102,6 +106,7 @@ def test_a_strategy_beside_the_random_order(annotations: Path, trainer: FakeTrai
     content = json.loads((out / "compare.json").read_text())
     assert list(content["orders"]) == ["random", "margin"]
     assert content["settings"]["random_share"] == 0.1 and content["settings"]["gated"] is False
+    assert content["settings"]["effort"]["draw_box"] == 9 and content["settings"]["score_threshold"] == 0.4
     assert content["orders"]["margin"]["rounds"][1]["mask_AP50"] is None
     assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
     settings = trainer.calls[0]["settings"]

@@ -176,8 +176,8 @@ def test_an_export_is_read_by_us_and_as_the_original_reads_it(run, tmp_path: Pat
     out = tmp_path / "exported"
     result = run("export", "p7-v2", "--out", str(out))
     assert result.exit_code == 0, result.output
-    ours, wanted = read_safetensors(out / "p7-v2.safetensors"), small_checkpoint()
-    assert (ours.digest, ours.settings) == (wanted.digest, wanted.settings)
+    exported, wanted = read_safetensors(out / "p7-v2.safetensors"), small_checkpoint()
+    assert (exported.digest, exported.settings) == (wanted.digest, wanted.settings)
     content = torch.load(out / "p7-v2.pth", weights_only=True)
     assert content.keys() == {"model", "iteration"}
     assert content["iteration"] == 90

@@ -57,7 +57,7 @@ def test_delays_grow_from_minutes_to_a_day() -> None:
     assert delay_after(10_000) == timedelta(days=1)
 
 
-def test_each_failure_in_a_row_waits_longer_and_a_verdict_begins_anew(database: Database) -> None:
+def test_each_failure_in_a_row_waits_longer_and_a_verdict_begins_again(database: Database) -> None:
     waits = []
     for end in (None, None, RunState.REJECTED, None):
         run = request_run(database, 7, "Start Training")

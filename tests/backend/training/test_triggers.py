@@ -1,4 +1,4 @@
-"""The rules that start a training."""
+"""The rules that start a training run."""
 
 from __future__ import annotations
 

@@ -35,5 +35,5 @@ def test_names_of_the_project_change_nothing_else(tmp_path: Path) -> None:
     assert expected.masks
     for one in found:
         assert one.masks
-        for ours, theirs in zip(one.masks, expected.masks, strict=True):
-            np.testing.assert_array_equal(ours.full(SIZE), theirs.full(SIZE))
+        for mask, wanted in zip(one.masks, expected.masks, strict=True):
+            np.testing.assert_array_equal(mask.full(SIZE), wanted.full(SIZE))

@@ -122,24 +122,24 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 def test_versions_of_two_databases_do_not_disturb_each_other(settings, database, other_store, folder):
-    ours = store_version(settings, database, run_id=1)
+    first = store_version(settings, database, run_id=1)
     before = contents(folder)
-    theirs = store_version(settings, other_store, run_id=1, checkpoint=small_checkpoint(("a", "b", "c")))
-    assert (ours.name, theirs.name) == ("p7-v1", "p7-v2")
+    other = store_version(settings, other_store, run_id=1, checkpoint=small_checkpoint(("a", "b", "c")))
+    assert (first.name, other.name) == ("p7-v1", "p7-v2")
     assert before.items() <= contents(folder).items()
-    assert version_checkpoint(settings, ours).labels == ("bolt", "nut", "gear")
-    assert version_checkpoint(settings, theirs).labels == ("a", "b", "c")
+    assert version_checkpoint(settings, first).labels == ("bolt", "nut", "gear")
+    assert version_checkpoint(settings, other).labels == ("a", "b", "c")
 
 
 def test_a_name_that_two_databases_have_given_is_two_versions(
     settings, database, other_store, folder, monkeypatch
 ):
     monkeypatch.setattr(versions, "highest_number", lambda *_: 0)
-    ours = store_version(settings, database, run_id=1)
-    theirs = store_version(settings, other_store, run_id=1, checkpoint=small_checkpoint(("a", "b", "c")))
-    assert (ours.name, theirs.name) == ("p7-v1", "p7-v1")
-    assert version_checkpoint(settings, ours).labels == ("bolt", "nut", "gear")
-    assert version_checkpoint(settings, theirs).labels == ("a", "b", "c")
+    first = store_version(settings, database, run_id=1)
+    other = store_version(settings, other_store, run_id=1, checkpoint=small_checkpoint(("a", "b", "c")))
+    assert (first.name, other.name) == ("p7-v1", "p7-v1")
+    assert version_checkpoint(settings, first).labels == ("bolt", "nut", "gear")
+    assert version_checkpoint(settings, other).labels == ("a", "b", "c")
 
 
 def test_versions_that_two_databases_store_at_once_are_all_there(settings, database, other_store, folder):
@@ -167,12 +167,12 @@ def test_a_folder_that_is_there_is_never_removed(settings, database, folder, mon
         store_version(settings, database, run_id=1)
     [made] = folder.glob("p7-v1-*")
     if kind == "other files":
-        (made / "weights.safetensors").write_bytes(b"theirs")
+        (made / "weights.safetensors").write_bytes(b"other")
     elif kind == "no files":
-        (made / "weights.safetensors").rename(made / "theirs")
+        (made / "weights.safetensors").rename(made / "other")
     elif kind == "a file":
         made.rename(folder / "moved")
-        made.write_bytes(b"theirs")
+        made.write_bytes(b"other")
     before = contents(folder)
     if kind == "the same files":
         assert store_version(settings, database, run_id=1).name == "p7-v1"
@@ -193,10 +193,10 @@ def test_a_version_of_an_older_prelabel_is_found_where_it_lies(settings, databas
 
 def test_an_older_folder_of_another_database_is_not_ours(settings, database, folder):
     (folder / "p7-v1").mkdir(parents=True)
-    (folder / "p7-v1" / "weights.safetensors").write_bytes(b"theirs")
+    (folder / "p7-v1" / "weights.safetensors").write_bytes(b"other")
     version = store_version(settings, database, run_id=1)
     assert version.name == "p7-v2"
-    assert (folder / "p7-v1" / "weights.safetensors").read_bytes() == b"theirs"
+    assert (folder / "p7-v1" / "weights.safetensors").read_bytes() == b"other"
 
 
 def test_a_rejected_candidate_keeps_its_figures_and_no_weights(settings, database, folder):

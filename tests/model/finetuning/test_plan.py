@@ -127,14 +127,25 @@ def test_a_batch_is_shared_evenly_among_processes(start: Checkpoint) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"epochs": 0.0}, {"learning_rate": -1.0}, {"batch_size": 0}, {"frozen_stages": 9}, {"min_size": 5}],
+    [
+        {"epochs": 0.0},
+        {"learning_rate": 0.0},
+        {"learning_rate": 1.5},
+        {"batch_size": 0},
+        {"frozen_stages": -1},
+        {"frozen_stages": 6},
+        {"min_size": 63},
+        {"max_size": 4097},
+        {"devices": 0},
+        {"cache_bytes": -1},
+    ],
 )
 def test_impossible_settings_are_a_sentence(start: Checkpoint, wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         plan(start, Squares(20), **wrong)
 
 
-def test_the_fingerprint_tells_trainings_apart(start: Checkpoint) -> None:
+def test_the_fingerprint_tells_fine_tunings_apart(start: Checkpoint) -> None:
     one = plan(start, Squares(100)).fingerprint
     assert plan(start, Squares(100)).fingerprint == one
     others = {

@@ -1,4 +1,4 @@
-"""The gate against trainings that learned nonsense: labels that belong to other objects, or to other images."""
+"""The gate against fine-tunings that learned nonsense: labels that belong to other objects, or to other images."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def serving(starter: Checkpoint, holdout: Scenes) -> Judgement:
 def trained(
     starter: Checkpoint, holdout: Scenes, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[LabelsOf], Judgement]:
-    """The candidate that a training from the starter weights comes to, on the hold-out. All see the same images, so
+    """The candidate that fine-tuning from the starter weights comes to, on the hold-out. All see the same images, so
     they share the cache."""
     settings = replace(BRIEF, cache=str(tmp_path_factory.mktemp("features")))
 

@@ -31,7 +31,7 @@ def test_nothing_found_saves_nothing():
 
 
 def test_defaults_reward_what_helps():
-    """Keeping is cheaper than correcting, correcting than deleting and drawing, which is dearer for outlines."""
+    """Keeping is cheaper than correcting, correcting than deleting and drawing, and outlines cost more."""
     effort = Effort()
     assert effort.check < effort.correct_box < effort.draw_box < effort.correct_mask < effort.draw_mask
     assert effort.correct_box < effort.delete + effort.draw_box

@@ -34,25 +34,25 @@ THREE = judged(5, 5, 5)
 
 class TestDecide:
     def test_better_on_every_image(self):
-        verdict = decide(BETTER, TEN)
-        assert verdict.promoted
+        decision = decide(BETTER, TEN)
+        assert decision.promoted
         assert (
-            "5.0 s saved per image on 10 images" in verdict.reason
+            "5.0 s saved per image on 10 images" in decision.reason
         )  # a box checked (2 s) instead of drawn (7 s)
-        assert "0.500 -> 0.600" in verdict.reason
+        assert "0.500 -> 0.600" in decision.reason
 
     @pytest.mark.parametrize("serving", [TEN, THREE], ids=["ten images", "three"])
     def test_equal_is_not_better(self, serving: Judgement):
-        verdict = decide(serving, serving)
-        assert not verdict.promoted and verdict.reason.startswith("Not better")
+        decision = decide(serving, serving)
+        assert not decision.promoted and decision.reason.startswith("Not better")
 
     def test_worse(self):
         assert decide(TEN, BETTER).reason.startswith("Not better: -5.0 s")
 
     @pytest.mark.parametrize(("lost", "promoted"), [(0.019, True), (0.021, False)])
     def test_ap50_may_fall_a_little(self, lost: float, promoted: bool):
-        verdict = decide(replace(BETTER, box_AP50=0.5 - lost), TEN)
-        assert verdict.promoted == promoted and ("AP50 is worse" in verdict.reason) != promoted
+        decision = decide(replace(BETTER, box_AP50=0.5 - lost), TEN)
+        assert decision.promoted == promoted and ("AP50 is worse" in decision.reason) != promoted
 
     @pytest.mark.parametrize("mask", [0.47, None])
     def test_masks_must_not_get_worse_or_lost(self, mask: float | None):
@@ -63,8 +63,8 @@ class TestDecide:
     def test_gains_on_few_images_only_may_be_chance(self):
         """A gain of 10 s on one image, a loss of 5 s on another: resamples disagree."""
         candidate = judged(7, 4, *[5] * 8)
-        verdict = decide(candidate, TEN)
-        assert not verdict.promoted and "Perhaps chance" in verdict.reason
+        decision = decide(candidate, TEN)
+        assert not decision.promoted and "Perhaps chance" in decision.reason
 
     def test_three_quarters_of_the_resamples_must_be_better(self):
         """Gains of 10 s on three images, and losses of 5 s on three or of 10 s on two: 74.8 % and 78.5 %."""
@@ -93,17 +93,17 @@ class TestFindsNothing:
     @pytest.mark.parametrize("count", [3, 10])
     def test_it_is_rejected_whatever_it_saves(self, count: int):
         noisy = judged(*[0] * count, ap50=0.0, alarms=5)
-        verdict = decide(judged(*[0] * count, ap50=0.0), noisy)
-        assert not verdict.promoted
-        assert f"finds none of the {10 * count} labelled objects: +15.0 s saved" in verdict.reason
+        decision = decide(judged(*[0] * count, ap50=0.0), noisy)
+        assert not decision.promoted
+        assert f"finds none of the {10 * count} labelled objects: +15.0 s saved" in decision.reason
 
     def test_images_without_objects_show_nothing(self):
         empty, alarms = (
             Judgement(10, 0, 0.0, 0.0, None, None, 0.0, wrong, (ImageOutcome(0, 0, 0, wrong),) * 10)
             for wrong in (0, 3)
         )
-        verdict = decide(empty, alarms)
-        assert not verdict.promoted and "none of the 0 labelled objects" in verdict.reason
+        decision = decide(empty, alarms)
+        assert not decision.promoted and "none of the 0 labelled objects" in decision.reason
 
     def test_where_nothing_serves(self):
         assert not decide(self.SILENT, None).promoted
@@ -126,8 +126,8 @@ class TestFewImages:
 class TestNothingServes:
     def test_it_must_beat_drawing_everything(self):
         assert decide(TEN, None).promoted
-        verdict = decide(judged(*[0] * 10), None)
-        assert not verdict.promoted and verdict.reason.startswith("Not better")
+        decision = decide(judged(*[0] * 10), None)
+        assert not decision.promoted and decision.reason.startswith("Not better")
 
     def test_it_must_be_right_more_often_than_wrong(self):
         """Deleting is so much cheaper than outlining that time alone would let it pass."""

@@ -1,4 +1,4 @@
-"""Simulations with pretended trainings: who labels what with which pre-labels, and what is kept of it."""
+"""Simulations with pretended fine-tunings: who labels what with which pre-labels, and what is kept of it."""
 
 from __future__ import annotations
 
