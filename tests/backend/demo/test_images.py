@@ -1,4 +1,4 @@
-"""The demo's photos: upright for whoever reads them, kept once made, and the right files of a folder."""
+"""The demo's photos: upright in every reader, kept once made, and the right files of a folder."""
 
 from __future__ import annotations
 
