@@ -31,7 +31,7 @@ from prelabel.server.process import _load, _load_version
 from prelabel.server.project_models import ProjectModels
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
-from prelabel.store.versions import newest_promotion, serving_names
+from prelabel.store.promotions import newest_promotion, serving_names
 from prelabel.versions.loading import build_predictor, load_detector
 from prelabel.versions.own_versions import OwnVersions
 

@@ -15,12 +15,7 @@ from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.settings import Settings
 from prelabel.store.database import Database
-from prelabel.store.versions import (
-    add_promotion,
-    mark_published,
-    newest_promotion,
-    unfinished_promotions,
-)
+from prelabel.store.promotions import add_promotion, mark_published, newest_promotion, unfinished_promotions
 from prelabel.versions.loading import base_checkpoint
 from prelabel.versions.own_versions import OwnVersions
 from prelabel.versions.records import (

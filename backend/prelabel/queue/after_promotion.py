@@ -13,7 +13,7 @@ from prelabel.publish.shown_version import show_version
 from prelabel.queue.refresh import QueueRefresh
 from prelabel.settings import Settings
 from prelabel.store.database import Database
-from prelabel.store.versions import mark_refreshed, newest_promotion
+from prelabel.store.promotions import mark_refreshed, newest_promotion
 from prelabel.versions.loading import project_predictor
 from prelabel.versions.own_versions import OwnVersions
 

@@ -20,7 +20,7 @@ from prelabel.server.model_holder import ModelHolder
 from prelabel.server.project_models import ProjectModels
 from prelabel.settings import Settings
 from prelabel.store.database import Database
-from prelabel.store.versions import serving_names
+from prelabel.store.promotions import serving_names
 from prelabel.worker.keeper import WorkerKeeper
 from prelabel.worker.wake_up import open_huey
 

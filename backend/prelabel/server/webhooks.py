@@ -17,7 +17,8 @@ from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.events import action_of, project_of, record_event
 from prelabel.store.label_counts import accepted_labels
-from prelabel.store.runs import NewLabels, new_labels, request_run
+from prelabel.store.run_progress import request_run
+from prelabel.store.runs import NewLabels, new_labels
 from prelabel.training.triggers import START_TRAINING, TriggerRules, event_reason
 from prelabel.worker.wake_up import WakeUpMessages
 

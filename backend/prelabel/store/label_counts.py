@@ -1,4 +1,4 @@
-"""Projects that were heard of, and how many labels each has gained that no run has come to a verdict on."""
+"""Projects that were heard of, and how many labels each has gained that no run has come to a decision on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prelabel.store.database import Base, Database
 
 
 class LabelCount(Base):
-    """One project. `accepted`: labels that people submitted and that no run with a verdict had read."""
+    """One project. `accepted`: labels that people submitted and that no run that came to a decision had read."""
 
     __tablename__ = "label_counts"
 

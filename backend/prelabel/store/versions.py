@@ -1,4 +1,4 @@
-"""The model versions of projects, and their promotions. A version's row is never changed or removed.
+"""The model versions of projects. A version's row is never changed or removed.
 
 Which version serves a project is what its newest promotion says, so there are never two. A promotion without a
 version gives the project back to the base weights.
@@ -17,19 +17,16 @@ from sqlalchemy import (
     JSON,
     ForeignKey,
     Index,
-    ScalarSelect,
     Select,
     String,
     Text,
     UniqueConstraint,
     func,
     select,
-    update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from prelabel.store.database import Base, Database, UtcDateTime
-from prelabel.store.events import TASKS_CREATED, WebhookEvent
 from prelabel.store.version_details import VersionJudgement, VersionPlan
 
 NAME = re.compile(r"p(?P<project>[1-9]\d{0,9})-v(?P<number>[1-9]\d{0,8})", re.ASCII)
@@ -84,23 +81,6 @@ class Version(NewVersion):
     state: VersionState
 
 
-@dataclass(frozen=True)
-class Promotion:
-    """The newest promotion of a project. `version`: None for the base weights.
-
-    `is_published`: Label Studio shows it. `is_refreshed`: the unlabelled tasks have its predictions, and no webhook
-    told of new tasks since.
-    """
-
-    id: int
-    project_id: int
-    version: str | None
-    promoted_at: datetime
-    reason: str
-    is_published: bool
-    is_refreshed: bool
-
-
 class VersionRow(Base):
     """One version; the columns are those of NewVersion."""
 
@@ -142,15 +122,8 @@ class PromotionRow(Base):
 def serving_version(database: Database, project_id: int) -> Version | None:
     """The version that answers for the project; None where the base weights do."""
     with database.session() as session:
-        version_id = _serving_id(session, project_id)
+        version_id = serving_id(session, project_id)
         return None if version_id is None else _read(session, select(VersionRow).filter_by(id=version_id))[0]
-
-
-def serving_names(database: Database) -> dict[int, str]:
-    """Project id -> name of its serving version, most recently promoted first; without those on base weights."""
-    with database.session() as session:
-        rows = session.execute(_newest_promotions().order_by(PromotionRow.id.desc()))
-        return {row.project_id: name for row, name in map(_promoted_name, rows) if name}
 
 
 def project_versions(database: Database, project_id: int) -> list[Version]:
@@ -191,98 +164,15 @@ def add_version(database: Database, version: NewVersion) -> Version:
         return _read(session, select(VersionRow).filter_by(id=row.id))[0]
 
 
-def add_promotion(database: Database, project_id: int, version: Version | None, reason: str) -> bool:
-    """Make this version (None: the base weights) serve; False where it does so already."""
-    version_id = version.id if version else None
-    with database.session() as session:
-        if _serving_id(session, project_id) == version_id:
-            return False
-        session.add(
-            PromotionRow(
-                project_id=project_id, version_id=version_id, promoted_at=datetime.now(UTC), reason=reason
-            )
-        )
-    return True
-
-
-def newest_promotion(database: Database, project_id: int) -> Promotion | None:
-    """The promotion that decides what serves the project; None before the first."""
-    with database.session() as session:
-        row = session.execute(_newest_promotions().where(PromotionRow.project_id == project_id)).first()
-        return _to_promotion(row) if row else None
-
-
-def unfinished_promotions(database: Database) -> list[Promotion]:
-    """The newest promotions that Label Studio has not followed altogether, oldest first."""
-    stale = PromotionRow.refreshed_at.is_(None) | (_newest_tasks() > PromotionRow.refreshed_at)
-    unfinished = PromotionRow.published_at.is_(None) | stale
-    with database.session() as session:
-        rows = session.execute(_newest_promotions().where(unfinished).order_by(PromotionRow.id))
-        return [_to_promotion(row) for row in rows]
-
-
-def mark_published(database: Database, promotion: Promotion) -> None:
-    """Label Studio shows this promotion's version."""
-    _mark(database, promotion, published_at=datetime.now(UTC))
-
-
-def mark_refreshed(database: Database, promotion: Promotion, begun: datetime) -> None:
-    """The tasks that were unlabelled when this began have predictions of this promotion's version."""
-    _mark(database, promotion, refreshed_at=begun)
-
-
-def _mark(database: Database, promotion: Promotion, **moment: datetime) -> None:
-    with database.session() as session:
-        session.execute(update(PromotionRow).where(PromotionRow.id == promotion.id).values(**moment))
-
-
-def _newest_promotions() -> Select[Any, Any, Any]:
-    """The newest promotion of every project, with the number of its version."""
-    newest = select(func.max(PromotionRow.id)).group_by(PromotionRow.project_id)
-    return (
-        select(PromotionRow, VersionRow.number, _newest_tasks().label("newest_tasks"))
-        .outerjoin(VersionRow, VersionRow.id == PromotionRow.version_id)
-        .where(PromotionRow.id.in_(newest))
-    )
-
-
-def _newest_tasks() -> ScalarSelect[datetime]:
-    """When a webhook last told of new tasks in the promotion's project."""
-    return (
-        select(func.max(WebhookEvent.received_at))
-        .where(WebhookEvent.project_id == PromotionRow.project_id, WebhookEvent.action == TASKS_CREATED)
-        .correlate(PromotionRow)
-        .scalar_subquery()
-    )
-
-
-def _promoted_name(row: Any) -> tuple[PromotionRow, str | None]:
-    promotion, number, _ = row
-    return promotion, None if number is None else f"p{promotion.project_id}-v{number}"
-
-
-def _to_promotion(row: Any) -> Promotion:
-    promotion, name = _promoted_name(row)
-    refreshed_at, newest_tasks = promotion.refreshed_at, row.newest_tasks
-    return Promotion(
-        promotion.id,
-        promotion.project_id,
-        name,
-        promotion.promoted_at,
-        promotion.reason,
-        promotion.published_at is not None,
-        refreshed_at is not None and (newest_tasks is None or newest_tasks <= refreshed_at),
-    )
-
-
-def _serving_id(session: Session, project_id: int) -> int | None:
+def serving_id(session: Session, project_id: int) -> int | None:
+    """The row of the version that serves a project; None for the base weights."""
     promotions = select(PromotionRow.version_id).filter_by(project_id=project_id)
     return session.scalar(promotions.order_by(PromotionRow.id.desc()).limit(1))
 
 
 def _read(session: Session, wanted: Select[VersionRow]) -> list[Version]:
     rows = session.scalars(wanted).all()
-    serving = {_serving_id(session, project_id) for project_id in {row.project_id for row in rows}}
+    serving = {serving_id(session, project_id) for project_id in {row.project_id for row in rows}}
     promoted = _promoted_ids(session, [row.id for row in rows])
     return [_to_version(row, _state(row, serving, promoted)) for row in rows]
 

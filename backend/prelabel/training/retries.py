@@ -10,7 +10,8 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from prelabel.store.database import Database
-from prelabel.store.runs import Run, RunState, failures_in_a_row, finish, request_run, retries_due
+from prelabel.store.run_progress import finish, request_run
+from prelabel.store.runs import Run, RunState, failures_in_a_row, retries_due
 
 logger = logging.getLogger(__name__)
 

@@ -17,17 +17,8 @@ from typing import Any, Protocol
 from fbnetv3.files import write_whole
 from prelabel.errors import PrelabelError
 from prelabel.store.database import Database, StoreError
-from prelabel.store.runs import (
-    Run,
-    RunState,
-    Stage,
-    finish,
-    last_trained,
-    note_labels,
-    note_snapshot,
-    note_verdict,
-    report,
-)
+from prelabel.store.run_progress import finish, note_decision, note_labels, note_snapshot, report
+from prelabel.store.runs import Run, RunState, Stage, last_trained
 from prelabel.store.version_details import VersionJudgement, VersionPlan
 from prelabel.training.retries import fail_run
 from prelabel.training.triggers import TriggerRules, too_few
@@ -137,7 +128,7 @@ class TrainingRun:
     def _carry_out(self) -> tuple[RunState, str, str | None]:
         digest = self._run.snapshot_digest or self._read_labels()
         evaluation = self._evaluate(digest)
-        note_verdict(self._database, self._run.id, evaluation.reason)
+        note_decision(self._database, self._run.id, evaluation.reason)
         self._report(Stage.PROMOTING)
         version = self._steps.make_version(digest, evaluation)
         logger.info("%s is %s", version, "promoted" if evaluation.promoted else "rejected")

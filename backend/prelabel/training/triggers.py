@@ -40,7 +40,7 @@ class TriggerRules:
 
 
 def event_reason(rules: TriggerRules, payload: Any, labels: NewLabels) -> str | None:
-    """Why an event starts a training run. `labels`: those since the last verdict, those of this event too."""
+    """Why an event starts a training run. `labels`: those since the last decision, those of this event too."""
     if action_of(payload) == START_TRAINING:
         return "Start Training"
     if project_of(payload) is None or not accepted_labels(payload) or not is_due(rules, labels):
@@ -50,19 +50,19 @@ def event_reason(rules: TriggerRules, payload: Any, labels: NewLabels) -> str | 
 
 
 def is_due(rules: TriggerRules, labels: NewLabels) -> bool:
-    """Whether another `every` labels are full since labels were tried. After a run that came to no verdict it is not
+    """Whether another `every` labels are full since labels were tried. After a run that came to no decision it is not
     the very next label that starts another one: a failure is tried again by itself, and may last."""
     return rules.every > 0 and labels.counted // rules.every > labels.tried // rules.every
 
 
 def timer_reason(
-    rules: TriggerRules, labelled: int, verdict: Run | None, read: Run | None, now: datetime
+    rules: TriggerRules, labelled: int, decided: Run | None, read: Run | None, now: datetime
 ) -> str | None:
-    """Why the timer starts a training run. `labelled`: tasks with labels, as Label Studio counts them now; `verdict`:
-    the last run that came to one; `read`: the last run that read the labels, however it ended."""
+    """Why the timer starts a training run. `labelled`: tasks with labels, as Label Studio counts them now; `decided`:
+    the last run that came to a decision; `read`: the last run that read the labels, however it ended."""
     if labelled < rules.minimum:
         return None
-    known, tried = (run.accepted or 0 if run else 0 for run in (verdict, read))
+    known, tried = (run.accepted or 0 if run else 0 for run in (decided, read))
     if is_due(rules, NewLabels(labelled - known, max(tried - known, 0))):
         return f"{labelled - known} new labels, found by asking"
     if rules.interval and (read is None or now - read.requested_at >= rules.interval):

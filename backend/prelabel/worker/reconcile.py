@@ -53,7 +53,7 @@ class Reconciliation:
         if has_open_run(self._database, project_id):
             return
         labelled = read_project(client, project_id).labelled_tasks
-        verdict, read = last_trained(self._database, project_id), last_read(self._database, project_id)
-        if reason := timer_reason(self._rules, labelled, verdict, read, datetime.now(UTC)):
+        decided, read = last_trained(self._database, project_id), last_read(self._database, project_id)
+        if reason := timer_reason(self._rules, labelled, decided, read, datetime.now(UTC)):
             run = request_and_wake(self._database, self._messages, project_id, reason)
             logger.info("project %s: run %s requested: %s", project_id, run.id, reason)

@@ -19,7 +19,7 @@ from prelabel.errors import FORESEEN
 from prelabel.logs import logging_config
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
-from prelabel.store.versions import unfinished_promotions
+from prelabel.store.promotions import unfinished_promotions
 from prelabel.worker.lifeline import end_with_parent, start_child, stop_child
 from prelabel.worker.supervision import training_environment
 

@@ -14,19 +14,8 @@ from datetime import UTC, datetime, timedelta
 from prelabel.folders import LOG, PROCESS_LOCK, is_held, run_folder
 from prelabel.settings import Settings, as_environment
 from prelabel.store.database import Database
-from prelabel.store.runs import (
-    ENDS,
-    Run,
-    RunState,
-    beat,
-    claim,
-    finish,
-    get_run,
-    note_start,
-    queued_runs,
-    request_cancel,
-    unfinished_runs,
-)
+from prelabel.store.run_progress import beat, claim, finish, note_start, request_cancel
+from prelabel.store.runs import ENDS, Run, RunState, get_run, queued_runs, unfinished_runs
 from prelabel.training.retries import fail_run
 from prelabel.worker.lifeline import kill_group, let_go, start_child, stop_child
 

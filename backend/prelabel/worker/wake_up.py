@@ -19,7 +19,8 @@ from huey.exceptions import ConfigurationError, HueyException
 from prelabel.errors import PrelabelError
 from prelabel.settings import Settings
 from prelabel.store.database import Database
-from prelabel.store.runs import Run, RunState, request_run
+from prelabel.store.run_progress import request_run
+from prelabel.store.runs import Run, RunState
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,8 @@ from prelabel.publish.promotion import publish
 from prelabel.queue.after_promotion import refresh_predictions
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
-from prelabel.store.runs import Run, RunState, claim, get_run, request_run
+from prelabel.store.run_progress import claim, request_run
+from prelabel.store.runs import Run, RunState, get_run
 from prelabel.training import steps as learning_steps
 from prelabel.training.steps import LearningSteps
 from prelabel.training.training_run import TrainingRun

@@ -15,7 +15,8 @@ from prelabel.cli.runs import app
 from prelabel.folders import LOG, run_folder
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
-from prelabel.store.runs import RunState, Stage, claim, finish, get_run, note_labels, report, request_run
+from prelabel.store.run_progress import claim, finish, note_labels, report, request_run
+from prelabel.store.runs import RunState, Stage, get_run
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ from prelabel.publish import promotion
 from prelabel.publish.promotion import promote
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
+from prelabel.store.promotions import newest_promotion
 from prelabel.store.version_details import VersionJudgement
-from prelabel.store.versions import newest_promotion
 from prelabel.versions.records import serving_version
 
 

@@ -19,7 +19,7 @@ from prelabel.connect.connect import connect_project
 from prelabel.connect.doctor import CHAIN, CheckedLink, Examination, Status, examine
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
-from prelabel.store.versions import add_promotion
+from prelabel.store.promotions import add_promotion
 
 CHECKPOINT = small_checkpoint(("Disc", "Box", "Wedge"), masks=True)
 VERSION = f"tiny-{CHECKPOINT.digest}"

@@ -23,7 +23,7 @@ from prelabel.publish.promotion import previous_version, promote, publish, roll_
 from prelabel.queue.after_promotion import refresh_predictions
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
-from prelabel.store.versions import newest_promotion
+from prelabel.store.promotions import newest_promotion
 from prelabel.versions import loading
 from prelabel.versions.own_versions import OwnVersions, has_own_form
 from prelabel.versions.records import Version, VersionError, serving_version, version_weights

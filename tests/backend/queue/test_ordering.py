@@ -33,8 +33,8 @@ from prelabel.queue.refresh import SAMPLING, TAB, QueueRefresh
 from prelabel.settings import Settings, StrategyName, load_settings
 from prelabel.store.database import Database
 from prelabel.store.events import WebhookEvent, record_event
+from prelabel.store.promotions import mark_refreshed, newest_promotion, unfinished_promotions
 from prelabel.store.version_details import VersionPlan
-from prelabel.store.versions import mark_refreshed, newest_promotion, unfinished_promotions
 from prelabel.versions import loading
 from prelabel.versions.own_versions import OwnVersions
 from prelabel.versions.records import version_calibration

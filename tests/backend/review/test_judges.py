@@ -23,7 +23,7 @@ from prelabel.review.review import find_in
 from prelabel.review.subjects import Subjects, coco_subjects
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
-from prelabel.store.versions import add_promotion
+from prelabel.store.promotions import add_promotion
 
 SPLITS = ["train", "holdout", "train", "train", "holdout"]
 BRIEF = FineTuningSettings(epochs=0.5, min_size=64, max_size=96, threads=1)

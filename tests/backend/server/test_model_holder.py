@@ -24,7 +24,7 @@ from prelabel.server.process import _load_version
 from prelabel.server.project_models import ProjectModels
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
-from prelabel.store.versions import add_promotion, serving_names
+from prelabel.store.promotions import add_promotion, serving_names
 
 PROJECT, OTHER = 7, 8
 PATIENCE = 10.0

@@ -21,8 +21,9 @@ from prelabel.cli import app
 from prelabel.settings import load_settings
 from prelabel.store.database import Database, StoreError
 from prelabel.store.events import record_event
-from prelabel.store.runs import claim, list_runs, request_run
-from prelabel.store.versions import serving_names
+from prelabel.store.promotions import serving_names
+from prelabel.store.run_progress import claim, request_run
+from prelabel.store.runs import list_runs
 from prelabel.worker.run_process import run_process
 from prelabel.worker.worker import store_errors_in_a_line
 
@@ -131,7 +132,7 @@ def test_missing_rights_are_one_sentence(tmp_path: Path, forbidden: str) -> None
     program = (
         "import os, sys\n"
         "from prelabel.store.database import Database, StoreError\n"
-        "from prelabel.store.runs import request_run\n"
+        "from prelabel.store.run_progress import request_run\n"
         "if os.getuid() == 0: os.setgroups([]); os.setuid(65534)\n"
         f"try: request_run(Database.open({url!r}), 1, 'a test')\n"
         "except StoreError as error: sys.exit(str(error))\n"
@@ -285,6 +286,6 @@ def test_a_damaged_queue_is_one_sentence(home: Path) -> None:
     result = CliRunner().invoke(app, ["worker"])
     assert result.exit_code == 1
     assert (
-        f"the queue {home}/queue.sqlite3 cannot be opened: file is not a database; a damaged one can be"
+        f"{home}/queue.sqlite3 cannot be opened: file is not a database; a damaged one can be moved away"
         in result.output
     )

@@ -11,29 +11,31 @@ import pytest
 from prelabel.store.database import Database
 from prelabel.store.events import record_event
 from prelabel.store.label_counts import known_projects, note_project
+from prelabel.store.run_progress import (
+    beat,
+    claim,
+    finish,
+    note_decision,
+    note_labels,
+    note_snapshot,
+    note_start,
+    report,
+    request_cancel,
+    request_run,
+)
 from prelabel.store.runs import (
     NewLabels,
     Run,
     RunError,
     RunState,
     Stage,
-    beat,
-    claim,
     failures_in_a_row,
-    finish,
     get_run,
     has_open_run,
     last_read,
     last_trained,
     list_runs,
     new_labels,
-    note_labels,
-    note_snapshot,
-    note_start,
-    note_verdict,
-    report,
-    request_cancel,
-    request_run,
     retries_due,
     unfinished_runs,
 )
@@ -150,7 +152,7 @@ def test_cancelling(database: Database) -> None:
     assert request_cancel(database, running).state == RunState.RUNNING
     assert beat(database, running).cancel_requested
     judged = started(database, 8)
-    note_verdict(database, judged, "better")
+    note_decision(database, judged, "better")
     with pytest.raises(RunError, match=f"Run {judged} is judged and cannot be cancelled"):
         request_cancel(database, judged)
     with pytest.raises(RunError, match="There is no run 99"):
@@ -225,7 +227,7 @@ def test_a_verdict_takes_the_labels_that_it_had_read_and_no_later_ones(
     label(database, 5)
     run_id = read(database)
     label(database, 3)
-    note_verdict(database, run_id, "better")
+    note_decision(database, run_id, "better")
     assert finish(database, run_id, end, "better")
     assert not finish(database, run_id, end, "better")
     assert new_labels(database, 7) == NewLabels(3)

@@ -20,17 +20,8 @@ from sqlalchemy import Engine, create_engine, inspect, text
 
 from prelabel.store import migrations, schema
 from prelabel.store.database import Base, Database, StoreError
-from prelabel.store.runs import (
-    NewLabels,
-    RunState,
-    claim,
-    finish,
-    list_runs,
-    new_labels,
-    queued_run,
-    request_run,
-    retries_due,
-)
+from prelabel.store.run_progress import claim, finish, request_run
+from prelabel.store.runs import NewLabels, RunState, list_runs, new_labels, queued_run, retries_due
 from prelabel.store.versions import project_versions, serving_version
 
 BEFORE = Path(__file__).with_name("schema_before_migrations.sql").read_text(encoding="utf-8")

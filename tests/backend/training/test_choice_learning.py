@@ -23,8 +23,8 @@ from prelabel.labelstudio.config.project import Project
 from prelabel.publish.promotion import promote
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
+from prelabel.store.promotions import add_promotion
 from prelabel.store.version_details import Provenance, VersionPlan
-from prelabel.store.versions import add_promotion
 from prelabel.training.judging import CANDIDATE_PLAN, CANDIDATE_WEIGHTS
 from prelabel.training.steps import LearningSteps
 from prelabel.training.training_run import RunFailed

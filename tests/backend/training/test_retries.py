@@ -19,7 +19,8 @@ from prelabel.labels.snapshots import NothingToLearn
 from prelabel.labelstudio.errors import LabelConfigError, LabelStudioError
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
-from prelabel.store.runs import Run, RunState, claim, finish, get_run, list_runs, request_run
+from prelabel.store.run_progress import claim, finish, request_run
+from prelabel.store.runs import Run, RunState, get_run, list_runs
 from prelabel.training import retries
 from prelabel.training.retries import delay_after, fail_run, request_due_retries
 from prelabel.training.steps import _foreseen

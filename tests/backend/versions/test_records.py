@@ -23,17 +23,16 @@ from fbnetv3.files import file_sha256
 from fbnetv3.weights import WeightsError, load_checkpoint
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
-from prelabel.store.version_details import VersionJudgement, VersionPlan
-from prelabel.store.versions import (
-    NewVersion,
+from prelabel.store.promotions import (
     add_promotion,
     mark_published,
     mark_refreshed,
     newest_promotion,
-    next_number,
     serving_names,
     unfinished_promotions,
 )
+from prelabel.store.version_details import VersionJudgement, VersionPlan
+from prelabel.store.versions import NewVersion, next_number
 from prelabel.versions import files as version_files
 from prelabel.versions import records as versions
 from prelabel.versions.records import (

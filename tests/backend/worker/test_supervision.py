@@ -17,7 +17,8 @@ from training_stand_in import Training, is_alive, wait_until
 from prelabel.folders import LOG, run_folder
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
-from prelabel.store.runs import claim, list_runs, note_start, request_run
+from prelabel.store.run_progress import claim, note_start, request_run
+from prelabel.store.runs import list_runs
 from prelabel.training.training_run import TrainingRun
 from prelabel.training.triggers import TriggerRules
 from prelabel.worker import supervision

@@ -20,7 +20,8 @@ from serving import free_port
 
 from prelabel.settings import SettingsError, load_settings
 from prelabel.store.database import Database
-from prelabel.store.runs import RunState, claim
+from prelabel.store.run_progress import claim
+from prelabel.store.runs import RunState
 from prelabel.worker.wake_up import WakeUpError, WakeUpMessages, open_huey, request_and_wake
 from prelabel.worker.worker import work
 

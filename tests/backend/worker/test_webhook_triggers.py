@@ -12,7 +12,8 @@ from training_stand_in import wait_until
 
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
-from prelabel.store.runs import RunState, Stage, claim, finish, list_runs, note_labels, report
+from prelabel.store.run_progress import claim, finish, note_labels, report
+from prelabel.store.runs import RunState, Stage, list_runs
 from prelabel.worker.wake_up import WakeUpMessages
 
 

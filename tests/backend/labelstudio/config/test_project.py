@@ -15,7 +15,7 @@ from prelabel.labelstudio.config.project import Project, labelled_tasks_of, read
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.review.judges import ImagePredictions
 from prelabel.review.review import ReviewOptions, review_project
-from prelabel.store.runs import request_run
+from prelabel.store.run_progress import request_run
 from prelabel.training.steps import LearningSteps
 
 READ = f"GET /api/projects/{PROJECT}/"
