@@ -10,8 +10,8 @@ A fifth is set aside where the data has no such splits. Nothing is held out, so 
 A number of images larger than the split is cut to it.
 
 Every figure is a file in `--out`, written when it is there: the same command goes on where it was stopped, in the
-middle of a training, too, and does nothing where all is done. The same command may run several times at once on one
-folder, which shares the work: one process per core with `--threads 1` is the fastest way. A training that fails is
+middle of a training run, too, and does nothing where all is done. The same command may run several times at once on one
+folder, which shares the work: one process per core with `--threads 1` is the fastest way. A training run that fails is
 noted and the others go on; the exit code is 1 then. Seconds compare where all of them ran alike.
 """
 
@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     _show(list(_wanted(options, counts)), options.markdown)
     if failed:
-        logger.error("%d trainings failed; their messages are above and in %s", failed, options.out)
+        logger.error("%d training runs failed; their messages are above and in %s", failed, options.out)
     return 1 if failed else 0
 
 

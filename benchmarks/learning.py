@@ -8,8 +8,8 @@
 `cache`: an epoch whose frozen stages' outputs are on disk against one that computes them, ten steps each in turn; with
 0 stages the images are kept.
 `run`: 50 labelled images of a Label Studio that only has these, a real server with its worker, Start Training; until
-the new version answers /predict, with the threads that a training gets by default and with two. `predict`: a real
-server, and a training beside it as the worker starts one, which is held (SIGSTOP) and let go in turn.
+the new version answers /predict, with the threads that a training run gets by default and with two. `predict`: a real
+server, and a training run beside it as the worker starts one, which is held (SIGSTOP) and let go in turn.
 
 Ratios are medians over the rounds of what was measured side by side. Numbers mean most on a machine that does
 nothing else.

@@ -2,7 +2,7 @@
 
 settings.json                          what the figures belong to
 cells/seed0-stages2-images10.json      written last: it is done
-work/seed0-stages2/                    of trainings under way; gone when they are done
+work/seed0-stages2/                    of training runs under way; gone when they are done
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def read_cells(folder: Path) -> list[Cell]:
 
 @dataclass(frozen=True)
 class Ablation:
-    """The trainings of one data set and one set of start weights in the folder `out`; `names`: theirs."""
+    """The training runs of one data set and one set of start weights in the folder `out`; `names`: theirs."""
 
     data: ReplayData
     start: Checkpoint

@@ -35,7 +35,7 @@ def figures_sheet(cells: Iterable[Cell]) -> Sheet:
 
 
 def cost_sheet(cells: Iterable[Cell]) -> Sheet:
-    """Seed by seed against the training of everything on the same images."""
+    """Seed by seed against training on everything on the same images."""
     groups = _groups(cells)
     sheet = Sheet(
         "Against 0 frozen stages, by seed: mean difference (least..most), seconds as a ratio",

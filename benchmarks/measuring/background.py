@@ -1,4 +1,4 @@
-"""A training without end in a process as the worker starts it: `python background.py ANN IMAGES WEIGHTS N FOLDER`.
+"""A training run without end in a process as the worker starts it: `python background.py ANN IMAGES WEIGHTS N FOLDER`.
 
 Prints the moment of every step, in seconds of the system's monotonic clock.
 """

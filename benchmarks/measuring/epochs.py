@@ -24,7 +24,7 @@ from measuring.sheets import Sheet
 #: More epochs than any measurement takes.
 ENDLESS = 10_000.0
 
-#: A training that calls this after every REPORT_EVERY steps.
+#: A training run that calls this after every REPORT_EVERY steps.
 Train = Callable[[OnProgress], object]
 
 
@@ -56,11 +56,11 @@ class Cost(NamedTuple):
 
 
 class Enough(Exception):
-    """Ends a training that was measured."""
+    """Ends a training run that was measured."""
 
 
 class Turns:
-    """A training in a thread of its own that takes REPORT_EVERY steps whenever it is told to, and else waits."""
+    """A training run in a thread of its own that takes REPORT_EVERY steps whenever it is told to, and else waits."""
 
     def __init__(self, train: Train) -> None:
         self._go, self._done = threading.Semaphore(0), threading.Semaphore(0)

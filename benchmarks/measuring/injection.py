@@ -15,7 +15,7 @@ from fbnetv3.review import IssueKind
 
 Error = Literal["drop", "swap", "shift", "add"]
 
-#: What each error looks like to whoever reviews the labels.
+#: What each error looks like to the person who reviews the labels.
 KIND_OF: dict[Error, IssueKind] = {
     "drop": "overlooked",
     "swap": "swapped_label",

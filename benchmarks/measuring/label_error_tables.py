@@ -40,7 +40,7 @@ def precision_sheet(seen: Sequence[Seen]) -> Sheet:
 
 
 def corrections_sheet(seen: Sequence[Seen]) -> Sheet:
-    """What the findings are worth to whoever follows them."""
+    """What the findings are worth to people who follow them."""
     sheet = Sheet(
         "Findings that one would follow",
         (

@@ -22,7 +22,7 @@ GRID = 50
 
 @dataclass(frozen=True)
 class Curves:
-    """One data set's rounds by order and seed, and by seed the AP50 after a training on everything."""
+    """One data set's rounds by order and seed, and by seed the AP50 after training on everything."""
 
     name: str
     rounds: dict[str, dict[int, list[RoundResult]]]

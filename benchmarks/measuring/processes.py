@@ -47,7 +47,7 @@ def prelabel(
     """`prelabel serve`, with nothing of this environment's settings but the folders of weights.
 
     It keeps no images, so that every request fetches, and has no worker. `others`: settings by their environment
-    names, which go before all of this.
+    names, which override all of this.
     """
     home.mkdir(exist_ok=True)
     settings = {

@@ -44,7 +44,7 @@ class LabelledFiles:
 
 
 class Training:
-    """The process of a training that goes on until it is stopped; it can be held."""
+    """The process of a training run that goes on until it is stopped; it can be held."""
 
     def __init__(self, process_id: int, log: Path) -> None:
         self._id, self._log = process_id, log
@@ -176,7 +176,7 @@ def training(folder: Path, weights: str, files: LabelledFiles, threads: int | No
         deadline = time.monotonic() + PATIENCE
         while len(beside.steps()) < enough:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"the training does not get on: {log.read_text()[-500:]}")
+                raise SystemExit(f"the training run does not get on: {log.read_text()[-500:]}")
             time.sleep(0.2)
         yield beside
     finally:

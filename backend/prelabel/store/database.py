@@ -54,7 +54,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Database:
-    """One database; safe to share between threads, to be opened anew in every process.
+    """One database; safe to share between threads, to be opened again in every process.
 
     A database that cannot be used, also one that turns out to be damaged at a query, raises StoreError.
     """

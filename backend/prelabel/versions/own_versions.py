@@ -62,7 +62,7 @@ class OwnVersions:
 
 
 def has_own_form(version: str | None) -> bool:
-    """Whether the version has prelabel's form, whoever made it: enough to speak of it, not to delete."""
+    """Whether the version has prelabel's form, made by anybody: enough to speak of it, not to delete."""
     return _name(version) is not None or NAME.fullmatch(version or "") is not None
 
 

@@ -233,7 +233,7 @@ def _refresh(settings: Settings, database: Database) -> None:
 
 
 def _regions(prediction: Json) -> list[Json]:
-    """Without what is drawn anew each time."""
+    """Without what is drawn at random each time."""
     return [{**region, "id": None, "parentID": None} for region in prediction["result"]]
 
 

@@ -18,7 +18,7 @@ from measuring.label_studio import PROJECT, Json, LabelledProject
 from measuring.labelled import write_scenes
 from prelabel.labelstudio.api.backends import RECORD
 
-#: Tasks with accepted labels, as many as a training needs, and tasks without.
+#: Tasks with accepted labels, as many as a training run needs, and tasks without.
 LABELLED, WAITING = 12, 3
 #: Of the scenes, px: the smallest that there are.
 SIZE = (128, 160)
@@ -60,11 +60,11 @@ class Outage:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, kind: str, first: int, length: int) -> None:
-        """Count anew, with this outage."""
+        """Count from zero, with this outage."""
         self.kind, self.first, self.length, self.requests = kind, first, length, 0
 
     def end(self) -> None:
-        """Label Studio is back; counts anew."""
+        """Label Studio is back; counts from zero."""
         self.begin(self.kind, 0, 0)
 
     def __call__(self, handler: BaseHTTPRequestHandler, answer: Callable[[], tuple[bytes, str]], /) -> bool:

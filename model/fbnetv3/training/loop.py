@@ -245,7 +245,7 @@ def batches(examples: Examples, config: TrainingConfig) -> Iterator[Batch]:
 
 
 class _Draws(Dataset[tuple[Tensor, Target]]):
-    """The training's images one after the other: item i is always the same example, seen the same way."""
+    """The training images one after the other: item i is always the same example, seen the same way."""
 
     def __init__(self, examples: Examples, config: TrainingConfig) -> None:
         self.examples, self.config = examples, config
