@@ -9,7 +9,7 @@ try:
     from matplotlib.figure import Figure
 except ImportError as error:
     raise SimulationError(
-        'a simulation draws its curves with matplotlib, which is not installed: pip install "prelabel[plots]"'
+        "a simulation draws its curves with matplotlib, which is not installed: pip install matplotlib"
     ) from error
 
 __all__ = ["Axes", "Figure"]
