@@ -20,12 +20,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 
-from fbnetv3.classification.classifier import MODEL, Classifier
+from fbnetv3.classification.classifier import Classifier
 from fbnetv3.classification.imagenet_weights import imagenet_labels
 from fbnetv3.classification.preprocessing import to_input
 from fbnetv3.network.classifier import ClassifierNetwork
 from fbnetv3.scenes import generate_scene
 from fbnetv3.weights import Checkpoint, write_checkpoint
+from fbnetv3.weights.zoo import CLASSIFIER
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def main() -> None:
 
 def random_weights(path: Path) -> Path:
     """A file of weights that were never trained."""
-    write_checkpoint(Checkpoint(ClassifierNetwork().state_dict(), MODEL, imagenet_labels()), path)
+    write_checkpoint(Checkpoint(ClassifierNetwork().state_dict(), CLASSIFIER, imagenet_labels()), path)
     return path
 
 

@@ -1,6 +1,7 @@
 """The structure that docs/architecture.md promises: which package may import which, and that docs name real things."""
 
 import ast
+import graphlib
 import pkgutil
 import re
 import subprocess
@@ -106,6 +107,20 @@ def test_imports_run_one_way(package):
                 if is_inside and floor_of[other] >= floor_of[room]:
                     wrong.append(f"{file.relative_to(ROOT)} imports {imported}")
     assert not wrong
+
+
+def test_no_module_imports_itself_through_others():
+    modules = {}
+    for file in [*(ROOT / "model").rglob("*.py"), *(ROOT / "backend").rglob("*.py")]:
+        parts = file.relative_to(ROOT).with_suffix("").parts[1:]
+        if parts[-1] != "__init__":
+            modules[".".join(parts)] = file
+    graph = {
+        name: {found for one in imports(file) for found in (one, one.rpartition(".")[0]) if found in modules}
+        for name, file in modules.items()
+    }
+    assert len(graph) > 300
+    list(graphlib.TopologicalSorter(graph).static_order())
 
 
 def test_the_model_knows_nothing_of_the_application():

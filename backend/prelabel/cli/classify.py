@@ -48,7 +48,7 @@ def classify(
 
 
 def _load(weights: Path | None) -> Classifier:
-    from fbnetv3.classification.classifier import PUBLISHED_AT
+    from fbnetv3.weights.zoo import CLASSIFIER_URL
     from prelabel.versions.loading import load_classifier
 
     settings = settings_or_fail(prelabel_classifier_weights=weights)
@@ -56,7 +56,7 @@ def _load(weights: Path | None) -> Classifier:
         classifier = load_classifier(settings)
     if classifier is None:
         fail(
-            f"there are no classifier weights: fetch {PUBLISHED_AT} (CC BY-NC 4.0: not for commercial use) and name "
+            f"there are no classifier weights: fetch {CLASSIFIER_URL} (CC BY-NC 4.0: not for commercial use) and name "
             "the file with --weights or PRELABEL_CLASSIFIER_WEIGHTS"
         )
     return classifier

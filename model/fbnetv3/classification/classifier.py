@@ -15,12 +15,10 @@ from fbnetv3.config import ConfigError
 from fbnetv3.engines import exports
 from fbnetv3.engines.opening import EngineName
 from fbnetv3.images import MAX_PIXELS, ImageSource, read_image
+from fbnetv3.weights.zoo import CLASSIFIER
 
 logger = logging.getLogger(__name__)
 
-MODEL = "dmasking_l3"
-#: mobile_cv's model_info_dmasking.json at b95ef336; the repository puts its code and models under CC BY-NC 4.0.
-PUBLISHED_AT = "https://dl.fbaipublicfiles.com/fbnet/models/20200105/melBmS/dmasking_l3_f156819299/model.pth"
 #: The module whose process exports a classifier.
 EXPORTER = "fbnetv3.classification.exporting"
 
@@ -98,4 +96,4 @@ class Classifier:
 
 
 def _version(digest: str) -> str:
-    return f"{MODEL}-{digest}"
+    return f"{CLASSIFIER}-{digest}"

@@ -7,12 +7,12 @@ from pathlib import Path
 from torch import Tensor
 from torchvision.models import MobileNet_V3_Large_Weights
 
-from fbnetv3.classification.classifier import MODEL, PUBLISHED_AT
 from fbnetv3.network.classifier import ClassifierNetwork
 from fbnetv3.weights.checkpoint import Checkpoint, WeightsError
 from fbnetv3.weights.d2go import read_tensors
 from fbnetv3.weights.folders import SUFFIX
 from fbnetv3.weights.safetensors_file import read_safetensors
+from fbnetv3.weights.zoo import CLASSIFIER, CLASSIFIER_URL
 
 
 def imagenet_labels() -> tuple[str, ...]:
@@ -32,9 +32,9 @@ def read_classifier(path: Path) -> Checkpoint:
     if path.suffix == SUFFIX:
         checkpoint = read_safetensors(path)
     else:
-        checkpoint = Checkpoint(_floats(read_tensors(path)), MODEL, imagenet_labels())
+        checkpoint = Checkpoint(_floats(read_tensors(path)), CLASSIFIER, imagenet_labels())
     if difference := _difference(checkpoint.state):
-        raise WeightsError(f"{path} is not the published {MODEL} ({PUBLISHED_AT}): {difference}")
+        raise WeightsError(f"{path} is not the published {CLASSIFIER} ({CLASSIFIER_URL}): {difference}")
     return checkpoint
 
 

@@ -11,6 +11,13 @@ _D2GO_LICENCE = "repository: Apache-2.0; weights: not stated"
 _ANDROID_DEMO = "https://raw.githubusercontent.com/pytorch/android-demo-app/master/D2Go/ObjectDetection/app/src/main/assets/"
 _ANDROID_DEMO_LICENCE = "not stated (README: as is, no warranty)"
 
+#: The ImageNet classifier, which is fetched by hand: its authors publish code and models under CC BY-NC 4.0
+#: (mobile_cv's model_info_dmasking.json at b95ef336).
+CLASSIFIER = "dmasking_l3"
+CLASSIFIER_URL = (
+    "https://dl.fbaipublicfiles.com/fbnet/models/20200105/melBmS/dmasking_l3_f156819299/model.pth"
+)
+
 
 @dataclass(frozen=True)
 class ZooEntry:

@@ -10,9 +10,10 @@ from classifier_weights import drawn_state, write_published
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from fbnetv3.classification.classifier import PUBLISHED_AT, Classifier
+from fbnetv3.classification.classifier import Classifier
 from fbnetv3.network.classifier import ClassifierNetwork
 from fbnetv3.scenes import generate_scene
+from fbnetv3.weights.zoo import CLASSIFIER_URL
 from prelabel.cli import app
 
 
@@ -81,7 +82,7 @@ def test_an_unreadable_image_costs_the_others_nothing(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], PUBLISHED_AT),
+        ([], CLASSIFIER_URL),
         (["--weights", "nothing.pth"], "nothing.pth cannot be read: No such file"),
         (["--weights", __file__], "is damaged or is no PyTorch checkpoint"),
     ],
