@@ -153,7 +153,7 @@ def test_a_cluster_tells_the_group_and_the_draw_and_is_no_other_tasks():
     found = {place.task_id: place.cluster for place in ranked_tasks([task(1), task(2), task(3)], ranking)}
     assert {task_id: group_of(cluster) for task_id, cluster in found.items()} == {101: 0, 102: 3, 103: 3}
     assert [task_id for task_id, cluster in found.items() if is_drawn(cluster)] == [102]
-    assert len(set(found.values())) == 3
+    assert found == {101: 1, 102: -3_000_002, 103: 3_000_003}
 
 
 def test_a_task_with_several_images_comes_with_its_earliest():
@@ -211,6 +211,19 @@ def test_what_people_did_to_the_tab_and_chose_for_the_stream_stays(studio, image
     assert tab["data"]["hiddenColumns"]["explore"] == []
     assert studio.views[tab["id"]]["data"]["ordering"] == ["tasks:predictions_score"]
     assert studio.project["sampling"] == "Sequential sampling" and TAB in note
+
+
+def test_a_prediction_that_is_gone_by_now_needs_no_place(studio, images, refresh):
+    told = []
+
+    def delete_the_last(done: int, total: int) -> None:
+        told.append((done, total))
+        if done == 1:
+            studio.predictions.popitem()
+
+    refreshed = refresh(on_place=delete_the_last)
+    assert told == [(place, 10) for place in range(1, 11)]
+    assert (refreshed.ordered, refreshed.changed, refreshed.is_whole) == (10, 9, True)
 
 
 def test_labelled_tasks_and_unreadable_images_have_no_place(studio, host, images, refresh):

@@ -13,7 +13,7 @@ from serving import WEBHOOKS, captured
 from sqlalchemy import select, text
 
 from prelabel.store.database import Database, StoreError
-from prelabel.store.events import REPEAT_WINDOW, WebhookEvent, record_event
+from prelabel.store.events import WebhookEvent, record_event
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -41,14 +41,14 @@ def test_every_recorded_delivery_is_stored_as_it_came(database: Database, name: 
 def test_a_repeated_delivery_is_stored_once(database: Database) -> None:
     payload = {"action": "START_TRAINING", "project": {"id": 3}}
     assert record(database, payload)
-    assert not record(database, payload, NOON + REPEAT_WINDOW / 2)
+    assert not record(database, payload, NOON + timedelta(seconds=59))
     assert len(stored(database)) == 1
 
 
 def test_the_same_words_much_later_are_news(database: Database) -> None:
     payload = {"action": "START_TRAINING", "project": {"id": 3}}
     assert record(database, payload)
-    assert record(database, payload, NOON + REPEAT_WINDOW + timedelta(seconds=1))
+    assert record(database, payload, NOON + timedelta(seconds=60))
     assert len(stored(database)) == 2
 
 

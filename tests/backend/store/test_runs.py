@@ -36,6 +36,7 @@ from prelabel.store.runs import (
     last_trained,
     list_runs,
     new_labels,
+    queued_runs,
     retries_due,
     unfinished_runs,
 )
@@ -111,6 +112,49 @@ def test_a_run_tells_how_far_it_is(database: Database) -> None:
     assert (run.stage, run.step, run.steps, run.eta) == ("training", 30, 100, "3 min")
     report(database, run_id, Stage.TRAINING, 90, 100, 20.4)
     assert get_run(database, run_id).eta == "20 s"
+
+
+def test_the_time_left_is_told_in_seconds_below_a_minute_and_a_half(database: Database) -> None:
+    run_id = started(database)
+    for seconds, told in ((89.0, "89 s"), (90.0, "2 min"), (300.0, "5 min"), (None, None)):
+        report(database, run_id, Stage.TRAINING, 1, 2, seconds)
+        assert get_run(database, run_id).eta == told
+    report(database, run_id, Stage.TRAINING, 1, 2, 60.0)
+    note_decision(database, run_id, "better")
+    judged = get_run(database, run_id)
+    assert (judged.eta, judged.seconds_left) == (None, None)
+
+
+def test_long_reasons_are_cut_to_what_is_kept(database: Database) -> None:
+    run = request_run(database, 7, "x" * 65)
+    assert run.requested_by == "x" * 64
+    assert claim(database, run.id)
+    note_decision(database, run.id, "y" * 100_000)
+    assert get_run(database, run.id).reason == "y" * 1000
+    finish(database, run.id, RunState.REJECTED, "y" * 100_000)
+    assert get_run(database, run.id).reason == "y" * 1000
+
+
+def test_the_newest_runs_come_first_and_no_more_than_wanted(database: Database) -> None:
+    ids = []
+    for project_id in (7, 8, 7):
+        run_id = started(database, project_id)
+        finish(database, run_id, RunState.FAILED, "no disk")
+        ids.append(run_id)
+    assert [run.id for run in list_runs(database)] == ids[::-1]
+    assert [run.id for run in list_runs(database, limit=2)] == ids[:0:-1]
+    assert [run.id for run in list_runs(database, 7)] == [ids[2], ids[0]]
+
+
+def test_what_waits_and_what_is_under_way_comes_in_order(database: Database) -> None:
+    first, second, third = (request_run(database, project_id, "timer").id for project_id in (7, 8, 9))
+    assert [run.id for run in queued_runs(database)] == [first, second, third]
+    for run_id in (third, first):
+        assert claim(database, run_id)
+    note_decision(database, first, "better")
+    assert [run.id for run in queued_runs(database)] == [second]
+    assert [run.id for run in unfinished_runs(database)] == [first, third]
+    assert has_open_run(database, 8) and has_open_run(database, 9) and not has_open_run(database, 10)
 
 
 def test_starts_count_until_the_run_is_further_than_ever(database: Database) -> None:
@@ -272,6 +316,13 @@ def test_a_failed_run_is_due_once_its_time_has_come(database: Database) -> None:
     assert [one.id for one in retries_due(database, NOON + timedelta(minutes=5))] == [run.id]
 
 
+def test_another_projects_runs_are_no_matter_to_a_retry(database: Database) -> None:
+    run = failed(database)
+    finish(database, started(database, 8), RunState.PROMOTED, "better")
+    request_run(database, 8, "Start Training")
+    assert [one.id for one in retries_due(database, NOON + timedelta(days=1))] == [run.id]
+
+
 def test_a_run_that_was_requested_since_is_the_retry(database: Database) -> None:
     run = failed(database)
     queued = request_run(database, 7, "Start Training")
@@ -295,6 +346,8 @@ def test_failures_in_a_row_end_with_any_other_end(database: Database) -> None:
         failed(database)
         assert failures_in_a_row(database, 7) == count
     assert failures_in_a_row(database, 8) == 0
+    finish(database, started(database, 8), RunState.REJECTED, "worse")
+    assert failures_in_a_row(database, 7) == 2, "another project's runs are no matter"
     finish(database, started(database), RunState.REJECTED, "worse")
     assert failures_in_a_row(database, 7) == 0
     failed(database, None)
@@ -302,9 +355,10 @@ def test_failures_in_a_row_end_with_any_other_end(database: Database) -> None:
 
 
 def test_cancelling_a_failed_run_has_it_not_tried_again(database: Database) -> None:
+    earlier = finish(database, started(database, 8), RunState.FAILED, "no disk", retry_at=NOON)
     run = failed(database)
-    assert request_cancel(database, run.id).state == RunState.FAILED
-    assert retries_due(database, NOON + timedelta(days=1)) == []
+    assert earlier and request_cancel(database, run.id).state == RunState.FAILED
+    assert [one.project_id for one in retries_due(database, NOON + timedelta(days=1))] == [8]
     with pytest.raises(RunError, match=f"Run {run.id} is failed and cannot be cancelled"):
         request_cancel(database, run.id)
 

@@ -161,7 +161,9 @@ def test_tables_of_another_program_are_one_sentence_and_stay(url: str) -> None:
     execute(url, "CREATE TABLE runs (run_uuid VARCHAR(32) NOT NULL)")
     with pytest.raises(StoreError):
         Database.open(url)
-    assert inspect(create_engine(url)).get_table_names() == ["runs"]
+    engine = create_engine(url)
+    assert inspect(engine).get_table_names() == ["runs"]
+    engine.dispose()
 
 
 def test_versions_of_another_program_in_the_database_are_no_matter(url: str) -> None:

@@ -1,4 +1,4 @@
-"""A run that learns choices: alone, beside objects, after it was killed; and what two parts make of one decision."""
+"""A run that learns choices: alone, beside objects, after it was killed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from version_samples import real_checkpoint, store_version
 
 from fbnetv3.data.snapshot import write_snapshot
 from fbnetv3.detector import Detector
-from fbnetv3.judging import ChoicesDecision, GateDecision, HeadsJudgement, comparison
-from fbnetv3.judging.choice_learning import CANDIDATE, LearntChoices, is_promoted, learn_choices, reason_of
+from fbnetv3.judging import GateDecision, comparison
 from fbnetv3.weights import WeightsError, write_checkpoint
 from prelabel.folders import project_folder
 from prelabel.labelstudio.config.project import Project
@@ -42,11 +41,6 @@ CONFIG = (
     '<View><Image name="image" value="$image"/><Choices name="tone" toName="image"><Choice value="red"/>'
     '<Choice value="blue"/></Choices><RectangleLabels name="r" toName="image"><Label value="Disc"/>'
     "</RectangleLabels></View>"
-)
-BETTER, WORSE, EQUAL = (
-    ChoicesDecision(True, "Better: 2 clicks.", worse=False),
-    ChoicesDecision(False, "tone is worse: 2 clicks.", worse=True),
-    ChoicesDecision(False, "Not better: 0 clicks.", worse=False),
 )
 
 
@@ -202,59 +196,6 @@ def test_heads_are_not_stored_with_other_base_weights(settings: Settings, databa
     moved = replace(judged, plan=VersionPlan(provenance=Provenance(weights="coco-0123456789ab")))
     with pytest.raises(RunFailed, match="no longer coco-0123456789ab"):
         runs.steps(1).make_version(runs.digest, moved)
-
-
-class Learning:
-    """Learnt by decree: decisions by the version of the detector."""
-
-    def __init__(self, **decisions: ChoicesDecision) -> None:
-        self.serving: Any = SimpleNamespace(version="serving")
-        self._decisions = decisions
-
-    def on(self, detector: Any) -> LearntChoices:
-        return LearntChoices(
-            detector.version, (), self._decisions[detector.version], HeadsJudgement(()), None
-        )
-
-
-def candidate() -> Any:
-    return SimpleNamespace(version=CANDIDATE)
-
-
-@pytest.mark.parametrize(
-    ("objects", "on_candidate", "on_serving", "promoted", "weights"),
-    [
-        (True, BETTER, None, True, CANDIDATE),
-        (True, EQUAL, None, True, CANDIDATE),
-        (True, WORSE, BETTER, True, "serving"),
-        (True, WORSE, EQUAL, False, "serving"),
-        (False, None, BETTER, True, "serving"),
-        (False, None, EQUAL, False, "serving"),
-        (False, None, WORSE, False, "serving"),
-        (None, None, BETTER, True, "serving"),
-        (None, None, EQUAL, False, "serving"),
-    ],
-)
-def test_one_part_better_and_none_worse(
-    objects: bool | None,
-    on_candidate: ChoicesDecision | None,
-    on_serving: ChoicesDecision | None,
-    promoted: bool,
-    weights: str,
-) -> None:
-    decisions = {CANDIDATE: on_candidate, "serving": on_serving}
-    learning: Any = Learning(**{name: decision for name, decision in decisions.items() if decision})
-    decision = None if objects is None else GateDecision(objects, "As judged.")
-    tried = learn_choices(learning, decision, candidate)
-    assert (is_promoted(decision, tried), tried[-1].weights) == (promoted, weights)
-    reason = reason_of(decision, tried)
-    assert reason.count("Choices with") == (0 if objects is None else len(tried))
-
-
-def test_without_choices_the_objects_decide() -> None:
-    for promoted in (True, False):
-        decision = GateDecision(promoted, "As judged.")
-        assert (is_promoted(decision, []), reason_of(decision, [])) == (promoted, "As judged.")
 
 
 def test_heads_that_are_gone_stop_a_promotion(settings: Settings, database: Database) -> None:

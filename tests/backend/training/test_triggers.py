@@ -27,6 +27,8 @@ def created(labelled: Any = 30) -> dict[str, Any]:
         (RULES, created(), 31, "31 new labels"),
         (RULES, created(), 19, None),
         (RULES, created(labelled=9), 20, None),
+        (RULES, created(labelled=10), 20, "20 new labels"),
+        (TriggerRules(1, 10, None), created(), 1, "1 new labels"),
         (RULES, created(labelled=None), 20, "20 new labels"),
         (TriggerRules(0, 10, None), created(), 500, None),
         (RULES, captured("webhook_ANNOTATION_CREATED_skipped"), 40, None),
@@ -90,11 +92,13 @@ def test_the_timer() -> None:
     assert timer_reason(rules, 10, None, None, NOON) == "timer"
     assert timer_reason(rules, 9, None, None, NOON) is None
     assert timer_reason(rules, 50, None, reading(50, days_ago=7 / 24), NOON) == "timer"
+    assert timer_reason(rules, 50, None, reading(50, days_ago=6 / 24), NOON) == "timer"
     assert timer_reason(rules, 50, reading(10), reading(10, days_ago=5 / 24), NOON) is None
 
 
 def test_too_few_labels_are_told_with_the_number() -> None:
     assert too_few(RULES, 10) is None
+    assert str(too_few(RULES, 9)).startswith("9 tasks have ")
     assert too_few(RULES, 1) == (
         "1 task has accepted labels, and training starts at 10 (PRELABEL_TRAIN_MIN_LABELS)"
     )

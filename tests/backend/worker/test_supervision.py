@@ -238,13 +238,3 @@ def test_a_stopped_supervisor_leaves_the_run_to_the_next(training: Training) -> 
     Supervisor(training.settings, training.database, training.supervisor._command).work_off()
     assert training.run(run.id).state == "promoted"
     assert training.trace(run.id).count("step 1") == 1
-
-
-@pytest.mark.parametrize(("seconds", "is_left"), [(0, False), (55, False), (65, True), (None, True)])
-def test_a_run_of_another_host_is_abandoned_after_a_minute_without_life(
-    training: Training, seconds: int | None, is_left: bool
-) -> None:
-    heartbeat = None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds)
-    run = request_run(training.database, 7, "Start Training")
-    run.host, run.heartbeat = "another", heartbeat
-    assert is_abandoned(training.settings, run) == is_left

@@ -53,6 +53,18 @@ class TestFit:
         at = np.array([0.9])
         assert many(at) < few(at) < 0.4 < one(at) < IDENTITY(at)
 
+    def test_the_prior_is_normal_around_the_identity(self):
+        """0.5 wide for the slope, 1 for the offset: the most probable values of three regions, by search."""
+        regions = [ScoredRegion(0.9, False), ScoredRegion(0.8, True), ScoredRegion(0.3, True)]
+        logits, kept = np.log(np.array([9, 4, 3 / 7])), np.array([False, True, True])
+        slope, offset = np.meshgrid(np.linspace(0, 2, 401), np.linspace(-2, 2, 801), indexing="ij")
+        probabilities = sigmoid(slope[..., None] * logits + offset[..., None])
+        likelihood = np.log(np.where(kept, probabilities, 1 - probabilities)).sum(-1)
+        posterior = likelihood - (slope - 1) ** 2 / (2 * 0.5**2) - offset**2 / 2
+        best = np.unravel_index(posterior.argmax(), posterior.shape)
+        fitted = fit_calibration(regions)
+        assert (fitted.slope, fitted.offset) == pytest.approx((slope[best], offset[best]), abs=0.006)
+
     @pytest.mark.parametrize("kept", [True, False])
     def test_all_alike_stays_finite(self, kept: bool):
         fitted = fit_calibration([ScoredRegion(score, kept) for score in (0.0, 0.5, 1.0)] * 200)
@@ -62,6 +74,7 @@ class TestFit:
         """Of regions that are kept the less, the surer the detector is."""
         fitted = fit_calibration(regions_of(-2.0, 0.0, 2000))
         assert (np.diff(fitted(np.linspace(0.01, 0.99, 50))) > 0).all()
+        assert fitted.slope == 0.1, "the flattest"
 
 
 class TestCalibration:

@@ -112,6 +112,10 @@ def judged(
     return HeadsJudgement((HeadJudgement(name, False, known, outcomes),))
 
 
+def multiple(*outcomes: ChoiceOutcome) -> HeadsJudgement:
+    return HeadsJudgement((HeadJudgement("things", True, True, outcomes),))
+
+
 def both(*parts: HeadsJudgement) -> HeadsJudgement:
     return HeadsJudgement(tuple(head for part in parts for head in part.heads))
 
@@ -146,6 +150,12 @@ class TestDecision:
         decision = decide_heads(judged(0, 0, 0, *[1] * 9), judged(*[1] * 12))
         assert decision.worse and not decision.promoted and decision.reason.startswith("weather is worse")
 
+    @pytest.mark.parametrize(("lost", "worse"), [(2, False), (3, True)])
+    def test_a_click_in_twenty_images_may_be_lost(self, lost: int, worse: bool) -> None:
+        """Of forty; chance makes neither likely."""
+        decision = decide_heads(judged(*[0] * lost, *[1] * (40 - lost)), judged(*[1] * 40))
+        assert decision.worse == worse
+
     def test_no_choice_may_be_given_up_for_another(self) -> None:
         gain, loss = (
             (judged(*[1] * 12), judged(*[0] * 12)),
@@ -163,6 +173,15 @@ class TestFewImages:
         assert decide_heads(judged(1, 1, 0), judged(0, 1, 0)).promoted
         assert not decide_heads(judged(1, 0, 0), judged(0, 1, 0)).promoted
         assert decide_heads(judged(0, 1, 0), judged(1, 1, 0)).worse
+
+    @pytest.mark.parametrize(("count", "objection"), [(7, "Not better on most"), (8, "Perhaps chance")])
+    def test_from_eight_on_the_bootstrap_decides(self, count: int, objection: str) -> None:
+        """Gains of two clicks and of one, and two losses of one."""
+        after = [ChoiceOutcome(2, 2, 0)] * 2 + [ChoiceOutcome(2, 1, 0)] * (count - 2)
+        before = [ChoiceOutcome(2, 0, 0)] + [ChoiceOutcome(2, 1, 0)] + [ChoiceOutcome(2, 2, 0)] * 2
+        before += [ChoiceOutcome(2, 1, 0)] * (count - 4)
+        decision = decide_heads(*(multiple(*one) for one in (after, before)))
+        assert not decision.promoted and decision.reason.startswith(objection)
 
     def test_images_that_are_not_labelled_do_not_count(self) -> None:
         rest = [None] * 20

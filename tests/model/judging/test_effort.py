@@ -37,5 +37,12 @@ def test_defaults_reward_what_helps():
     assert effort.correct_box < effort.delete + effort.draw_box
 
 
+def test_the_defaults_are_the_published_figures():
+    """Of docs/versions.md: extreme clicking and COCO's workers; the others are assumptions of ours."""
+    assert Effort() == Effort(
+        check=2.0, correct_box=5.0, draw_box=7.0, correct_mask=40.0, draw_mask=79.2, delete=3.0
+    )
+
+
 def test_no_images_no_time():
     assert seconds_with([]) == seconds_without([]) == 0

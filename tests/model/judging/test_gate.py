@@ -60,6 +60,9 @@ class TestDecide:
         assert decide(candidate, serving).promoted
         assert "AP50 is worse" in decide(replace(candidate, mask_AP50=mask), serving).reason
 
+    def test_masks_that_were_worth_nothing_may_be_lost(self):
+        assert decide(BETTER, replace(TEN, mask_AP50=0.01)).promoted
+
     def test_gains_on_few_images_only_may_be_chance(self):
         """A gain of 10 s on one image, a loss of 5 s on another: resamples disagree."""
         candidate = judged(7, 4, *[5] * 8)
@@ -118,6 +121,11 @@ class TestFewImages:
 
     def test_one_lucky_image_is_not_enough(self):
         assert "most images" in decide(judged(9, 4, 4), THREE).reason
+
+    @pytest.mark.parametrize(("count", "objection"), [(7, "most images"), (8, "Perhaps chance")])
+    def test_from_eight_on_the_bootstrap_decides(self, count: int, objection: str):
+        candidate, serving = judged(8, 4, 4, *[5] * (count - 3)), judged(*[5] * count)
+        assert objection in decide(candidate, serving).reason
 
     def test_ap50_may_not_fall_at_all(self):
         assert "AP50 is worse" in decide(judged(6, 6, 6, ap50=0.495), THREE).reason

@@ -55,6 +55,12 @@ def test_a_point_that_does_not_say_what_it_is_lies_on_the_object() -> None:
     assert prompt.positive == (True,)
 
 
+def test_what_is_just_possible_is_asked_for() -> None:
+    assert len(read(*[shape(x=1000, y=-1000, width=0.01, height=0.01)] * 50)) == 50
+    [prompt] = read(shape("keypointlabels", x=0, y=100), shape("keypointlabels", x=100, y=0))
+    assert prompt.points == ((0, 100), (100, 0))
+
+
 def test_nothing_drawn_is_no_prompt() -> None:
     assert read() == ()
 
@@ -97,6 +103,8 @@ def test_a_box_is_cut_at_the_edge_and_refused_outside() -> None:
         ([shape(width="3")], "width of a drawn shape"),
         ([shape(height=True)], "height of a drawn shape"),
         ([shape(x=1e300)], "x of a drawn shape"),
+        ([shape(x=1000.1)], "x of a drawn shape"),
+        ([shape(y=-1000.1)], "y of a drawn shape"),
         ([shape(rotation=None)], "rotation of a drawn shape"),
         ([shape(width=0)], "no area"),
         ([shape(width=-3)], "no area"),
@@ -106,7 +114,10 @@ def test_a_box_is_cut_at_the_edge_and_refused_outside() -> None:
         ([shape(value=None)], "no value"),
         ([shape(from_name=None)], "from_name"),
         ([shape(to_name=["image"])], "from_name"),
+        ([shape(height=0)], "no area"),
         ([shape("keypointlabels", x=101)], "outside the image"),
+        ([shape("keypointlabels", y=-0.1)], "outside the image"),
+        ([shape("keypointlabels", y=20), shape("keypointlabels", y=100.1)], "outside the image"),
         ([shape("keypointlabels", is_positive=False)], "on the object"),
         ([shape("keypointlabels", is_positive="no")], "true or false"),
         ([shape("keypointlabels"), shape("keypointlabels", from_name="other")], "do not describe one object"),
