@@ -122,7 +122,9 @@ def test_choices_alone_make_a_version_of_the_base_weights(settings: Settings, da
     runs = Runs(settings, database, with_boxes=False)
     steps = runs.steps(1)
     steps.train(runs.digest, no_progress)
-    judged = steps.judge(runs.digest, no_progress)
+    told: list[tuple[int, int]] = []
+    judged = steps.judge(runs.digest, lambda step, steps, seconds_left=None: told.append((step, steps)))
+    assert told[:2] == [(1, told[0][1]), (2, told[0][1])] and max(told) <= (told[0][1],) * 2
     assert judged.promoted and "tone right without a click 100%" in judged.reason
     again = runs.steps(1)
     again.train(runs.digest, no_progress)
