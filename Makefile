@@ -11,7 +11,7 @@
 SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: demo test install lint bench clean help
+.PHONY: demo test install lint mutants bench clean help
 
 LABEL_STUDIO := 1.23
 
@@ -35,6 +35,9 @@ lint: $(PRELABEL_DEV) ## Check style, formatting and types
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+
+mutants: $(PRELABEL_DEV) ## Change the code here and there, and show what no test notices
+	@.venv/bin/python tests/mutants.py $(ARGS)
 
 bench: $(PRELABEL_DEV) ## Run the benchmarks; those that need data of yours say how to run them
 	@for benchmark in benchmarks/*.py; do \
