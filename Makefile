@@ -26,7 +26,7 @@ demo: ## Start Label Studio and prelabel with images to look at; Ctrl-C stops bo
 
 test: ## Run every test, those against a real Label Studio too
 	@$(MAKE) -sj2 $(PRELABEL_DEV) $(LABEL_STUDIO_VENV)
-	@.venv/bin/pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	@.venv/bin/pytest -n auto --maxprocesses 4 $(ARGS)
 
 install: $(PRELABEL) ## Make .venv with prelabel in it, and nothing else
 	@echo "prelabel is installed: .venv/bin/prelabel --help"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["COLUMNS"] = "200"  # tables are as wide without a terminal as with one
@@ -21,8 +23,13 @@ settings.register_profile("busy machine", deadline=None, suppress_health_check=[
 settings.load_profile("busy machine")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The end-to-end tests share one Label Studio, and the tests of a file what they set up."""
-    for item in items:
-        is_end_to_end = "e2e" in item.path.parts
-        item.add_marker(pytest.mark.xdist_group("e2e" if is_end_to_end else str(item.path)))
+class TogetherScheduling(LoadScopeScheduling):
+    """Gives a process whole files; the end-to-end tests go to one, because they share a Label Studio."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/e2e" if file.startswith("tests/e2e/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TogetherScheduling:
+    return TogetherScheduling(config, log)
