@@ -13,6 +13,7 @@ from scene_data import OneExample, scenes
 
 from fbnetv3.data.coco import CocoError, encode_mask, to_coco
 from fbnetv3.data.examples import Example, SceneExamples
+from fbnetv3.images import ImageError
 from fbnetv3.instances import BoxMask, Instances
 from fbnetv3.judging.average_precision import Evaluation, average_precision, evaluate
 
@@ -111,6 +112,16 @@ class TestEvaluate:
         count = len(oracle.labels)
         oracle.answers = [replace(one, classes=(one.classes + 1) % count) for one in oracle.answers]
         assert judge(oracle).box.AP < 0.2
+
+    def test_an_image_that_cannot_be_read_is_named(self) -> None:
+        class Blind(Oracle):
+            def predict(self, images: Sequence[Any]) -> list[Instances]:
+                raise ImageError("cannot be read")
+
+        data, images = scenes()
+        blind = Blind([], all_knowing().labels)
+        with pytest.raises(CocoError, match=rf"^{data['images'][0]['id']}: cannot be read$"):
+            evaluate(blind, data, images)  # type: ignore[arg-type]
 
     def test_no_label_in_common(self) -> None:
         with pytest.raises(CocoError, match="zebra"):

@@ -63,6 +63,11 @@ class TestDecide:
     def test_masks_that_were_worth_nothing_may_be_lost(self):
         assert decide(BETTER, replace(TEN, mask_AP50=0.01)).promoted
 
+    def test_on_few_images_half_a_second_is_a_gain(self):
+        """Boxes that cost 6.5 s to draw and 6 s to check: each image that has one more right gains half a second."""
+        effort = Effort(check=6.0, draw_box=6.5)
+        assert decide(judged(6, 6, 5), THREE, effort).promoted
+
     def test_gains_on_few_images_only_may_be_chance(self):
         """A gain of 10 s on one image, a loss of 5 s on another: resamples disagree."""
         candidate = judged(7, 4, *[5] * 8)
