@@ -8,11 +8,11 @@ from fbnetv3.arrays import Array
 from fbnetv3.instances import BoxMask
 
 
-def box_iou(ours: Array, theirs: Array) -> Array:
+def box_iou(first: Array, second: Array) -> Array:
     """(n, 4) and (m, 4) boxes x0, y0, x1, y1 -> (n, m) intersection over union, 0..1."""
-    size = np.minimum(ours[:, None, 2:], theirs[:, 2:]) - np.maximum(ours[:, None, :2], theirs[:, :2])
+    size = np.minimum(first[:, None, 2:], second[:, 2:]) - np.maximum(first[:, None, :2], second[:, :2])
     shared = size.clip(0).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(-1) for boxes in (ours, theirs)]
+    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(-1) for boxes in (first, second)]
     union = areas[0][:, None] + areas[1] - shared
     ratios: Array = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return ratios
@@ -32,15 +32,15 @@ def non_maximum_suppression(boxes: Array, scores: Array, limit: float, most: int
     return kept[:most]
 
 
-def mask_iou(ours: BoxMask, theirs: BoxMask) -> float:
+def mask_iou(first: BoxMask, second: BoxMask) -> float:
     """Intersection over union of two masks of one image, 0..1; 0 where both are empty."""
-    x0, y0 = max(ours.x, theirs.x), max(ours.y, theirs.y)
-    x1, y1 = (min(a, b) for a, b in zip(_corner(ours), _corner(theirs), strict=True))
+    x0, y0 = max(first.x, second.x), max(first.y, second.y)
+    x1, y1 = (min(a, b) for a, b in zip(_corner(first), _corner(second), strict=True))
     shared = 0
     if x0 < x1 and y0 < y1:
-        parts = [m.bitmap[y0 - m.y : y1 - m.y, x0 - m.x : x1 - m.x] for m in (ours, theirs)]
+        parts = [m.bitmap[y0 - m.y : y1 - m.y, x0 - m.x : x1 - m.x] for m in (first, second)]
         shared = int((parts[0] & parts[1]).sum())
-    union = ours.area + theirs.area - shared
+    union = first.area + second.area - shared
     return shared / union if union else 0.0
 
 

@@ -19,6 +19,7 @@ from prelabel.settings import (
     load_settings,
     unknown_variables,
 )
+from prelabel.training.fine_tuning import fine_tuning_settings
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -217,3 +218,12 @@ def test_no_number_is_endless(monkeypatch: pytest.MonkeyPatch, name: str, text: 
     monkeypatch.setenv(name.upper(), text)
     with pytest.raises(SettingsError, match=f"^{name.upper()} is '.*' but must be "):
         load_settings()
+
+
+def test_more_cores_than_a_training_run_may_have_are_no_error(
+    bare_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prelabel.settings.training.usable_cores", lambda: 768)
+    settings = load_settings()
+    assert settings.training_threads == 256
+    fine_tuning_settings(settings, 7).check()

@@ -81,7 +81,7 @@ class Predictor:
         self.detector = detector
         self.options = options
         self._choices = choices or ChoiceModels()
-        self._calibration = calibration
+        self.calibration = calibration
         self.capabilities = Capabilities(detector, self._choices)
         self.viewer = Viewer(
             detector, fetcher, options.max_image_pixels, prompt_features or PromptFeatures(0)
@@ -117,7 +117,7 @@ class Predictor:
         RuntimeError and ValueError.
         """
         labels = self.capabilities.labels_on(request.spec, request.image_key)
-        return pool_image_of_features(self.detector, features, labels, self._calibration)
+        return pool_image_of_features(self.detector, features, labels, self.calibration)
 
     def choice_distributions(self, request: ImageRequest, pooled: Array) -> tuple[Array, ...]:
         """What the heads say of an image with these pooled features, see ChoiceModels.distributions."""
@@ -151,7 +151,7 @@ class Predictor:
     def _empty_result(self, label_config: str, task: Any) -> TaskResult:
         spec, problems = self.task_spec(label_config, task)
         failures = [Failure("fetch", problem) for problem in problems]
-        return TaskResult(spec, self._calibration, self.options.polygon_tolerance, failures)
+        return TaskResult(spec, self.calibration, self.options.polygon_tolerance, failures)
 
     def _read_config(self, label_config: str) -> LabelSpec:
         return LabelSpec.from_config(label_config, self.detector.labels, self.options.score_threshold)

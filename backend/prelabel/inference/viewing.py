@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from fbnetv3.detector import Detector, ImageFeatures
+from fbnetv3.errors import FbnetError
 from prelabel.inference.outcomes import Failure
 from prelabel.inference.prompt_features import FeaturesKey, PromptFeatures
 from prelabel.inference.task_images import ImageRequest, TaskImage, content_digest, decode_image, fetch_image
@@ -14,7 +15,7 @@ from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 
 logger = logging.getLogger(__name__)
 
-ENGINE_ERRORS = (RuntimeError, ValueError)
+ENGINE_ERRORS = (RuntimeError, ValueError, FbnetError)
 """The engines raise RuntimeError for all of their own."""
 
 Result = TypeVar("Result")

@@ -165,7 +165,10 @@ class QueueRefresh:
         return True
 
     def _tell(self, order: Order, strategy: str, random_share: float, sets_sampling: bool) -> str | None:
-        """The project's settings and the tab; a note where its stream will not follow the order."""
+        """The project's settings and the tab; a note where its stream will not follow the order.
+
+        The project is read again: while predictions ran somebody may have chosen another order.
+        """
         if not order.tasks:
             return None
         is_first = find_tab(self._client, self._project_id, TAB) is None
@@ -177,7 +180,7 @@ class QueueRefresh:
         }
         tab = Tab(TAB, (f"tasks:{SCORE_COLUMN}",), (UNLABELLED,), (SCORE_COLUMN,), notes)
         put_tab(self._client, self._project_id, tab)
-        sampling = self._project.sampling
+        sampling = read_project(self._client, self._project_id).sampling
         if sampling != SAMPLING and (is_first or sets_sampling):
             self._client.update_project(self._project_id, sampling=SAMPLING)
         elif sampling != SAMPLING:

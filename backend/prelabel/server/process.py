@@ -101,9 +101,9 @@ def serving_app(settings: Settings) -> Flask:
 
 def _load(settings: Settings, features: PromptFeatures) -> Predictor:
     """Imports torch and Label Studio's SDK: seconds that must not delay the first answer to /health."""
-    from prelabel.versions.loading import build_predictor, load_detector
+    from prelabel.versions.loading import base_predictor
 
-    return build_predictor(settings, load_detector(settings), features)
+    return base_predictor(settings, features)
 
 
 def _load_version(settings: Settings, features: PromptFeatures, database: Database, name: str) -> Predictor:

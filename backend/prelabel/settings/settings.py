@@ -31,13 +31,13 @@ CONFIDENTIAL = frozenset(
 
 
 class Settings(
-    LabelStudioSettings,
-    ServerSettings,
-    StorageSettings,
-    ImageSettings,
-    ModelSettings,
-    LabellingSettings,
     TrainingSettings,
+    LabellingSettings,
+    ModelSettings,
+    ImageSettings,
+    StorageSettings,
+    ServerSettings,
+    LabelStudioSettings,
     BaseSettings,
 ):
     """The settings of one process. `load_settings` makes it and words errors for people."""

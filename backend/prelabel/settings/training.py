@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator, model_validat
 from pydantic_settings import NoDecode
 
 from fbnetv3.config import Norm
-from fbnetv3.finetuning.settings import HYPER_PARAMETERS
+from fbnetv3.finetuning.settings import HYPER_PARAMETERS, MOST_THREADS
 from prelabel.settings.fields import sizes_in_order, usable_cores
 
 AnchorSize = Annotated[float, Field(gt=0)]
@@ -54,7 +54,7 @@ class TrainingSettings(BaseModel):
     prelabel_training_threads: int | None = Field(
         None,
         ge=1,
-        le=256,
+        le=MOST_THREADS,
         description="CPU threads of a training run, of all its processes together; half of the cores when not set.",
     )
     prelabel_training_nice: int = Field(
@@ -105,4 +105,4 @@ class TrainingSettings(BaseModel):
     @property
     def training_threads(self) -> int:
         """CPU threads of a training run."""
-        return self.prelabel_training_threads or max(usable_cores() // 2, 1)
+        return self.prelabel_training_threads or min(max(usable_cores() // 2, 1), MOST_THREADS)

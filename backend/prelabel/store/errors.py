@@ -65,4 +65,4 @@ def _access_remedy(file: Path, said: str) -> str:
         or (file.exists() and not os.access(file, os.W_OK))
     ):
         return f"prelabel needs the right to write it and its folder: give it that, {ANOTHER}"
-    return f"look what is there, {ANOTHER}"
+    return f"see what is there, {ANOTHER}"

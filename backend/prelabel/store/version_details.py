@@ -5,11 +5,16 @@ Both are read as older releases wrote them, and written so that older releases c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fbnetv3.judging import Calibration, HeadsJudgement, Judgement
+if (
+    TYPE_CHECKING
+):  # judging brings OpenCV and pycocotools, which most processes that open the store do without
+    from fbnetv3.judging import Calibration, HeadsJudgement, Judgement
+
+Figures = TypeVar("Figures")
 
 CALIBRATION = "calibration"
 CHOICES = "choices"
@@ -77,6 +82,8 @@ class VersionPlan:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> VersionPlan:
         """What `as_dict` gave, of this release or another one."""
+        from fbnetv3.judging.calibration import Calibration
+
         rest = dict(data)
         calibration, choices = rest.pop(CALIBRATION, None), rest.pop(CHOICES, None)
         known = {one.name: rest.pop(one.name, None) for one in fields(Provenance)}
@@ -110,15 +117,27 @@ class VersionJudgement:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> VersionJudgement:
         """What `as_dict` gave, of this release or another one."""
+        from fbnetv3.judging import HeadsJudgement, Judgement
+
         objects = {name: value for name, value in data.items() if name not in (SERVING, CHOICES)}
         serving, choices = data.get(SERVING), data.get(CHOICES)
-        serving_choices = choices.get(SERVING) if choices else None
+        serving_choices = choices.get(SERVING) if isinstance(choices, Mapping) else None
         return cls(
-            Judgement.from_dict(objects) if objects else None,
-            Judgement.from_dict(serving) if serving else None,
-            HeadsJudgement.from_dict(choices) if choices else None,
-            HeadsJudgement.from_dict(serving_choices) if serving_choices else None,
+            _read(Judgement.from_dict, objects),
+            _read(Judgement.from_dict, serving),
+            _read(HeadsJudgement.from_dict, choices),
+            _read(HeadsJudgement.from_dict, serving_choices),
         )
+
+
+def _read(
+    from_dict: Callable[[Mapping[str, Any]], Figures], data: Mapping[str, Any] | None
+) -> Figures | None:
+    """The figures; None where there are none, or some that nobody can read: a version serves without its figures."""
+    try:
+        return from_dict(data) if data else None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _beside_serving(

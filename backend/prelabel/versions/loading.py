@@ -11,9 +11,9 @@ from fbnetv3.classification.classifier import Classifier
 from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.detector import Detector, version_of
 from fbnetv3.engines.opening import EngineName
-from fbnetv3.judging.calibration import IDENTITY, Calibration
+from fbnetv3.judging.calibration import IDENTITY, Calibration, calibration_in
 from fbnetv3.weights import Checkpoint
-from fbnetv3.weights.folders import find_weights
+from fbnetv3.weights.folders import find_weights, is_path
 from prelabel.inference.choice_models import ChoiceModels
 from prelabel.inference.predictor import Predictor, PredictorOptions
 from prelabel.inference.prompt_features import PromptFeatures
@@ -90,11 +90,17 @@ def chosen_weights(settings: Settings) -> str:
 def project_predictor(settings: Settings, database: Database, project_id: int) -> Predictor:
     """A predictor with what serves the project. Raises WeightsError, ConfigError, LabelStudioError."""
     version = serving_version(database, project_id)
-    return (
-        version_predictor(settings, version)
-        if version
-        else build_predictor(settings, load_detector(settings))
-    )
+    return version_predictor(settings, version) if version else base_predictor(settings)
+
+
+def base_predictor(settings: Settings, prompt_features: PromptFeatures | None = None) -> Predictor:
+    """A predictor with the base weights, and the calibration that their file has. Raises WeightsError, ConfigError and
+    LabelStudioError.
+    """
+    weights = chosen_weights(settings)
+    file = Path(weights) if is_path(weights) else find_weights(weights)
+    calibration = calibration_in(file) if file else IDENTITY
+    return build_predictor(settings, load_detector(settings), prompt_features, calibration=calibration)
 
 
 def version_predictor(

@@ -1,6 +1,6 @@
 """The messages that wake the worker when a training run was requested: huey, on SQLite or Redis.
 
-The runs themselves are rows of the store. A message only has the worker look what there is to do: a lost one costs a
+The runs themselves are rows of the store. A message only has the worker see what there is to do: a lost one costs a
 minute, since the worker also looks by itself, and one too many costs nothing.
 """
 
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 NAME = "prelabel"
 
+TASK_MODULE = "prelabel.jobs.queue"
+"""A part of the name by which a message finds its task: that of older releases, so that messages of either are read."""
+
 CONNECT_SECONDS = 2.0
 """Redis is near or it is not there."""
 
@@ -41,19 +44,20 @@ class WakeUpMessages:
     """`work`: what the worker does when woken; only the worker itself gives it."""
 
     def __init__(self, settings: Settings, work: Callable[[], None] | None = None) -> None:
-        def look() -> None:
+        def wake() -> None:
             if work:
                 work()
 
         self.huey = open_huey(settings)
-        self._look = self.huey.task(name="train")(look)
+        wake.__module__ = TASK_MODULE
+        self._wake = self.huey.task(name="train")(wake)
         self._told_at = -math.inf
         self._outages = (HueyException, OSError, sqlite3.Error, *_redis_errors(settings.prelabel_queue_url))
 
     def send(self) -> None:
         """Have the worker look for runs at once. A message that cannot be sent is logged, no more."""
         try:
-            self._look()
+            self._wake()
         except self._outages as error:
             kind = type(error).__name__
             logger.warning("the worker could not be woken (%s); it looks for runs every minute", kind)

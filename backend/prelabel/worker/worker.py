@@ -61,12 +61,12 @@ def _work(settings: Settings) -> None:
     supervisor = Supervisor(settings, database)
     refresher = Refresher(settings, database)
 
-    def look() -> None:
+    def do_what_waits() -> None:
         with store_errors_in_a_line():
             supervisor.work_off()
             refresher.refresh()
 
-    messages = WakeUpMessages(settings, look)
+    messages = WakeUpMessages(settings, do_what_waits)
     messages.check()
     messages.log_outages_in_a_line()
     reconciliation = Reconciliation(settings, database, messages, _client(settings))

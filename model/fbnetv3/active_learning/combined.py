@@ -39,11 +39,11 @@ class Combined:
             features = np.concatenate([features, labelled])
         count = self.groups or round(len(features) ** 0.5)
         groups = k_means(features, count, seed)
-        ours, theirs = groups[: len(pool)], groups[len(pool) :]
+        of_pool, of_labelled = groups[: len(pool)], groups[len(pool) :]
         by_uncertainty = self.uncertainty.order(pool, labelled, seed).indices
-        turns = _turns(ours, np.bincount(theirs, minlength=count), by_uncertainty)
+        turns = _turns(of_pool, np.bincount(of_labelled, minlength=count), by_uncertainty)
         order = by_uncertainty[np.argsort(turns[by_uncertainty], kind="stable")]
-        return Ranking.of(order, ours)
+        return Ranking.of(order, of_pool)
 
 
 def _turns(groups: Array, taken: Array, order: Array) -> Array:

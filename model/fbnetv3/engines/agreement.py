@@ -65,5 +65,5 @@ def _best(found: Instances, expected: Instances, index: int) -> tuple[float, flo
 def _mask_iou(found: Instances, i: int, expected: Instances, j: int) -> float:
     if found.masks is None or expected.masks is None:
         return float(found.masks is expected.masks)
-    ours, theirs = found.masks[i], expected.masks[j]
-    return mask_iou(ours, theirs) if ours.area or theirs.area else 1.0
+    found_mask, expected_mask = found.masks[i], expected.masks[j]
+    return mask_iou(found_mask, expected_mask) if found_mask.area or expected_mask.area else 1.0

@@ -14,14 +14,11 @@ from fbnetv3.finetuning.run import OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources, sources_by_name, spelled_as
 from fbnetv3.judging import Comparison, Effort, compare
+from fbnetv3.judging.calibration import IN_WEIGHTS
 from fbnetv3.weights import Checkpoint, write_checkpoint
 
 WEIGHTS = "weights.safetensors"
 JUDGEMENT = "judgement.json"
-
-
-CALIBRATION = "calibration"
-"""In the provenance of the weights, as JSON: what makes confidences of their scores."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ def _detector(weights: Checkpoint, settings: FineTuningSettings) -> Detector:
 
 def _calibrated(candidate: Checkpoint, comparison: Comparison) -> Checkpoint:
     calibration = json.dumps(comparison.candidate_calibration.as_dict())
-    return replace(candidate, provenance=candidate.provenance | {CALIBRATION: calibration})
+    return replace(candidate, provenance=candidate.provenance | {IN_WEIGHTS: calibration})
 
 
 def _check_sources(sources: Sources, labels: tuple[str, ...], start_labels: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from fbnetv3.config import ConfigError, Norm
 
 GIB = 1 << 30
+MOST_THREADS = 256
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class FineTuningSettings:
         metadata={
             "description": "CPU threads of each training process; one per core when not set.",
             "ge": 1,
-            "le": 256,
+            "le": MOST_THREADS,
         },
     )
 

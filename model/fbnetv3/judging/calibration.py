@@ -9,11 +9,14 @@ and with isotonic regression.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from fbnetv3.arrays import Array, sigmoid
 
@@ -62,6 +65,19 @@ class Calibration:
 
 
 IDENTITY = Calibration()
+
+IN_WEIGHTS = "calibration"
+"""In the provenance of weights that `prelabel train` wrote, as JSON: what makes confidences of their scores."""
+
+
+def calibration_in(weights: Path) -> Calibration:
+    """What a safetensors file says of its scores; the identity where it says nothing. Takes no PyTorch."""
+    try:
+        with safe_open(weights, framework="numpy") as file:
+            provenance = json.loads((file.metadata() or {})["provenance"])
+        return Calibration.from_dict(json.loads(provenance[IN_WEIGHTS]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError):
+        return IDENTITY
 
 
 def fit_calibration(regions: Sequence[ScoredRegion]) -> Calibration:

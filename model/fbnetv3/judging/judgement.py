@@ -16,7 +16,7 @@ from fbnetv3.judging.average_precision import average_precision, to_results, wit
 from fbnetv3.judging.calibration import ScoredRegion
 from fbnetv3.judging.outcomes import ImageOutcome, image_outcome, scored_regions
 
-#: Regions that score less are not shown: the default of `PRELABEL_SCORE_THRESHOLD`.
+#: Regions that score less are not shown: the default of `MODEL_SCORE_THRESHOLD`.
 SCORE_THRESHOLD = 0.3
 
 
@@ -83,7 +83,7 @@ def judge(
         example = examples[index]
         found = Instances.empty(example.image.shape[:2], examples.labels)
         if knows_any:
-            found = _look(detector, example.image, boxes_only or example.masks is None)
+            found = _predict(detector, example.image, boxes_only or example.masks is None)
         add_example(truth, example)
         results += to_results(found, index, category_of, has_masks)
         outcomes.append(
@@ -97,7 +97,7 @@ def judge(
     return _summary(box, mask, tuple(outcomes), tuple(regions))
 
 
-def _look(detector: Detector, image: Array, boxes_only: bool) -> Instances:
+def _predict(detector: Detector, image: Array, boxes_only: bool) -> Instances:
     if not boxes_only:
         return detector.predict([image])[0]
     [found] = detector.predict([image], mask_threshold=math.inf)

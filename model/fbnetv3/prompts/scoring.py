@@ -82,9 +82,9 @@ def _contrast(thumbnail: Array, box: Array, mask: Array) -> float:
     ring = around & ~inside
     if min(inside.sum(), ring.sum()) < LEAST_PIXELS:
         return 0.0
-    ours, theirs = copy[inside], copy[ring]
-    distance = np.linalg.norm(ours.mean(0) - theirs.mean(0))
-    spread = np.sqrt(ours.var(0).sum()) + np.sqrt(theirs.var(0).sum())
+    object_colours, ring_colours = copy[inside], copy[ring]
+    distance = np.linalg.norm(object_colours.mean(0) - ring_colours.mean(0))
+    spread = np.sqrt(object_colours.var(0).sum()) + np.sqrt(ring_colours.var(0).sum())
     return float(distance / (spread + NOISE))
 
 

@@ -95,9 +95,9 @@ def _partners(example: Example, seen: OutOfFold) -> tuple[Array, Array]:
     for one in np.flatnonzero(belongs.any(0)):
         partner[one] = best = int(fit[:, one].argmax())
         overlap = iou[best, one]
-        ours, theirs = mask_of(found.masks, best), mask_of(example.masks, one)
-        if ours is not None and theirs is not None:
-            overlap = min(overlap, mask_iou(ours, theirs))
+        found_mask, labelled_mask = mask_of(found.masks, best), mask_of(example.masks, one)
+        if found_mask is not None and labelled_mask is not None:
+            overlap = min(overlap, mask_iou(found_mask, labelled_mask))
         misfit[one] = found.scores[best] * (1 - overlap)
     return partner, misfit
 

@@ -7,7 +7,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from fbnetv3.simulation.matplotlib_figures import Axes, Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
 from fbnetv3.simulation.order_comparison import BASELINE
 
 #: Okabe and Ito's palette, which colour-blind people tell apart, and two more for its yellow; the baseline is black.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fbnetv3.simulation.matplotlib_figures import Axes, Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 #: Blue and vermilion of Okabe and Ito's palette, which colour-blind people tell apart.
 BLUE, VERMILION = "#0072B2", "#D55E00"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -138,22 +137,3 @@ def test_an_image_that_is_missing(trainer: FakeTrainer, tmp_path: Path):
     result = simulate(annotations, "--rounds", "1", "--out", tmp_path / "out")
     assert result.exit_code == 1 and "too few images" in result.stderr
     assert "and 1 image; with --strict" in result.stderr and "1.png: cannot read it: tried" in result.stderr
-
-
-@pytest.mark.parametrize("orders", [["file"], ["margin"]])
-def test_without_matplotlib_nothing_is_trained_before_the_command_says_so(
-    orders: list[str],
-    annotations: Path,
-    trainer: FakeTrainer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    for module in ("plot", "order_comparison_plot", "matplotlib_figures"):
-        monkeypatch.delitem(sys.modules, f"fbnetv3.simulation.{module}", raising=False)
-    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
-    result = simulate(
-        annotations, "--rounds", "4", "--out", tmp_path, *(f"--order={order}" for order in orders)
-    )
-    assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].endswith("pip install matplotlib")
-    assert not trainer.calls

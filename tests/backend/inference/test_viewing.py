@@ -12,6 +12,7 @@ import pytest
 from default_limits import fetch_limits
 from serving import ColourDetector, png
 
+from fbnetv3.config import ConfigError
 from fbnetv3.detector import ImageFeatures
 from prelabel.inference.outcomes import Failure
 from prelabel.inference.prompt_features import PromptFeatures
@@ -122,3 +123,12 @@ def test_a_question_that_the_network_fails_on_is_a_failure(caplog: pytest.LogCap
     with caplog.at_level(logging.ERROR):
         assert (ask(features, question), ask(features, lambda: 3)) == (FAILED, 3)
     assert caplog.messages == ["the network failed on an image of 30 x 20"]
+
+
+def test_an_error_of_our_own_is_a_failure_of_the_network_too(detector: OneAtATime) -> None:
+    [features] = detector.set_images([np.zeros((20, 30, 3), np.uint8)])
+
+    def refuse() -> None:
+        raise ConfigError("no such layer")
+
+    assert ask(features, refuse) == Failure("model", "the network failed: ConfigError")

@@ -431,3 +431,14 @@ def test_a_task_predicted_since_is_named_so(studio, host, images, command):
     command("refresh")
     studio.add_prediction(studio.add_tasks(f"http://{host}/img1.png")[0], VERSION)
     assert "predicted since the last refresh" in command("show").output
+
+
+def test_an_order_that_somebody_chose_while_predictions_ran_is_seen(studio, images, work):
+    queue = work()
+    queue.predict()
+    queue.put_in_order("least_confidence", 0.0)
+    later = work()
+    studio.project["sampling"] = "Sequential sampling"
+    [note] = later.put_in_order("margin", 0.0, sets_sampling=False).notes
+    assert TAB in note
+    assert later.put_in_order("margin", 0.0).notes == () and studio.project["sampling"] == SAMPLING

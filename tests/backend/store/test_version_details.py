@@ -125,3 +125,10 @@ def test_an_older_release_finds_everything_where_it_looks() -> None:
     assert (judgement["box_AP50"], judgement["serving"]["box_AP50"]) == (0.5, 0.25)
     assert judgement["choices"]["heads"][0]["accuracy"] == 1.0
     assert judgement["choices"]["serving"]["heads"][0]["accuracy"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "judgement", [{"box_AP50": 0.5}, {"outcomes": 3}, {"choices": {"heads": 3}}, {"choices": 7}]
+)
+def test_figures_that_cannot_be_read_cost_a_version_its_figures_only(judgement: dict[str, Any]) -> None:
+    assert VersionJudgement.from_dict(judgement) == VersionJudgement()

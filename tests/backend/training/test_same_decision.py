@@ -16,15 +16,16 @@ from fbnetv3.data.snapshot import is_held_out, snapshot_of_coco
 from fbnetv3.finetuning import FineTuned, FineTuningSettings, report
 from fbnetv3.finetuning.plan import Outlines, make_plan
 from fbnetv3.judging import Effort, decide
+from fbnetv3.judging.calibration import IDENTITY, calibration_in
 from fbnetv3.simulation import Replay, ReplayData, SimulationSettings
 from fbnetv3.weights import Checkpoint, load_checkpoint, write_checkpoint
-from fbnetv3.weights.safetensors_file import read_safetensors
 from prelabel.cli import app
 from prelabel.labels.usefulness import effort_of
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
 from prelabel.training.judging import CANDIDATE_PLAN, CANDIDATE_WEIGHTS, RunJudge
 from prelabel.training.training_run import CandidateEvaluation
+from prelabel.versions.loading import base_predictor
 
 IMAGES = 13
 """Of these, three are held out."""
@@ -119,5 +120,8 @@ def test_all_three_decide_alike_by_the_efforts_of_the_settings(
 
     assert run.plan.calibration is not None and run.plan.calibration.regions
     assert written["calibration"] == run.plan.calibration.as_dict()
-    carried = read_safetensors(out / "weights.safetensors").provenance["calibration"]
-    assert json.loads(carried) == run.plan.calibration.as_dict()
+    weights = out / "weights.safetensors"
+    assert calibration_in(weights) == run.plan.calibration
+    serving = base_predictor(load_settings(prelabel_weights=str(weights)))
+    assert serving.calibration == run.plan.calibration
+    assert calibration_in(annotations) == calibration_in(home / "serving.safetensors") == IDENTITY

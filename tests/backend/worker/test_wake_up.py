@@ -140,3 +140,15 @@ def test_another_broker_than_redis_is_refused_without_its_password(monkeypatch: 
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert str(caught.value) == "PRELABEL_QUEUE_URL must be a redis:// or rediss:// URL"
+
+
+def test_a_message_of_an_older_release_wakes_the_work(tmp_path: Path) -> None:
+    def train() -> None: ...
+
+    train.__module__ = "prelabel.jobs.queue"
+    older = open_huey(load_settings(prelabel_home=tmp_path))
+    older.task()(train)()
+    worked = threading.Event()
+    receiver = WakeUpMessages(load_settings(prelabel_home=tmp_path), worked.set)
+    receiver.huey.execute(receiver.huey.dequeue())
+    assert worked.is_set()

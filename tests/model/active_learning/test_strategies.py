@@ -277,3 +277,9 @@ class TestLook:
     def test_calibration(self):
         seen = pool_image(starter(), self.PICTURE, calibration=Calibration(offset=-2.0))
         assert (seen.kept < seen.instances.scores).all()
+
+
+def test_groups_of_values_that_are_no_numbers():
+    broken = np.array([[np.nan, 1.0], [1e30, -np.inf], [0.0, 1.0], [5.0, 5.0]])
+    assert len(k_means(broken, 3, seed=0)) == 4
+    assert k_means(np.full((4, 2), np.nan), 3, seed=0).tolist() == [0, 0, 0, 0]

@@ -119,7 +119,7 @@ def jwt_claims(token: str) -> dict[str, Any] | None:
     """The payload of a JWT, unverified; None when `token` is not one."""
     try:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    except (jwt.PyJWTError, RecursionError):
+    except (jwt.PyJWTError, ValueError, RecursionError):
         return None
     return claims
 

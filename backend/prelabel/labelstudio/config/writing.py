@@ -14,14 +14,14 @@ GOLDEN_ANGLE = 0.618034
 MASKS = SHAPE_OF_TAG["brush"].labelled_tag, "mask", "Masks", ' smart="false"'
 BOXES = BOX_TOOL.labelled_tag, "box", "Boxes", ' smart="true" opacity="0.05" strokeWidth="2"'
 CLICKS = POINT_TOOL.labelled_tag, "click", "Clicks", f" {POINT_TOOL.attributes}"
-"""Tag, name, heading and look: boxes are outlines, so that the masks in them stay visible. Boxes and clicks
+"""Tag, name, heading and style: boxes are outlines, so that the masks in them stay visible. Boxes and clicks
 are smart tools; brushes are none, because Label Studio sends nothing of a smart brush."""
 
 
 def label_config(labels: Sequence[str], *, has_masks: bool) -> str:
     """A labelling config with a box for every label, a mask where the network makes them, and smart tools for both."""
-    looks = (MASKS, BOXES, CLICKS) if has_masks else (BOXES, CLICKS)
-    controls = "".join(_control(labels, *look) for look in looks)
+    styles = (MASKS, BOXES, CLICKS) if has_masks else (BOXES, CLICKS)
+    controls = "".join(_control(labels, *style) for style in styles)
     return f'<View>\n  <Image name="image" value="$image" zoom="true"/>\n{controls}</View>\n'
 
 
@@ -32,7 +32,7 @@ def colour(index: int) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def _control(labels: Sequence[str], tag: str, name: str, heading: str, look: str) -> str:
+def _control(labels: Sequence[str], tag: str, name: str, heading: str, style: str) -> str:
     rows = "".join(
         f"      <Label value={quoteattr(label)} background={quoteattr(colour(index))}/>\n"
         for index, label in enumerate(labels)
@@ -40,6 +40,6 @@ def _control(labels: Sequence[str], tag: str, name: str, heading: str, look: str
     return (
         '  <View style="display: flex; gap: 24px; align-items: baseline">\n'
         f'    <Header value="{heading}" size="5"/>\n'
-        f'    <{tag} name="{name}" toName="image"{look}>\n{rows}    </{tag}>\n'
+        f'    <{tag} name="{name}" toName="image"{style}>\n{rows}    </{tag}>\n'
         "  </View>\n"
     )

@@ -35,7 +35,7 @@ def work(
 
 @pytest.mark.parametrize(
     "piece",
-    ["annotate", "snapshot", "queue", "order", "publish", "reconcile", "doctor", "prelabels", "shown"],
+    ["annotate", "snapshot", "queue", "publish", "reconcile", "doctor", "prelabels", "shown"],
 )
 def test_an_operation_reads_the_project_once(work: Work, piece: str) -> None:
     work.studio.requests.clear()
@@ -65,6 +65,13 @@ def test_connecting_reads_it_again_after_label_studio_wrote_into_it(studio: Labe
     first, second = (place for place, request in enumerate(studio.requests) if request == READ)
     assert first < max(writes) < second
     assert connection.project.shown_version == "", "as it was before"
+
+
+def test_a_new_order_reads_it_again_before_it_changes_the_stream(work: Work) -> None:
+    """Somebody may have chosen another order meanwhile."""
+    work.studio.requests.clear()
+    work.order()
+    assert work.studio.requests.count(READ) == 2
 
 
 def test_a_queue_after_a_promotion_reads_it_again_when_all_is_pushed(work: Work) -> None:
