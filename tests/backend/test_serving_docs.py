@@ -29,7 +29,7 @@ BEGIN, END = (
 
 def settings_part() -> str:
     """The part of docs/settings.md that follows the code: a heading per class of settings, an entry per field."""
-    groups = [(group, _own_fields(group)) for group in inspect.getmro(Settings)]
+    groups = [(group, _own_fields(group)) for group in reversed(inspect.getmro(Settings))]
     sections = [f"{_heading(group)}\n\n" + "\n".join(map(_entry, names)) for group, names in groups if names]
     return "\n\n".join([BEGIN, *sections, END])
 
