@@ -99,9 +99,7 @@ def test_a_folder_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_of_the_folder_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(
-        StoreError, match=r"cannot be opened: .*exists.*; see what is there, or name another"
-    ):
+    with pytest.raises(StoreError, match=r"cannot be opened: .*exists.*; see what is there, or name another"):
         use(tmp_path / "file" / "prelabel.sqlite3")
 
 
