@@ -135,6 +135,9 @@ def _of_outline(mask: BoxMask, image_size: Size) -> Iterator[Ellipse]:
     free = outline[((outline > 0) & (outline < np.array(image_size[::-1]) - 1)).all(1)]
     if len(free) < LEAST_POINTS:
         return
+    cv2.setRNGSeed(
+        0
+    )  # OpenCV moves points at random where they lie on a line, or are fewer than five different ones
     (x, y), (first, second), degrees = cv2.fitEllipse(free.astype(np.float32))
     numbers = np.array([x, y, first, second, degrees])
     if np.isfinite(numbers).all() and first > 0 and second > 0:
