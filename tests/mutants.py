@@ -74,7 +74,9 @@ ROOMS = {
             "not postgresql and not every_command and not processes_that",
         ),
     ),
-    "queue": Room(("backend/prelabel/queue",), ("tests/backend/queue",)),
+    "queue": Room(
+        ("backend/prelabel/queue",), ("tests/backend/queue", "tests/backend/publish/test_promotion.py")
+    ),
     "training": Room(("backend/prelabel/training",), ("tests/backend/training", "-k", "not dies_each_time")),
 }
 

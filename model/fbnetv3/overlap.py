@@ -27,9 +27,11 @@ def non_maximum_suppression(boxes: Array, scores: Array, limit: float, most: int
     same = box_iou(boxes, boxes) >= limit
     kept: list[int] = []
     for index in np.argsort(-scores, kind="stable").tolist():
+        if len(kept) == most:
+            break
         if not same[index, kept].any():
             kept.append(index)
-    return kept[:most]
+    return kept
 
 
 def mask_iou(first: BoxMask, second: BoxMask) -> float:

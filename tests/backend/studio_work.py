@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from default_limits import fetch_limits, predictor_options
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from serving import ColourDetector
@@ -40,7 +37,6 @@ from prelabel.settings import load_settings
 from prelabel.store.database import Database
 from prelabel.store.label_counts import note_project
 from prelabel.store.versions import PromotionRow
-from prelabel.versions.loading import project_checkpoint
 from prelabel.versions.own_versions import OwnVersions
 from prelabel.worker.reconcile import Reconciliation
 from prelabel.worker.wake_up import WakeUpMessages
@@ -186,19 +182,3 @@ class Work:
 
     def doctor(self) -> None:
         list(examine(Examination(self.settings, PROJECT, None)))
-
-
-@contextmanager
-def prepared_work(
-    studio: LabelStudioStandIn, host: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Work]:
-    """Ready to be done; weights are read once, not for every piece."""
-    work = Work(studio, host, folder)
-    weights = project_checkpoint(work.settings, work.database, PROJECT)
-    monkeypatch.setattr("prelabel.connect.doctor.examination.project_checkpoint", lambda *_: weights)
-    monkeypatch.setattr("prelabel.publish.promotion.base_checkpoint", lambda *_: weights)
-    monkeypatch.setattr("prelabel.queue.after_promotion.project_predictor", lambda *_: work.predictor)
-    try:
-        yield work
-    finally:
-        work.database.close()

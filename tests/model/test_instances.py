@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from fbnetv3.instances import BoxMask, Instances
@@ -24,7 +24,6 @@ def three_instances(with_masks: bool = True) -> Instances:
     )
 
 
-@settings(deadline=None)
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12)))
 def test_a_crop_comes_back_as_the_full_mask(mask: np.ndarray) -> None:
     crop = BoxMask.from_full(mask)
@@ -32,7 +31,6 @@ def test_a_crop_comes_back_as_the_full_mask(mask: np.ndarray) -> None:
     assert crop.area == mask.sum()
 
 
-@settings(deadline=None)
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12)).filter(np.any))
 def test_a_crop_is_as_small_as_the_mask_allows(mask: np.ndarray) -> None:
     bitmap = BoxMask.from_full(mask).bitmap

@@ -57,7 +57,7 @@ def check(
 )
 @example(a=(0.0, 0.0), b=(1.0, 1.0), size=(1, 1), side=28, threshold=0.5, seed=0)
 @example(a=(0.2, 0.4), b=(0.201, 0.401), size=(40, 40), side=28, threshold=0.05, seed=1)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_boxes_inside_the_image(
     a: tuple[float, float],
     b: tuple[float, float],

@@ -10,7 +10,7 @@ from prelabel.cli.common import (
     ProjectId,
     console,
     errors_in_one_sentence,
-    load_predictor,
+    open_project,
     print_problems,
     progress_bar,
     settings_or_fail,
@@ -48,22 +48,11 @@ def annotate(
     """
     settings = settings_or_fail()
     with errors_in_one_sentence():
-        from prelabel.labelstudio.api.backends import attached_backends
-        from prelabel.labelstudio.api.client import label_studio_client
         from prelabel.labelstudio.config.project import read_project
         from prelabel.publish.annotate import annotate_project
-        from prelabel.publish.shown_version import notes_after, serving_note
-        from prelabel.store.database import Database
-        from prelabel.versions.own_versions import OwnVersions
+        from prelabel.publish.shown_version import notes_after
 
-        client = label_studio_client(settings)
-        backends = attached_backends(client, project)
-        database = Database.open(settings.database_url)
-        predictor = load_predictor(settings, database, project)
-        own = OwnVersions.of_project(
-            settings, database, project, backends, predictor.version, declared=replace or ()
-        )
-        warn([serving_note(backends, predictor.version)])
+        client, predictor, own = open_project(settings, project, replace or ())
         console.print(f"Predicting with {predictor.version}.")
         with stoppable(), progress_bar() as show:
             summary = annotate_project(

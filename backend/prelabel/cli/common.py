@@ -18,8 +18,9 @@ from prelabel.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from prelabel.inference.predictor import Predictor
+    from prelabel.labelstudio.api.client import LabelStudioClient
     from prelabel.publish.annotate import Summary, TaskProblem
-    from prelabel.store.database import Database
+    from prelabel.versions.own_versions import OwnVersions
 
 # Titles, labels and addresses are the user's; brackets in them are no markup.
 console = Console(markup=False, highlight=False, soft_wrap=True)
@@ -69,14 +70,31 @@ def settings_or_fail(**overrides: Any) -> Settings:
         return load_settings(**overrides)
 
 
-def load_predictor(settings: Settings, database: Database, project_id: int) -> Predictor:
-    """With what serves the project."""
+def open_project(
+    settings: Settings, project_id: int, declared: Sequence[str] = ()
+) -> tuple[LabelStudioClient, Predictor, OwnVersions]:
+    """What pushes predictions into a project: of what serves it, whose own versions are known, `declared` ones too. A
+    warning where the project's server serves another version.
+    """
+    from prelabel.labelstudio.api.backends import attached_backends
+    from prelabel.labelstudio.api.client import label_studio_client
+    from prelabel.publish.shown_version import serving_note
+    from prelabel.store.database import Database
     from prelabel.versions.loading import project_predictor
+    from prelabel.versions.own_versions import OwnVersions
 
+    client = label_studio_client(settings)
+    backends = attached_backends(client, project_id)
+    database = Database.open(settings.database_url)
     # What fails for one task is in the summary; in the log it would tear the progress bar apart.
     logging.getLogger("prelabel").addHandler(logging.NullHandler())
     with console.status("loading the weights"):
-        return project_predictor(settings, database, project_id)
+        predictor = project_predictor(settings, database, project_id)
+    own = OwnVersions.of_project(
+        settings, database, project_id, backends, predictor.version, declared=declared
+    )
+    warn([serving_note(backends, predictor.version)])
+    return client, predictor, own
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fbnetv3.engines.opening import EngineName
-from prelabel.cli.common import ENGINE, WEIGHTS, fail
+from prelabel.cli.common import ENGINE, WEIGHTS, errors_in_one_sentence, fail
 from prelabel.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,24 +55,22 @@ def predict(
 ) -> None:
     """Predict the objects in image files. Those that cannot be read are named and left out; the exit code is 1 then."""
     from fbnetv3 import Detector
-    from prelabel.errors import FORESEEN
 
     try:
-        detector = Detector.load(weights, engine=engine, device=device)
-        write = _writer(format, detector, threshold, label_config)
-        results: list[Any] = []
-        unread = 0
-        for number, (path, pixels) in enumerate(_read_images(images, detector.max_pixels)):
-            if pixels is None:
-                unread += 1
-                continue
-            [found] = detector.predict([pixels], threshold)
-            results.extend(write(number, path, found))
-            if draw is not None:
-                _draw(draw / f"{number + 1:04}-{path.stem}.png", pixels, found)
-        _write(results, out)
-    except FORESEEN as error:
-        fail(str(error))
+        with errors_in_one_sentence():
+            detector = Detector.load(weights, engine=engine, device=device)
+            write = _writer(format, detector, threshold, label_config)
+            results: list[Any] = []
+            unread = 0
+            for number, (path, pixels) in enumerate(_read_images(images, detector.max_pixels)):
+                if pixels is None:
+                    unread += 1
+                    continue
+                [found] = detector.predict([pixels], threshold)
+                results.extend(write(number, path, found))
+                if draw is not None:
+                    _draw(draw / f"{number + 1:04}-{path.stem}.png", pixels, found)
+            _write(results, out)
     except OSError as error:
         fail(f"cannot write {error.filename}: {error.strerror}")
     if unread:

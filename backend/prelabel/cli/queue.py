@@ -13,7 +13,7 @@ from prelabel.cli.common import (
     console,
     errors_in_one_sentence,
     fail,
-    load_predictor,
+    open_project,
     print_problems,
     progress_bar,
     settings_or_fail,
@@ -57,19 +57,10 @@ def refresh(
         fail("PRELABEL_STRATEGY is none: name one with --strategy.")
     share = settings.prelabel_random_share if random_share is None else random_share
     with errors_in_one_sentence():
-        from prelabel.labelstudio.api.backends import attached_backends
-        from prelabel.labelstudio.api.client import label_studio_client
-        from prelabel.publish.shown_version import notes_after, serving_note
+        from prelabel.publish.shown_version import notes_after
         from prelabel.queue.refresh import QueueRefresh
-        from prelabel.store.database import Database
-        from prelabel.versions.own_versions import OwnVersions
 
-        client = label_studio_client(settings)
-        backends = attached_backends(client, project)
-        database = Database.open(settings.database_url)
-        predictor = load_predictor(settings, database, project)
-        own = OwnVersions.of_project(settings, database, project, backends, predictor.version)
-        warn([serving_note(backends, predictor.version)])
+        client, predictor, own = open_project(settings, project)
         work = QueueRefresh(settings, client, predictor, project, own)
         with stoppable():
             with progress_bar() as show:

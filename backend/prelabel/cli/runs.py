@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from prelabel.cli.common import console, errors_in_one_sentence, fail
+from prelabel.cli.common import INTERRUPTED, console, errors_in_one_sentence, fail
 from prelabel.ids import LARGEST_ID
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
@@ -124,7 +124,7 @@ def log(
             for text in _followed(database, run_id, file) if follow else _pieces(file, 0):
                 console.print(text.decode(errors="replace"), end="")
         except KeyboardInterrupt:
-            raise typer.Exit(130) from None
+            raise typer.Exit(INTERRUPTED) from None
 
 
 def _followed(database: Database, run_id: int, file: Path) -> Iterator[bytes]:

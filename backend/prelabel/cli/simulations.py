@@ -35,15 +35,9 @@ COLUMNS = (
     ("without\nmin", "person_seconds_without", 1, 60),
 )
 
+OF_ONE_ORDER = {"labels", "mask_AP", "false_positives_per_image", "train_seconds"}
 #: Of several orders.
-ORDER_COLUMNS = (
-    ("objects", "objects", 0, 1),
-    ("box\nAP50", "box_AP50", 3, 1),
-    ("mask\nAP50", "mask_AP50", 3, 1),
-    ("no\nedit", "no_edit_share", 3, 1),
-    ("person\nmin", "person_seconds", 1, 60),
-    ("without\nmin", "person_seconds_without", 1, 60),
-)
+ORDER_COLUMNS = tuple(column for column in COLUMNS if column[1] not in OF_ONE_ORDER)
 
 
 def play(replay: Replay, names: dict[str, str]) -> None:

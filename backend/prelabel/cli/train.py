@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fbnetv3.finetuning.settings import FineTuningSettings
 from prelabel.cli import training_options as options
 from prelabel.cli.coco_files import ANNOTATIONS, IMAGES, Strict, labelled_images
-from prelabel.cli.common import PROJECT, WEIGHTS, errors_in_one_sentence, fail, settings_or_fail
+from prelabel.cli.common import INTERRUPTED, PROJECT, WEIGHTS, errors_in_one_sentence, fail, settings_or_fail
 from prelabel.ids import LARGEST_ID
 from prelabel.settings import load_settings
 
@@ -178,8 +178,7 @@ def _shown(console: Console, folder: Path) -> Iterator[OnProgress]:
     root.setLevel(logging.INFO)
     in_file = logging.FileHandler(folder / "train.log", encoding="utf-8")
     in_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    columns = COLUMNS
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*COLUMNS, console=console, transient=True) as bar:
         on_terminal = RichHandler(console=bar.console, show_path=False, show_level=False, highlighter=None)
         for handler in (in_file, on_terminal):
             root.addHandler(handler)
@@ -195,7 +194,7 @@ def _shown(console: Console, folder: Path) -> Iterator[OnProgress]:
         except KeyboardInterrupt:
             bar.stop()
             console.print("Stopped; the same command goes on from the last checkpoint.")
-            raise typer.Exit(130) from None
+            raise typer.Exit(INTERRUPTED) from None
         finally:
             for handler in (in_file, on_terminal):
                 root.removeHandler(handler)

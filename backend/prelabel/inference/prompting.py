@@ -92,8 +92,9 @@ class Prompter:
         if digest and (kept := viewer.kept(digest)) is not None:
             return kept
         content = _unless_failed(viewer.fetch(request))
-        self._fetched.note(request, content_digest(content))
-        return _unless_failed(viewer.features(request, content))
+        digest = content_digest(content)
+        self._fetched.note(request, digest)
+        return _unless_failed(viewer.features(request, content, digest))
 
 
 class _FetchedImages:

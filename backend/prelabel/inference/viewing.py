@@ -41,7 +41,9 @@ class Viewer:
     def read(self, request: ImageRequest) -> TaskImage:
         """Fetch and decode an image; whatever is wrong with it becomes its failure."""
         content = self.fetch(request)
-        return TaskImage(request, content) if isinstance(content, Failure) else self._decode(request, content)
+        if isinstance(content, Failure):
+            return TaskImage(request, content)
+        return self._decode(request, content, content_digest(content))
 
     def fetch(self, request: ImageRequest) -> bytes | Failure:
         """The bytes of the image's file."""
@@ -57,12 +59,14 @@ class Viewer:
         results = iter(self._view_readable(readable, read))
         return [image.pixels if isinstance(image.pixels, Failure) else next(results) for image in images]
 
-    def features(self, request: ImageRequest, content: bytes) -> ImageFeatures | Failure:
-        """The features of an image file: those that are kept for prompts, else new ones, which are kept then."""
-        kept = self.kept(content_digest(content))
+    def features(self, request: ImageRequest, content: bytes, digest: str) -> ImageFeatures | Failure:
+        """The features of an image file with this digest: those that are kept for prompts, else new ones, which are
+        kept then.
+        """
+        kept = self.kept(digest)
         if kept is not None:
             return kept
-        image = self._decode(request, content)
+        image = self._decode(request, content, digest)
         [features] = self.view([image], lambda _, features: features)
         if not isinstance(features, Failure):
             self.keep(image, features)
@@ -76,8 +80,8 @@ class Viewer:
         """Keep the features of an image for prompts on it."""
         self._prompt_features.keep(FeaturesKey(image.digest, self._detector.version), features)
 
-    def _decode(self, request: ImageRequest, content: bytes) -> TaskImage:
-        return TaskImage(request, decode_image(request, content, self._max_pixels), content_digest(content))
+    def _decode(self, request: ImageRequest, content: bytes, digest: str) -> TaskImage:
+        return TaskImage(request, decode_image(request, content, self._max_pixels), digest)
 
     def _view_readable(self, images: Sequence[TaskImage], read: Reader[Result]) -> Sequence[Result | Failure]:
         if not images:

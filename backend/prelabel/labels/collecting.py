@@ -51,6 +51,7 @@ class CollectedLabels:
         objects: Sequence[LabelledObject],
         choices: dict[str, list[str]],
     ) -> None:
+        """Take in an image with its objects and choices (control -> what was chosen)."""
         number = len(self.images) + 1
         height, width = stored.size
         labels = {"image_labels": choices} if choices else {}
@@ -86,6 +87,7 @@ class CollectedLabels:
         ]
 
     def data(self) -> Json:
+        """All of it as COCO data."""
         categories = [{"id": number, "name": name} for number, name in enumerate(self.labels, start=1)]
         heads = {"image_heads": self.heads} if self.heads else {}
         return {"images": self.images, "annotations": self.annotations, "categories": categories, **heads}

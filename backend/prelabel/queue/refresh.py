@@ -65,7 +65,6 @@ class QueueRefresh:
         self._settings = settings
         self._client = client
         self._predictor = predictor
-        self._project_id = project_id
         self._own = own
         self._keep_going = keep_going
         self._project = read_project(client, project_id)
@@ -110,7 +109,7 @@ class QueueRefresh:
         `sets_sampling`: even where the tab is there already, so that somebody may have chosen another one since.
         `on_place` gets how many places were told, and how many there are. Raises LabelStudioError.
         """
-        tasks = list(survey(self._client, self._project_id))
+        tasks = list(survey(self._client, self._project.id))
         version = self._predictor.version
         chosen = strategy_called(self._settings, strategy)
         order = order_tasks(
@@ -119,7 +118,7 @@ class QueueRefresh:
             self._cached,
             [task for task in tasks if not task.is_labelled and version in task.versions],
             [task for task in tasks if task.is_labelled],
-            seed=self._project_id,
+            seed=self._project.id,
             keep_going=self._keep_going,
         )
         changed, is_whole = self._push(order.tasks, on_place) if order.is_whole else (0, False)
@@ -147,7 +146,7 @@ class QueueRefresh:
     def _predictions(self) -> dict[int, list[dict[str, Any]]]:
         """Task -> its predictions of this version; without their regions, which may be large."""
         rows = defaultdict(list)
-        for row in self._client.predictions(self._project_id):
+        for row in self._client.predictions(self._project.id):
             if row["model_version"] == self._predictor.version:
                 rows[row["task"]].append({name: row[name] for name in ("id", "score", "cluster")})
         return rows
@@ -171,7 +170,7 @@ class QueueRefresh:
         """
         if not order.tasks:
             return None
-        is_first = find_tab(self._client, self._project_id, TAB) is None
+        is_first = find_tab(self._client, self._project.id, TAB) is None
         notes = {
             "strategy": strategy,
             "random_share": random_share,
@@ -179,10 +178,10 @@ class QueueRefresh:
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         tab = Tab(TAB, (f"tasks:{SCORE_COLUMN}",), (UNLABELLED,), (SCORE_COLUMN,), notes)
-        put_tab(self._client, self._project_id, tab)
-        sampling = read_project(self._client, self._project_id).sampling
+        put_tab(self._client, self._project.id, tab)
+        sampling = read_project(self._client, self._project.id).sampling
         if sampling != SAMPLING and (is_first or sets_sampling):
-            self._client.update_project(self._project_id, sampling=SAMPLING)
+            self._client.update_project(self._project.id, sampling=SAMPLING)
         elif sampling != SAMPLING:
             return f"The label stream is in {sampling!r} order, as somebody chose; the tab {TAB!r} is in this one."
         return None

@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-if (
-    TYPE_CHECKING
-):  # judging brings OpenCV and pycocotools, which most processes that open the store do without
+# Judging brings OpenCV and pycocotools, which most processes that open the store do without.
+if TYPE_CHECKING:
     from fbnetv3.judging import Calibration, HeadsJudgement, Judgement
 
 Figures = TypeVar("Figures")

@@ -58,6 +58,10 @@ def image(colour: tuple[int, int, int]) -> TaskImage:
     return TaskImage(request(), np.full((20, 30, 3), colour, np.uint8))
 
 
+def features_of(viewer: Viewer, content: bytes) -> ImageFeatures | Failure:
+    return viewer.features(request(), content, content_digest(content))
+
+
 def reds(_: Sequence[TaskImage], features: Sequence[ImageFeatures]) -> list[int]:
     return [int(one.pixels[0, 0, 0]) for one in features]
 
@@ -94,22 +98,22 @@ def test_what_cannot_be_fetched_or_decoded_is_the_images_failure(viewer: Viewer,
 
 def test_features_of_a_file_are_made_once(viewer: Viewer, detector: OneAtATime) -> None:
     content = png((15, 0, 0))
-    first = viewer.features(request(), content)
+    first = features_of(viewer, content)
     assert viewer.kept(content_digest(content)) is first
-    assert viewer.features(request(), content) is first
+    assert features_of(viewer, content) is first
     assert detector.sets == [1]
 
 
 def test_a_file_that_fails_is_not_kept(viewer: Viewer, detector: OneAtATime) -> None:
     content = png((0, 0, 255))
-    assert viewer.features(request(), content) == FAILED == viewer.features(request(), content)
+    assert features_of(viewer, content) == FAILED == features_of(viewer, content)
     assert viewer.kept(content_digest(content)) is None
     assert detector.sets == [1, 1]
 
 
 def test_features_of_another_version_are_not_taken(viewer: Viewer, detector: OneAtATime) -> None:
     content = png((15, 0, 0))
-    viewer.features(request(), content)
+    features_of(viewer, content)
     detector.version = "colour-2"
     assert viewer.kept(content_digest(content)) is None
 

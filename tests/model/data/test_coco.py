@@ -133,7 +133,7 @@ class TestMasks:
         expected[30:38, 40:50] = True
         assert np.array_equal(read_mask([SQUARE, other], SIZE).full(SIZE), expected)
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
     def test_encoded_masks_come_back(self, mask: np.ndarray) -> None:
         encoded = json.loads(json.dumps(encode_mask(BoxMask.from_full(mask), mask.shape)))

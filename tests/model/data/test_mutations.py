@@ -99,7 +99,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(mutated(), st.booleans())
 def test_it_reads_as_clean_data_or_is_refused_in_a_sentence(folder: Path, raw: bytes, strict: bool) -> None:
     try:

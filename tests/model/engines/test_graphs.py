@@ -71,7 +71,7 @@ class TestGraphs:
         most=st.integers(1, 40),
         seed=st.integers(0, 10_000),
     )
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     def test_suppression_is_torchvisions(
         self, count: int, groups: int, limit: float, most: int, seed: int
     ) -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -25,7 +25,6 @@ def tensor(*boxes: tuple[float, ...]) -> Tensor:
 
 class TestCoder:
     @pytest.mark.parametrize("coder", CODERS, ids=str)
-    @settings(deadline=None)
     @given(reference=box, true_box=box)
     def test_a_coded_box_comes_back(
         self, coder: BoxCoder, reference: tuple[float, ...], true_box: tuple[float, ...]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -46,7 +46,6 @@ def test_both_agree_on_rectangles(box: tuple[float, ...], of: int) -> None:
     assert torch.equal(pixels, crop(polygons(RECTANGLES), box, of=of))
 
 
-@settings(deadline=None)
 @given(
     st.tuples(st.integers(0, 38), st.integers(0, 30), st.integers(2, 40), st.integers(2, 32)),
     st.tuples(st.floats(-5, 40), st.floats(-5, 30), st.floats(8, 40), st.floats(8, 40)),

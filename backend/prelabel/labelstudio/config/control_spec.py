@@ -75,7 +75,7 @@ def predicted_shape(tag: Tag) -> Shape | None:
     """The shape that a control tag is pre-labelled with; None for a tag that is not."""
     kind = tag.tag.lower()
     shape = SHAPE_OF_TAG.get(kind)
-    return shape if shape and kind in (shape.bare_type, shape.labelled_type) else None
+    return shape if shape and kind in shape.own_types else None
 
 
 def control_specs(

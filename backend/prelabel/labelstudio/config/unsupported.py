@@ -17,7 +17,7 @@ from prelabel.labelstudio.urls import shown_url
 FILLED = f"{', '.join(shape.labelled_tag for shape in reversed(SHAPES))} or Choices"
 """The tags to use instead of others."""
 
-DRAWN = {name for shape in SHAPES for name in (shape.bare_type, shape.labelled_type)}
+DRAWN = {name for shape in SHAPES for name in shape.own_types}
 """Tags that get regions, in lower case; those without a label have it from a Labels tag on the same image."""
 
 LABELLING = {*(shape.labelled_type for shape in SHAPES), LABELS, "choices"}

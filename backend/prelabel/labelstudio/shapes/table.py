@@ -44,9 +44,14 @@ class DrawingTag:
         return self.bare_type + LABELS
 
     @property
+    def own_types(self) -> tuple[str, str]:
+        """The types of the regions that the tag itself draws, with and without a label."""
+        return self.labelled_type, self.bare_type
+
+    @property
     def types(self) -> tuple[str, ...]:
         """All types of its regions."""
-        return self.labelled_type, self.bare_type
+        return self.own_types
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +75,7 @@ class Shape(DrawingTag):
     @property
     def types(self) -> tuple[str, ...]:
         """All types of its regions, those of `also` last."""
-        return (*super().types, *(tag.lower() for tag in self.also))
+        return (*self.own_types, *(tag.lower() for tag in self.also))
 
     @property
     def is_outline(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from stand_in import Answer, Request, StandIn, jwt, stand_in
-from studio_work import TOKEN, Work, prepared_work
+from studio_work import TOKEN, Work
 
 from fbnetv3.data.snapshot import SnapshotError
 from prelabel.labels.accepted import accepted_tasks
@@ -240,18 +240,6 @@ class Tampering:
         status, value = self._true(method, path, *more)
         self.seen.append((f"{method} {path}", value))
         return (200, self._other) if len(self.seen) == self._place + 1 else (status, value)
-
-
-@pytest.fixture
-def work(
-    studio: LabelStudioStandIn,
-    host: str,
-    tmp_path: Path,
-    bare_environment: None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Work]:
-    with prepared_work(studio, host, tmp_path, monkeypatch) as work:
-        yield work
 
 
 def variants(value: Any) -> Iterator[Any]:

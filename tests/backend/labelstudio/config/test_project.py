@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
-from studio_work import VERSION, Work, prepared_work
+from studio_work import VERSION, Work
 
 from prelabel.connect.connect import connect_project
 from prelabel.labelstudio.config.project import Project, labelled_tasks_of, read_project
@@ -19,18 +18,6 @@ from prelabel.store.run_progress import request_run
 from prelabel.training.steps import LearningSteps
 
 READ = f"GET /api/projects/{PROJECT}/"
-
-
-@pytest.fixture
-def work(
-    studio: LabelStudioStandIn,
-    host: str,
-    tmp_path: Path,
-    bare_environment: None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Work]:
-    with prepared_work(studio, host, tmp_path, monkeypatch) as work:
-        yield work
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def labels_of(instances: Instances) -> list[str]:
 
 
 @given(detections())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_accepted_boxes_come_back(instances: Instances) -> None:
     objects = accepted(instances, RECT).objects
     assert [one.label for one in objects] == labels_of(instances)
@@ -124,7 +124,7 @@ def test_accepted_boxes_come_back(instances: Instances) -> None:
 
 
 @given(detections())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_accepted_masks_come_back_bit_for_bit(instances: Instances) -> None:
     assert instances.masks is not None
     instances = instances.select([mask.area > 0 for mask in instances.masks])
@@ -137,7 +137,7 @@ def test_accepted_masks_come_back_bit_for_bit(instances: Instances) -> None:
 
 
 @given(detections())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_accepted_bitmasks_come_back_bit_for_bit(instances: Instances) -> None:
     assert instances.masks is not None
     instances = instances.select([mask.area > 0 for mask in instances.masks])
@@ -148,7 +148,7 @@ def test_accepted_bitmasks_come_back_bit_for_bit(instances: Instances) -> None:
 
 
 @given(detections())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_accepted_ellipses_come_back_in_their_place(instances: Instances) -> None:
     """Their form is tested with the shape: these masks are none."""
     image = accepted(instances, ELLIPSE)
@@ -157,7 +157,7 @@ def test_accepted_ellipses_come_back_in_their_place(instances: Instances) -> Non
 
 
 @given(detections())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_labels_and_shapes_apart_come_back_as_those_together(instances: Instances) -> None:
     apart = accepted(instances, PAIRS)
     together = accepted(instances, RECT, POLY, BRUSH, ELLIPSE, BITMASK)
@@ -170,7 +170,7 @@ def test_labels_and_shapes_apart_come_back_as_those_together(instances: Instance
 
 
 @given(detections())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_accepted_polygons_come_back_as_the_pixels_inside_them(instances: Instances) -> None:
     """Pieces are joined and holes stay open. Pixels whose centre is within rounding of an outline may be either."""
     assert instances.masks is not None
@@ -185,7 +185,7 @@ def test_accepted_polygons_come_back_as_the_pixels_inside_them(instances: Instan
 
 
 @given(detections())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_one_instance_in_several_controls_is_one_object_with_box_and_mask(instances: Instances) -> None:
     """Also where its mask fills little of its box: the score ties them."""
     image = accepted(instances, RECT, POLY, BRUSH, BITMASK)
@@ -510,7 +510,7 @@ def odd_regions(draw: st.DrawFn) -> dict[str, Any]:
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @given(st.lists(odd_regions(), max_size=3))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_nothing_in_a_region_stops_the_reading(result: list[dict[str, Any]]) -> None:
     image = read(result, RECT, POLY, BRUSH, ELLIPSE, BITMASK)
     assert len(image.objects) + len(image.left_out) + image.no_objects <= len(result)

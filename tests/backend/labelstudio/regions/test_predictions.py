@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from label_studio_sdk.converter.brush import decode_rle
 
@@ -85,7 +85,6 @@ def test_a_region_has_every_field_that_label_studio_stores():
     st.tuples(st.integers(1, 9000), st.integers(1, 9000)),
     st.lists(st.floats(-500, 9500, width=32), min_size=4, max_size=4),
 )
-@settings(deadline=None)
 def test_boxes_come_back_within_a_hundredth_of_a_pixel(size: tuple[int, int], numbers: list[float]):
     height, width = size
     x0, x1 = sorted(numbers[:2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from label_studio_sdk.converter.brush import decode_rle, encode_rle, mask2rle
@@ -58,7 +58,6 @@ def check(mask: np.ndarray, box: BoxMask | None = None) -> None:
 @example(np.zeros((30, 40), bool), 1)
 @example(np.ones((30, 40), bool), 1)
 @example(np.indices((9, 12)).sum(0) % 2 > 0, 2)
-@settings(deadline=None)
 def test_masks_are_encoded_as_by_the_sdk_in_chunks_of_any_size(mask: np.ndarray, chunk: int):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(brush_rle, "CHUNK", chunk)
@@ -66,7 +65,6 @@ def test_masks_are_encoded_as_by_the_sdk_in_chunks_of_any_size(mask: np.ndarray,
 
 
 @given(any_masks, *[st.integers(0, 3)] * 4)
-@settings(deadline=None)
 def test_only_the_pixels_matter_not_the_box_that_they_come_in(
     bitmap: np.ndarray, left: int, right: int, top: int, bottom: int
 ):
@@ -152,7 +150,6 @@ def test_an_empty_mask_of_the_largest_photo():
 
 
 @given(any_masks | one_row)
-@settings(deadline=None)
 def test_what_was_encoded_comes_back(mask: np.ndarray):
     for rle in (mask_to_rle(BoxMask.from_full(mask), mask.shape), sdk_rle(mask)):
         read = rle_to_mask(rle, mask.shape)
@@ -164,7 +161,6 @@ images = arrays(np.uint8, st.tuples(st.integers(1, 8), st.integers(1, 20), st.ju
 
 
 @given(images | images.map(lambda image: image.repeat(9, axis=1)))
-@settings(deadline=None)
 def test_coloured_brushes_with_smooth_edges_are_read_by_their_alpha(image: np.ndarray):
     """What the editor writes: values that do not repeat come in blocks of their own."""
     rle = encode_rle(image.ravel())
@@ -225,7 +221,6 @@ def test_what_is_no_mask_of_the_image(rle: list[int], says: str):
 
 
 @given(st.binary(max_size=60))
-@settings(deadline=None)
 def test_any_bytes_are_a_mask_or_an_error(content: bytes):
     header = (4 * 15).to_bytes(4) + bytes([0b00111_001, 0b00011_011, 0b11111_000])
     try:

@@ -52,7 +52,6 @@ def overlap(left: np.ndarray, right: np.ndarray) -> float:
 
 
 @given(small_masks)
-@settings(deadline=None)
 def test_traced_outlines_give_back_exactly_the_mask(bitmap: np.ndarray):
     covered = np.zeros(bitmap.shape, int)
     for piece in trace(bitmap):
@@ -64,7 +63,6 @@ def test_traced_outlines_give_back_exactly_the_mask(bitmap: np.ndarray):
 
 
 @given(small_masks)
-@settings(deadline=None)
 def test_an_outline_is_as_large_as_its_mask(bitmap: np.ndarray):
     areas = [ring_area(piece.outer) - sum(map(ring_area, piece.holes)) for piece in trace(bitmap)]
 
@@ -84,7 +82,7 @@ def test_a_rectangle_needs_four_points():
 
 
 @given(small_masks)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_mask_however_odd_loses_more_than_the_bound(bitmap: np.ndarray):
     mask = BoxMask.from_full(bitmap)
     rings = [ring - (mask.x, mask.y) for ring in polygons(mask)]
