@@ -11,6 +11,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from huey import Huey, RedisHuey, SqliteHuey
@@ -51,6 +52,8 @@ class WakeUpMessages:
         self.huey = open_huey(settings)
         wake.__module__ = TASK_MODULE
         self._wake = self.huey.task(name="train")(wake)
+        has_redis = settings.prelabel_queue_url is not None
+        self._store = "the Redis of PRELABEL_QUEUE_URL" if has_redis else str(_file(settings))
         self._told_at = -math.inf
         self._outages = (HueyException, OSError, sqlite3.Error, *_redis_errors(settings.prelabel_queue_url))
 
@@ -68,7 +71,7 @@ class WakeUpMessages:
             self.huey.pending_count()
         except self._outages as error:
             raise WakeUpError(
-                f"the Redis of PRELABEL_QUEUE_URL, which wakes the worker, does not answer: {type(error).__name__}"
+                f"{self._store}, which wakes the worker, does not answer: {type(error).__name__}"
             ) from error
 
     def log_outages_in_a_line(self) -> None:
@@ -93,7 +96,7 @@ def open_huey(settings: Settings) -> Huey:
     """huey on what the settings name. Raises WakeUpError."""
     if url := settings.prelabel_queue_url:
         return _open_redis(url.get_secret_value())
-    file = settings.prelabel_home / "queue.sqlite3"
+    file = _file(settings)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         return SqliteHuey(NAME, filename=str(file), results=False)
@@ -110,6 +113,10 @@ def request_and_wake(database: Database, messages: WakeUpMessages, project_id: i
     if run.state == RunState.QUEUED:
         messages.send()
     return run
+
+
+def _file(settings: Settings) -> Path:
+    return settings.prelabel_home / "queue.sqlite3"
 
 
 def _open_redis(url: str) -> Huey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from huey import RedisHuey, SqliteHuey
@@ -152,3 +154,14 @@ def test_a_message_of_an_older_release_wakes_the_work(tmp_path: Path) -> None:
     receiver = WakeUpMessages(load_settings(prelabel_home=tmp_path), worked.set)
     receiver.huey.execute(receiver.huey.dequeue())
     assert worked.is_set()
+
+
+def test_a_file_of_messages_that_does_not_answer_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = WakeUpMessages(load_settings(prelabel_home=tmp_path))
+    monkeypatch.setattr(messages.huey, "pending_count", Mock(side_effect=sqlite3.OperationalError("locked")))
+    with pytest.raises(
+        WakeUpError, match=rf"^{tmp_path}/queue.sqlite3, which wakes the worker, does not answer: "
+    ):
+        messages.check()
