@@ -77,7 +77,11 @@ class Detector:
 
     def with_labels(self, labels: Sequence[str]) -> Detector:
         """The same detector with other names for its labels, in their order."""
-        return Detector(self.engine, labels, self.version, self.max_pixels, self._refined_edges)
+        return self.with_engine(self.engine, labels, self.version)
+
+    def with_engine(self, engine: Engine, labels: Sequence[str], version: str) -> Detector:
+        """A detector with the same options and another network."""
+        return Detector(engine, labels, version, self.max_pixels, self._refined_edges)
 
     @property
     def has_masks(self) -> bool:

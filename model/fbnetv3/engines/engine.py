@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fbnetv3.arrays import Array
 from fbnetv3.config import ModelConfig
@@ -36,6 +36,18 @@ class NetworkOutput:
     classes: Array
     masked: Array
     mask_probabilities: Array | None
+
+
+class RegionDescriptions(NamedTuple):
+    """What the box head makes of n regions of an image.
+
+    `vectors` (n, d) float32, from which its predictor reads everything; `scores` (n, classes), 0..1; `boxes`
+    (n, classes, 4), a better box for every class, in pixels of the network's input.
+    """
+
+    vectors: Array
+    scores: Array
+    boxes: Array
 
 
 class Encoded(Protocol):
@@ -85,6 +97,10 @@ class Engine(Protocol):
 
     def classify(self, encoded: Any, boxes: Array) -> tuple[Array, Array]:
         """Scores (n, classes) and a better box for every class (n, classes, 4) of boxes (n, 4) float32."""
+        ...
+
+    def describe(self, encoded: Any, boxes: Array) -> RegionDescriptions:
+        """The same of boxes (n, 4) float32 together with what it is read from."""
         ...
 
     def mask_probabilities(self, encoded: Any, boxes: Array, classes: Array) -> Array:

@@ -14,6 +14,7 @@ from torch.export import Dim
 
 from fbnetv3.engines.folding import folded
 from fbnetv3.engines.graphs import BoxGraph, ImageGraph, MaskGraph
+from fbnetv3.engines.onnx_engine import SCORED, VECTORS
 from fbnetv3.network.rcnn import RCNN
 
 #: What the exporter follows through the model; any size is as good.
@@ -51,7 +52,7 @@ def export(model: RCNN, folder: Path) -> None:
         BoxGraph(model),
         (features, boxes),
         [*names, "boxes"],
-        ["scores", "better boxes"],
+        [*SCORED, VECTORS],
         shapes,
         folder / "boxes.onnx",
     )

@@ -30,7 +30,7 @@ from fbnetv3.weights.folders import default_folder, weights_files
 logger = logging.getLogger(__name__)
 
 #: Part of every key: another number makes every export again.
-FORMAT = 1
+FORMAT = 2
 #: Exports that are kept, about 10 MB each: a few versions of a few projects.
 KEPT = 12
 #: Seconds; it takes ten, on the largest network a minute, on a busy machine a few times that.

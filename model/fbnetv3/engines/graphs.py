@@ -39,15 +39,19 @@ class ImageGraph(nn.Module):
 
 
 class BoxGraph(nn.Module):
-    """Features and boxes (r, 4) -> scores (r, classes) and a better box for every class (r, 4 classes)."""
+    """Features and boxes (r, 4) -> scores (r, classes), a better box for every class (r, 4 classes), and the vectors
+    (r, d) that both are read from.
+    """
 
     def __init__(self, model: RCNN) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, features: list[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = self.model.box_outputs(_named(self.model, features), [boxes])
-        return outputs.logits.softmax(1)[:, :-1], ROI_CODER.decode(boxes, outputs.offsets)
+    def forward(self, features: list[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        heads = self.model.roi_heads
+        vectors = heads.box_head(self.model.pool_for_boxes(_named(self.model, features), [boxes]))
+        logits, offsets = heads.box_predictor(vectors)
+        return logits.softmax(1)[:, :-1], ROI_CODER.decode(boxes, offsets), vectors
 
 
 class MaskGraph(nn.Module):

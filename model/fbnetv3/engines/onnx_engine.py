@@ -16,9 +16,12 @@ import onnxruntime
 
 from fbnetv3.arrays import Array
 from fbnetv3.config import ModelConfig
-from fbnetv3.engines.engine import NetworkOutput, Wanted
+from fbnetv3.engines.engine import NetworkOutput, RegionDescriptions, Wanted
 
 Features = dict[str, Array]
+
+VECTORS, SCORED = "vectors", ["scores", "better boxes"]
+"""Outputs of `boxes.onnx`; naming them here needs no exporter, which needs PyTorch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +81,16 @@ class OnnxEngine:
     def classify(self, encoded: OnnxEncoded, boxes: Array) -> tuple[Array, Array]:
         """See Engine."""
         with self._lock:
-            scores, better = self._boxes.run(None, {**encoded.features, "boxes": boxes})
+            scores, better = self._boxes.run(SCORED, {**encoded.features, "boxes": boxes})
         return scores, better.reshape(len(boxes), -1, 4)
+
+    def describe(self, encoded: OnnxEncoded, boxes: Array) -> RegionDescriptions:
+        """See Engine."""
+        with self._lock:
+            vectors, scores, better = self._boxes.run(
+                [VECTORS, *SCORED], {**encoded.features, "boxes": boxes}
+            )
+        return RegionDescriptions(vectors, scores, better.reshape(len(boxes), -1, 4))
 
     def mask_probabilities(self, encoded: OnnxEncoded, boxes: Array, classes: Array) -> Array:
         """See Engine."""
@@ -146,7 +157,7 @@ class OnnxEngine:
         config = self.config
         if not len(proposals):
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
-        scores, boxes = self._boxes.run(None, {**features, "boxes": proposals})
+        scores, boxes = self._boxes.run(SCORED, {**features, "boxes": proposals})
         boxes = boxes.reshape(len(proposals), -1, 4)
         usable = np.isfinite(boxes).all((1, 2)) & np.isfinite(scores).all(1)
         likely = (scores > config.score_threshold) & (scores >= wanted.boxes.min()) & usable[:, None]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fbnetv3.arrays import Array
 from fbnetv3.config import ModelConfig
-from fbnetv3.engines.engine import NetworkOutput, Wanted
+from fbnetv3.engines.engine import NetworkOutput, RegionDescriptions, Wanted
 from fbnetv3.network.box_head import ROI_CODER
 from fbnetv3.network.mask_head import channel_of_class
 from fbnetv3.network.rcnn import RCNN, Detections
@@ -95,12 +95,18 @@ class TorchEngine:
 
     def classify(self, encoded: TorchEncoded, boxes: Array) -> tuple[Array, Array]:
         """See Engine."""
-        regions = self._tensor(boxes)
+        described = self.describe(encoded, boxes)
+        return described.scores, described.boxes
+
+    def describe(self, encoded: TorchEncoded, boxes: Array) -> RegionDescriptions:
+        """See Engine."""
+        regions, heads = self._tensor(boxes), self.model.roi_heads
         with self._lock, torch.inference_mode():
-            outputs = self.model.box_outputs(encoded.features, [regions])
-            scores = outputs.logits.softmax(1)[:, :-1]
-            better = ROI_CODER.decode(regions, outputs.offsets).view(len(regions), -1, 4)
-        return scores.cpu().numpy(), better.cpu().numpy()
+            vectors = heads.box_head(self.model.pool_for_boxes(encoded.features, [regions]))
+            logits, offsets = heads.box_predictor(vectors)
+            scores = logits.softmax(1)[:, :-1]
+            better = ROI_CODER.decode(regions, offsets).view(len(regions), -1, 4)
+        return RegionDescriptions(vectors.cpu().numpy(), scores.cpu().numpy(), better.cpu().numpy())
 
     def mask_probabilities(self, encoded: TorchEncoded, boxes: Array, classes: Array) -> Array:
         """See Engine."""

@@ -12,7 +12,7 @@ import pytest
 from coco_samples import COUNT, Json, as_rle, changed, clean, each, precision, read, write_images
 
 from fbnetv3.data.coco import CocoError, CocoExamples, has_mask
-from fbnetv3.data.coco_files import read_data_set
+from fbnetv3.data.coco_files import box_forms, read_data_set
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +198,12 @@ class TestRepairs:
         found = read(folder, changed(SAME_MASKS[case]))
         assert all(map(has_mask, found.data["annotations"]))
         assert precision(found, "segm") == pytest.approx(clean_precision(folder, "segm"), abs=0.03)
+
+    def test_a_mask_of_a_square_image_takes_no_memory_to_compare_with_its_box(self) -> None:
+        """It was drawn on a square of 1e9 pixels' side, as its ratio is the same."""
+        rle = {"size": [256, 256], "counts": "aje02l74M2N2N2N2O1O0000O2O0O101N2O2LbUV1"}
+        label = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [100, 100, 20, 20], "segmentation": rle}
+        assert box_forms.check_boxes([label]) is None
 
     def test_a_clean_file_stays_as_it_is(self, folder: Path) -> None:
         found = read(folder, clean())

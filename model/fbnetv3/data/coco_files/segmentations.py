@@ -9,7 +9,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from fbnetv3.arrays import Array
-from fbnetv3.data.coco_files.frames import Frame, is_same_ratio
+from fbnetv3.data.coco_files.frames import ANYWHERE, Frame, is_same_ratio
 from fbnetv3.data.coco_files.values import numbers
 
 Json = dict[str, Any]
@@ -96,6 +96,8 @@ def _read_rle(value: Json, frame: Frame) -> Json:
     rle = _compressed(_run_lengths(value.get("counts"), height * width), height, width)
     if not coco_mask.area(rle):
         raise NoMask("the RLE has no pixel")
+    if frame is ANYWHERE:
+        return rle
     if (width, height) == frame.size and (frame.is_plain or frame.drawn != (width, height)):
         return rle
     if is_same_ratio((width, height), frame.drawn):

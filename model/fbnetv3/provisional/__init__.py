@@ -1,0 +1,22 @@
+"""A detector that knows a project's labels from the first accepted one on, before anything is trained.
+
+The base weights propose regions and describe each by a vector; what is fitted, in a second and to a handful of images,
+is the class of a region from its vector. Everything else of the network stays as it is.
+"""
+
+from fbnetv3.provisional.detector import provisional_detector
+from fbnetv3.provisional.fitting import fit_head
+from fbnetv3.provisional.head import RegionHead, read_head, write_head
+from fbnetv3.provisional.regions import LabelledRegions, labelled_regions, read_regions, write_regions
+
+__all__ = [
+    "LabelledRegions",
+    "RegionHead",
+    "fit_head",
+    "labelled_regions",
+    "provisional_detector",
+    "read_head",
+    "read_regions",
+    "write_head",
+    "write_regions",
+]
