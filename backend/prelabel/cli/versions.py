@@ -211,6 +211,11 @@ def _number(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def _threshold(of_label: tuple[str, float]) -> str:
+    label, threshold = of_label
+    return f"{label} {threshold:g}" if threshold <= 1 else f"{label} never"
+
+
 def _steps(version: Version) -> int:
     steps = version.plan.fine_tuning.get("steps")
     return steps if isinstance(steps, int) else 0
@@ -231,7 +236,8 @@ def _description(version: Version, problem: str | None) -> dict[str, str]:
     if problem:
         facts["state"] += ", but the base weights answer in its place" if version.state == "serving" else ""
         facts["weights"] += f", but {problem}"
-    plan = {
-        f"plan: {key}": str(value) for key, value in replace(version.plan, choices=None).as_dict().items()
-    }
+    if version.plan.thresholds:
+        facts["shown from score"] = ", ".join(map(_threshold, version.plan.thresholds.items()))
+    rest = replace(version.plan, choices=None, thresholds={})
+    plan = {f"plan: {key}": str(value) for key, value in rest.as_dict().items()}
     return facts | _figures(version) | _choices(version) | plan

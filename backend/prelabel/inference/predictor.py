@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import groupby, islice
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from fbnetv3.active_learning import PoolImage, pool_image_of_features
@@ -67,6 +68,8 @@ class Predictor:
     `prompt_features`: where to keep what the detector made of the image of a task that somebody opened, which is a
     task asked for alone. `choices`: what answers choices; its heads read the features of this very detector.
     `calibration`: what makes confidences of the detector's scores; thresholds are compared with the scores themselves.
+    `thresholds`: the detector's operating point, label -> the score from which on its regions are shown; a control's
+    own threshold comes before it, that of `options` after it.
     """
 
     def __init__(
@@ -77,11 +80,13 @@ class Predictor:
         prompt_features: PromptFeatures | None = None,
         choices: ChoiceModels | None = None,
         calibration: Calibration = IDENTITY,
+        thresholds: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.detector = detector
         self.options = options
         self._choices = choices or ChoiceModels()
         self.calibration = calibration
+        self.thresholds = thresholds
         self.capabilities = Capabilities(detector, self._choices)
         self.viewer = Viewer(
             detector, fetcher, options.max_image_pixels, prompt_features or PromptFeatures(0)
@@ -154,7 +159,8 @@ class Predictor:
         return TaskResult(spec, self.calibration, self.options.polygon_tolerance, failures)
 
     def _read_config(self, label_config: str) -> LabelSpec:
-        return LabelSpec.from_config(label_config, self.detector.labels, self.options.score_threshold)
+        default = self.options.score_threshold
+        return LabelSpec.from_config(label_config, self.detector.labels, default, self.thresholds)
 
     def _batches(
         self, tasks: Sequence[Any], specs: Sequence[LabelSpec]

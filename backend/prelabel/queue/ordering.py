@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fbnetv3.active_learning import STRATEGIES, PoolImage, Strategy, pooled_features, with_random_share
@@ -32,9 +32,11 @@ class Order:
     is_whole: bool
 
 
-def strategy_called(settings: Settings, name: str) -> Strategy:
-    """The strategy of this name, with the thresholds and the seconds of the settings where it wants any."""
-    edits = ExpectedEdits(score_threshold=settings.model_score_threshold, effort=effort_of(settings))
+def strategy_called(settings: Settings, name: str, thresholds: Mapping[str, float]) -> Strategy:
+    """The strategy of this name; where it wants any, with the seconds of the settings, these thresholds of labels, and
+    that of the settings for others.
+    """
+    edits = ExpectedEdits(settings.model_score_threshold, thresholds, effort=effort_of(settings))
     with_settings: dict[str, Strategy] = {
         edits.name: edits,
         RepresentativeEdits.name: RepresentativeEdits(edits=edits),

@@ -111,7 +111,7 @@ class QueueRefresh:
         """
         tasks = list(survey(self._client, self._project.id))
         version = self._predictor.version
-        chosen = strategy_called(self._settings, strategy)
+        chosen = strategy_called(self._settings, strategy, self._predictor.thresholds)
         order = order_tasks(
             chosen,
             random_share,

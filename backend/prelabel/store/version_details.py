@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Figures = TypeVar("Figures")
 
 CALIBRATION = "calibration"
+THRESHOLDS = "thresholds"
 CHOICES = "choices"
 SERVING = "serving"
 
@@ -64,6 +65,7 @@ class VersionPlan:
 
     `fine_tuning`: what fbnetv3.finetuning.plan.Plan chose, by the names that it had in the release that trained;
     empty where nothing was fine-tuned. `calibration`: None in versions from before there were calibrations.
+    `thresholds`: label -> the score from which on its regions are shown; empty in versions from before they were kept.
     `choices`: None where the version answers none.
     """
 
@@ -71,12 +73,14 @@ class VersionPlan:
     provenance: Provenance = Provenance()
     calibration: Calibration | None = None
     choices: StoredHeads | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: one flat object, the choices of the fine-tuning first."""
         calibration = {CALIBRATION: self.calibration.as_dict()} if self.calibration else {}
         choices = {CHOICES: self.choices.as_dict()} if self.choices else {}
-        return {**self.fine_tuning, **self.provenance.as_dict(), **calibration, **choices}
+        thresholds = {THRESHOLDS: dict(self.thresholds)} if self.thresholds else {}
+        return {**self.fine_tuning, **self.provenance.as_dict(), **calibration, **choices, **thresholds}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> VersionPlan:
@@ -85,12 +89,14 @@ class VersionPlan:
 
         rest = dict(data)
         calibration, choices = rest.pop(CALIBRATION, None), rest.pop(CHOICES, None)
+        thresholds = rest.pop(THRESHOLDS, None) or {}
         known = {one.name: rest.pop(one.name, None) for one in fields(Provenance)}
         return cls(
             rest,
             Provenance(**known),
             Calibration.from_dict(calibration) if calibration else None,
             StoredHeads.from_dict(choices) if choices else None,
+            thresholds,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -29,8 +29,8 @@ from prelabel.store.version_details import Provenance, VersionJudgement, Version
 from prelabel.store.versions import find_version
 from prelabel.training.training_run import CandidateEvaluation, OnProgress
 from prelabel.versions.detectors import open_detector, with_project_labels
-from prelabel.versions.loading import project_detector
-from prelabel.versions.records import version_calibration, version_heads
+from prelabel.versions.loading import base_thresholds, project_detector
+from prelabel.versions.records import version_calibration, version_heads, version_thresholds
 
 CANDIDATE_WEIGHTS = "candidate.safetensors"
 CANDIDATE_PLAN = "candidate.json"
@@ -82,6 +82,7 @@ class RunJudge:
             snapshot.holdout,
             effort=effort_of(self._settings),
             score_threshold=self._settings.model_score_threshold,
+            serving_thresholds=self._serving_thresholds_by_project_label(),
             on_image=count,
         )
 
@@ -103,11 +104,17 @@ class RunJudge:
         weights = tried[-1].weights if tried else CANDIDATE
         if objects and (weights == CANDIDATE or not promoted):
             judgement = VersionJudgement(objects.candidate, objects.serving)
-            plan = replace(self._candidate_plan(), calibration=objects.candidate_calibration)
+            plan = replace(
+                self._candidate_plan(),
+                calibration=objects.candidate_calibration,
+                thresholds=objects.candidate_thresholds,
+            )
         else:
             judgement = VersionJudgement(objects.serving if objects else None)
             plan = VersionPlan(
-                provenance=Provenance(weights=weights), calibration=self._serving_calibration(objects)
+                provenance=Provenance(weights=weights),
+                calibration=self._serving_calibration(objects),
+                thresholds=self._serving_thresholds,
             )
         if tried:
             judgement = replace(judgement, choices=tried[-1].judgement, serving_choices=tried[-1].serving)
@@ -121,6 +128,22 @@ class RunJudge:
         if objects and objects.serving_calibration:
             return objects.serving_calibration
         return version_calibration(find_version(self._database, self._serving_detector.version))
+
+    @cached_property
+    def _serving_thresholds(self) -> Mapping[str, float]:
+        """The operating point that what serves carries, by its own labels; empty where it has none."""
+        version = find_version(self._database, self._serving_detector.version)
+        return version_thresholds(version) if version else base_thresholds(self._settings)
+
+    def _serving_thresholds_by_project_label(self) -> dict[str, float] | None:
+        """Where several labels of what serves are one of the project, the lowest of theirs; None without any."""
+        own, default = self._serving_thresholds, self._settings.model_score_threshold
+        known = sources(self._label_config(), self._serving_detector.labels)
+        return (
+            {label: min(own.get(name, default) for name in names) for label, names in known.items() if names}
+            if own
+            else None
+        )
 
     def _candidate(self) -> Detector:
         return open_detector(self._settings, self._folder / CANDIDATE_WEIGHTS, version=CANDIDATE)

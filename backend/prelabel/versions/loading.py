@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 from fbnetv3.classification.classifier import Classifier
 from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.detector import Detector, version_of
 from fbnetv3.engines.opening import EngineName
 from fbnetv3.judging.calibration import IDENTITY, Calibration, calibration_in
+from fbnetv3.judging.operating_point import thresholds_in
 from fbnetv3.weights import Checkpoint
 from fbnetv3.weights.folders import find_weights, is_path
 from prelabel.inference.choice_models import ChoiceModels
@@ -31,6 +33,7 @@ from prelabel.versions.records import (
     version_calibration,
     version_checkpoint,
     version_heads,
+    version_thresholds,
 )
 
 AUTO_WEIGHTS = "auto"
@@ -94,24 +97,44 @@ def project_predictor(settings: Settings, database: Database, project_id: int) -
 
 
 def base_predictor(settings: Settings, prompt_features: PromptFeatures | None = None) -> Predictor:
-    """A predictor with the base weights, and the calibration that their file has. Raises WeightsError, ConfigError and
-    LabelStudioError.
+    """A predictor with the base weights, and the calibration and thresholds that their file has. Raises WeightsError,
+    ConfigError and LabelStudioError.
     """
+    file = _base_file(settings)
+    return build_predictor(
+        settings,
+        load_detector(settings),
+        prompt_features,
+        calibration=calibration_in(file) if file else IDENTITY,
+        thresholds=base_thresholds(settings),
+    )
+
+
+def base_thresholds(settings: Settings) -> Mapping[str, float]:
+    """The operating point that the file of the base weights carries, by their labels; empty where it has none."""
+    file = _base_file(settings)
+    return (thresholds_in(file) if file else None) or {}
+
+
+def _base_file(settings: Settings) -> Path | None:
     weights = chosen_weights(settings)
-    file = Path(weights) if is_path(weights) else find_weights(weights)
-    calibration = calibration_in(file) if file else IDENTITY
-    return build_predictor(settings, load_detector(settings), prompt_features, calibration=calibration)
+    return Path(weights) if is_path(weights) else find_weights(weights)
 
 
 def version_predictor(
     settings: Settings, version: Version, prompt_features: PromptFeatures | None = None
 ) -> Predictor:
-    """A predictor with a version's detector, heads and calibration. Raises WeightsError, ConfigError, VersionError and
-    LabelStudioError.
+    """A predictor with a version's detector, heads, calibration and thresholds. Raises WeightsError, ConfigError,
+    VersionError and LabelStudioError.
     """
-    heads = version_heads(settings, version)
-    detector = load_version(settings, version)
-    return build_predictor(settings, detector, prompt_features, heads, version_calibration(version))
+    return build_predictor(
+        settings,
+        load_version(settings, version),
+        prompt_features,
+        version_heads(settings, version),
+        version_calibration(version),
+        version_thresholds(version),
+    )
 
 
 def build_predictor(
@@ -120,6 +143,7 @@ def build_predictor(
     prompt_features: PromptFeatures | None = None,
     heads: Sequence[LinearHead] = (),
     calibration: Calibration = IDENTITY,
+    thresholds: Mapping[str, float] = MappingProxyType({}),
 ) -> Predictor:
     """A predictor with the fetching limits, thresholds and classifier of the settings; see Predictor.
 
@@ -128,7 +152,9 @@ def build_predictor(
     """
     options = PredictorOptions.of(settings)
     choices = ChoiceModels(heads, load_classifier(settings))
-    return Predictor(detector, build_fetcher(settings), options, prompt_features, choices, calibration)
+    return Predictor(
+        detector, build_fetcher(settings), options, prompt_features, choices, calibration, thresholds
+    )
 
 
 def load_classifier(settings: Settings) -> Classifier | None:

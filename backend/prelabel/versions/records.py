@@ -7,7 +7,7 @@ reason, and no weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -56,6 +56,7 @@ __all__ = [
     "version_checkpoint",
     "version_heads",
     "version_heads_file",
+    "version_thresholds",
     "version_weights",
 ]
 
@@ -160,6 +161,13 @@ def file_problem(settings: Settings, version: Version) -> str | None:
 def version_calibration(version: Version | None) -> Calibration:
     """What makes confidences of the version's scores; the identity for the base weights, and for older versions."""
     return (version.plan.calibration if version else None) or IDENTITY
+
+
+def version_thresholds(version: Version | None) -> Mapping[str, float]:
+    """From which score on the version's regions are shown, by its labels; empty for the base weights, and for older
+    versions.
+    """
+    return version.plan.thresholds if version else {}
 
 
 def version_checkpoint(settings: Settings, version: Version) -> Checkpoint:

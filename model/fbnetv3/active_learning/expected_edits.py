@@ -9,7 +9,7 @@ of the whole image takes a click where its suggestion is wrong or where none is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,9 +27,12 @@ CORRECTED = 0.5
 
 @dataclass(frozen=True)
 class ExpectedEdits:
-    """`score_threshold`: from which score on a region is shown. `corrected`: share, 0..1, of the kept regions."""
+    """`score_threshold`: from which score on a region is shown, `thresholds`: that of labels with another one.
+    `corrected`: share, 0..1, of the kept regions.
+    """
 
     score_threshold: float = SCORE_THRESHOLD
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     corrected: float = CORRECTED
     effort: Effort = field(default_factory=Effort)
 
@@ -38,7 +41,9 @@ class ExpectedEdits:
 
     def seconds(self, image: PoolImage) -> float:
         """Expected seconds for editing the image; looking at what is right is not counted."""
-        shown = image.instances.scores >= self.score_threshold
+        labels = image.instances.labels
+        least = np.array([self.thresholds.get(label, self.score_threshold) for label in labels], np.float32)
+        shown = image.instances.scores >= least
         kept = image.kept[shown].sum()
         deleted = shown.sum() - kept
         drawn = image.kept[~shown].sum()

@@ -14,7 +14,9 @@ from fbnetv3.finetuning.run import OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources, sources_by_name, spelled_as
 from fbnetv3.judging import Comparison, Effort, compare
-from fbnetv3.judging.calibration import IN_WEIGHTS
+from fbnetv3.judging.calibration import IN_WEIGHTS as CALIBRATION
+from fbnetv3.judging.operating_point import IN_WEIGHTS as THRESHOLDS
+from fbnetv3.judging.operating_point import thresholds_of
 from fbnetv3.weights import Checkpoint, write_checkpoint
 
 WEIGHTS = "weights.safetensors"
@@ -37,6 +39,7 @@ class Report:
             "start": None if start is None else start.as_dict(),
             "verdict": asdict(self.comparison.decision),
             "calibration": self.comparison.candidate_calibration.as_dict(),
+            "thresholds": dict(self.comparison.candidate_thresholds),
             "steps": self.steps,
             "train_seconds": round(self.train_seconds, 1),
         }
@@ -53,8 +56,8 @@ def train_and_judge(
     score_threshold: float,
     on_progress: OnProgress = log_progress,
 ) -> Report:
-    """Fine-tune on the snapshot; `folder` gets weights.safetensors, which carries its calibration, and judgement.json
-    besides the records.
+    """Fine-tune on the snapshot; `folder` gets weights.safetensors, which carries its calibration and its operating
+    point, and judgement.json besides the records. A start that carries an operating point is judged at that.
 
     `sources`: for labels that shall not begin as the label of their name. `effort`, `score_threshold`: see `compare`.
     Raises what `fine_tune` raises, and ConfigError for sources that name unknown labels.
@@ -70,15 +73,17 @@ def train_and_judge(
         sources={**sources_by_name(labels, start.labels), **sources},
         on_progress=on_progress,
     )
+    spelled = spelled_as(labels, start)
     comparison = compare(
         _detector(tuned.checkpoint, settings),
-        _detector(spelled_as(labels, start), settings),
+        _detector(spelled, settings),
         snapshot.holdout,
         effort=effort,
         score_threshold=score_threshold,
+        serving_thresholds=_thresholds(start, spelled),
     )
     report = Report(comparison, tuned.steps, tuned.train_seconds)
-    write_checkpoint(_calibrated(tuned.checkpoint, comparison), folder / WEIGHTS)
+    write_checkpoint(_with_judged(tuned.checkpoint, comparison), folder / WEIGHTS)
     (folder / JUDGEMENT).write_text(json.dumps(report.as_dict(), indent=1) + "\n", encoding="utf-8")
     return report
 
@@ -87,9 +92,21 @@ def _detector(weights: Checkpoint, settings: FineTuningSettings) -> Detector:
     return Detector.load(weights, engine="torch", device=settings.device, threads=settings.threads)
 
 
-def _calibrated(candidate: Checkpoint, comparison: Comparison) -> Checkpoint:
-    calibration = json.dumps(comparison.candidate_calibration.as_dict())
-    return replace(candidate, provenance=candidate.provenance | {IN_WEIGHTS: calibration})
+def _thresholds(start: Checkpoint, spelled: Checkpoint) -> dict[str, float] | None:
+    """The operating point of the start, its labels in the spelling of the data."""
+    carried = thresholds_of(start.provenance)
+    spelling = dict(zip(start.labels, spelled.labels, strict=True))
+    return carried and {spelling.get(label, label): threshold for label, threshold in carried.items()}
+
+
+def _with_judged(candidate: Checkpoint, comparison: Comparison) -> Checkpoint:
+    """The weights with what the hold-out taught about their scores."""
+    learnt = {
+        CALIBRATION: comparison.candidate_calibration.as_dict(),
+        THRESHOLDS: dict(comparison.candidate_thresholds),
+    }
+    texts = {name: json.dumps(value) for name, value in learnt.items()}
+    return replace(candidate, provenance=candidate.provenance | texts)
 
 
 def _check_sources(sources: Sources, labels: tuple[str, ...], start_labels: tuple[str, ...]) -> None:

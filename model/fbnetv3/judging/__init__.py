@@ -13,15 +13,19 @@ from fbnetv3.judging.choices import (
     decide_heads,
     judge_heads,
 )
-from fbnetv3.judging.comparison import Comparison, compare
+from fbnetv3.judging.comparison import Comparison, compare, judged_at_own_point
 from fbnetv3.judging.effort import Effort, seconds_with, seconds_without
+from fbnetv3.judging.findings import ImageFindings, LabelFindings, findings_of
 from fbnetv3.judging.gate import GateDecision, decide
-from fbnetv3.judging.judgement import SCORE_THRESHOLD, Judgement, judge
+from fbnetv3.judging.judgement import SCORE_THRESHOLD, Judgement, judge, judgement_of
+from fbnetv3.judging.operating_point import NOTHING, THRESHOLDS, operating_point, points_without_each
 from fbnetv3.judging.outcomes import ImageOutcome, outcomes_of
 
 __all__ = [
     "IDENTITY",
+    "NOTHING",
     "SCORE_THRESHOLD",
+    "THRESHOLDS",
     "Calibration",
     "ChoiceOutcome",
     "ChoicesDecision",
@@ -30,17 +34,24 @@ __all__ = [
     "GateDecision",
     "HeadJudgement",
     "HeadsJudgement",
+    "ImageFindings",
     "ImageOutcome",
     "Judgement",
+    "LabelFindings",
     "ScoredRegion",
     "clicks_saved",
     "compare",
     "decide",
     "decide_heads",
+    "findings_of",
     "fit_calibration",
     "judge",
     "judge_heads",
+    "judged_at_own_point",
+    "judgement_of",
+    "operating_point",
     "outcomes_of",
+    "points_without_each",
     "seconds_with",
     "seconds_without",
 ]

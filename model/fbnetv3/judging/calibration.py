@@ -73,11 +73,19 @@ IN_WEIGHTS = "calibration"
 def calibration_in(weights: Path) -> Calibration:
     """What a safetensors file says of its scores; the identity where it says nothing. Takes no PyTorch."""
     try:
+        return Calibration.from_dict(json.loads(provenance_in(weights)[IN_WEIGHTS]))
+    except (KeyError, TypeError, ValueError):
+        return IDENTITY
+
+
+def provenance_in(weights: Path) -> dict[str, str]:
+    """The provenance of the weights in a safetensors file; empty for other files. Takes no PyTorch."""
+    try:
         with safe_open(weights, framework="numpy") as file:
             provenance = json.loads((file.metadata() or {})["provenance"])
-        return Calibration.from_dict(json.loads(provenance[IN_WEIGHTS]))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError):
-        return IDENTITY
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return {}
+    return provenance if isinstance(provenance, dict) else {}
 
 
 def fit_calibration(regions: Sequence[ScoredRegion]) -> Calibration:

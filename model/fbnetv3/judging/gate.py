@@ -65,7 +65,7 @@ def decide(candidate: Judgement, serving: Judgement | None, effort: Effort) -> G
     figures = (
         f"{gains.mean():+.1f} s saved per image on {_images(candidate.images)}, {_levels(candidate, serving)}"
     )
-    objection = _objection(candidate, serving, gains)
+    objection = _objection(candidate, serving, gains, effort)
     if objection:
         return GateDecision(False, f"{objection}: {figures}.")
     return GateDecision(True, f"Better: {figures}.")
@@ -89,13 +89,15 @@ def _gains(candidate: Judgement, serving: Judgement | None, effort: Effort) -> A
     )
 
 
-def _objection(candidate: Judgement, serving: Judgement | None, gains: Array) -> str | None:
+def _objection(candidate: Judgement, serving: Judgement | None, gains: Array, effort: Effort) -> str | None:
     """What speaks against the candidate, if anything."""
     few = len(gains) < ENOUGH_IMAGES
     if gains.sum() <= 0:
         return "Not better"
     if not any(one.found for one in candidate.outcomes):
         return f"It finds none of the {candidate.objects} labelled objects"
+    if seconds_with(candidate.outcomes, effort) > seconds_without(candidate.outcomes, effort):
+        return "Drawing from nothing takes less time"
     if serving is None and _mostly_wrong(candidate):
         return "More of its regions are wrong than right"
     if serving is not None and _lost(candidate, serving) > (0 if few else TOLERANCE):

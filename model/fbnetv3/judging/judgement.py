@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from fbnetv3.arrays import Array
-from fbnetv3.data.coco import add_example, empty_coco
+from fbnetv3.data.coco import empty_coco
 from fbnetv3.data.examples import Examples
-from fbnetv3.detector import Detector
-from fbnetv3.instances import Instances
-from fbnetv3.judging.average_precision import average_precision, to_results, with_crowds
+from fbnetv3.detector import Detector, Threshold
+from fbnetv3.judging.average_precision import average_precision, with_crowds
 from fbnetv3.judging.calibration import ScoredRegion
-from fbnetv3.judging.outcomes import ImageOutcome, image_outcome, scored_regions
+from fbnetv3.judging.findings import ImageFindings, findings_of
+from fbnetv3.judging.outcomes import ImageOutcome
 
 #: Regions that score less are not shown: the default of `MODEL_SCORE_THRESHOLD`.
 SCORE_THRESHOLD = 0.3
@@ -27,6 +25,7 @@ class Judgement:
     AP: 0..1, over IoU 0.50:0.95 and at 0.50; of masks only where the data and the detector have some, else None.
     `no_edit_share`: 0..1, objects whose region can stay as it is. `outcomes`: the images', in order. `regions`: all
     that the detector found, those that nobody is shown too; empty in records from before they were kept.
+    `thresholds`: label -> the score from which on its regions were shown; empty in records from before they were kept.
     """
 
     images: int
@@ -39,6 +38,7 @@ class Judgement:
     false_positives_per_image: float
     outcomes: tuple[ImageOutcome, ...]
     regions: tuple[ScoredRegion, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -59,49 +59,64 @@ def _known(cls: type[Judgement | ImageOutcome], data: Mapping[str, Any]) -> dict
 def judge(
     detector: Detector,
     examples: Examples,
-    score_threshold: float = SCORE_THRESHOLD,
+    score_threshold: Threshold = SCORE_THRESHOLD,
     on_image: Callable[[], None] = lambda: None,
     *,
     boxes_only: bool = False,
 ) -> Judgement:
-    """Look at every image once and compare what is found with its labels, which are matched by name.
+    """Look at every image once (`findings_of`) and compare what is found with its labels (`judgement_of`).
 
-    AP counts everything that the detector finds; the rest counts what scores `score_threshold` (0..1) or more, as
-    a person sees it. A label that the detector does not know is a label whose objects it misses. Images without
-    objects count too. Mask AP takes objects whose mask is not known for crowds with the shape of their box: what
-    lies inside is neither right nor wrong. `on_image` is called after each image. `boxes_only`: as if the detector had
-    no masks, which take most of the time.
+    `score_threshold`, 0..1: of each label, or one for all. `on_image` is called after each image. `boxes_only`: as if
+    the detector had no masks, which take most of the time.
     """
-    has_masks = detector.has_masks and not boxes_only
-    category_of = {label: index for index, label in enumerate(examples.labels)}
-    knows_any = not category_of.keys().isdisjoint(detector.labels)
-    truth = empty_coco(examples.labels)
-    results: list[dict[str, Any]] = []
-    outcomes = []
-    regions: list[ScoredRegion] = []
-    for index in range(len(examples)):
-        example = examples[index]
-        found = Instances.empty(example.image.shape[:2], examples.labels)
-        if knows_any:
-            found = _predict(detector, example.image, boxes_only or example.masks is None)
-        add_example(truth, example)
-        results += to_results(found, index, category_of, has_masks)
-        outcomes.append(
-            image_outcome(found.select(found.scores >= score_threshold), example, examples.labels)
-        )
-        regions += scored_regions(found, example, examples.labels, score_threshold)
-        on_image()
+    findings = findings_of(detector, examples, on_image, boxes_only=boxes_only)
+    return judgement_of(findings, examples.labels, score_threshold)
+
+
+def judgement_of(
+    findings: Sequence[ImageFindings],
+    labels: Sequence[str],
+    thresholds: Threshold,
+    each_at: Sequence[Mapping[str, float]] | None = None,
+) -> Judgement:
+    """The figures of what was found in images of a data set with these labels.
+
+    AP counts everything that the detector finds; the rest counts what scores its label's threshold (0..1, more for
+    nothing; SCORE_THRESHOLD for a label without one) or more, as a person sees it. A label that the detector does not
+    know is a label whose objects it misses. Images without objects count too. Mask AP takes objects whose mask is not
+    known for crowds with the shape of their box: what lies inside is neither right nor wrong. `each_at`: other
+    thresholds for each image, of every label, where `thresholds` were chosen with the help of the image itself.
+    """
+    of_label = _of_each(labels, thresholds)
+    judged_at = [of_label] * len(findings) if each_at is None else each_at
+    truth, results = _as_coco(findings, labels)
+    has_masks = all(one.has_masks for one in findings)
     with_masks = has_masks and any("segmentation" in one for one in truth["annotations"])
     box = _precision(truth, results, "bbox")
     mask = _precision(with_crowds(truth), results, "segm") if with_masks else (None, None)
-    return _summary(box, mask, tuple(outcomes), tuple(regions))
+    outcomes = tuple(one.outcome(at) for one, at in zip(findings, judged_at, strict=True))
+    regions = tuple(region for one in findings for region in one.scored_regions(of_label))
+    return _summary(box, mask, outcomes, regions, of_label)
 
 
-def _predict(detector: Detector, image: Array, boxes_only: bool) -> Instances:
-    if not boxes_only:
-        return detector.predict([image])[0]
-    [found] = detector.predict([image], mask_threshold=math.inf)
-    return replace(found, masks=None)
+def _of_each(labels: Sequence[str], thresholds: Threshold) -> dict[str, float]:
+    if isinstance(thresholds, Mapping):
+        return {label: thresholds.get(label, SCORE_THRESHOLD) for label in labels}
+    return dict.fromkeys(labels, thresholds)
+
+
+def _as_coco(
+    findings: Sequence[ImageFindings], labels: Sequence[str]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """(COCO data of the images' objects, COCO results), the images numbered in order."""
+    truth = empty_coco(labels)
+    results = []
+    for index, one in enumerate(findings):
+        truth["images"].append({"id": index, "height": one.size[0], "width": one.size[1]})
+        for record in one.objects:
+            truth["annotations"].append(record | {"id": len(truth["annotations"]) + 1, "image_id": index})
+        results += [result | {"image_id": index} for result in one.results]
+    return truth, results
 
 
 def _precision(
@@ -117,6 +132,7 @@ def _summary(
     mask: tuple[float, float] | tuple[None, None],
     outcomes: tuple[ImageOutcome, ...],
     regions: tuple[ScoredRegion, ...],
+    thresholds: Mapping[str, float],
 ) -> Judgement:
     objects = sum(one.objects for one in outcomes)
     return Judgement(
@@ -130,4 +146,5 @@ def _summary(
         false_positives_per_image=sum(one.false_positives for one in outcomes) / max(len(outcomes), 1),
         outcomes=outcomes,
         regions=regions,
+        thresholds=thresholds,
     )

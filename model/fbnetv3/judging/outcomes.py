@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from fbnetv3.arrays import Array
 from fbnetv3.data.examples import Example, Examples
-from fbnetv3.detector import Detector
+from fbnetv3.detector import Detector, Threshold
 from fbnetv3.instances import Instances
-from fbnetv3.judging.calibration import ScoredRegion
 from fbnetv3.overlap import box_iou, mask_iou
 
 #: From this IoU on a person leaves a region as it is; a mask differs from another along its whole outline.
@@ -38,14 +38,31 @@ class ImageOutcome:
     outlined_no_edit: int = 0
     outlined_found: int = 0
 
+    @classmethod
+    def total(cls, outcomes: Iterable[ImageOutcome]) -> ImageOutcome:
+        """The counts of several together: of the labels of an image, which are matched each by itself."""
+        counts = [astuple(one) for one in outcomes]
+        return cls(*map(sum, zip(*counts, strict=True))) if counts else cls(0, 0, 0, 0)
+
+
+class Pair(NamedTuple):
+    """A region and an object of its label that a person would take for one, by their indices."""
+
+    good: bool
+    iou: float
+    region: int
+    object_: int
+
 
 def outcomes_of(
     detector: Detector | None,
     examples: Examples,
-    score_threshold: float,
+    score_threshold: Threshold,
     on_image: Callable[[], None] = lambda: None,
 ) -> list[ImageOutcome]:
-    """The outcome of every image when regions from `score_threshold` (0..1) on are shown; no detector shows none."""
+    """The outcome of every image when regions from `score_threshold` (0..1, for each label or for all) on are shown;
+    no detector shows none.
+    """
     outcomes = []
     for index in range(len(examples)):
         example = examples[index]
@@ -63,39 +80,28 @@ def image_outcome(found: Instances, example: Example, labels: Sequence[str]) -> 
 
     An object whose mask is known is judged by masks if the regions have any, every other object by boxes.
     """
-    shown = _of_labels(found, labels)
-    good = np.zeros(len(example.boxes), bool)
-    partnered = np.zeros(len(example.boxes), bool)
-    for object_, (_, is_good) in _partners(_pairs(shown, example, labels)).items():
+    shown = of_labels(found, labels)
+    return outcome(pairs_of(shown, example, labels), len(shown), has_outline(example))
+
+
+def outcome(pairs: Iterable[Pair], regions: int, outlined: Array) -> ImageOutcome:
+    """What `regions` shown regions with these pairs are to objects whose masks are known where `outlined` (n,) bool."""
+    good, partnered = np.zeros(len(outlined), bool), np.zeros(len(outlined), bool)
+    for object_, (_, is_good) in partners_of(pairs).items():
         partnered[object_], good[object_] = True, is_good
-    outlined = has_outline(example)
     return ImageOutcome(
         objects=len(good),
         no_edit=int(good.sum()),
         found=int(partnered.sum()),
-        false_positives=len(shown) - int(partnered.sum()),
+        false_positives=regions - int(partnered.sum()),
         outlined=int(outlined.sum()),
         outlined_no_edit=int((good & outlined).sum()),
         outlined_found=int((partnered & outlined).sum()),
     )
 
 
-def scored_regions(
-    found: Instances, example: Example, labels: Sequence[str], score_threshold: float
-) -> list[ScoredRegion]:
-    """Each region of these labels with whether it is kept, by boxes: what calibration.py learns from.
-
-    Regions that score less than `score_threshold`, which nobody is shown, may belong to the objects that the shown ones
-    leave over: such a region tells of an object that has to be drawn.
-    """
-    regions = replace(_of_labels(found, labels), masks=None)
-    shown = regions.scores >= score_threshold
-    partners = _partners(_pairs(regions, example, labels), shown)
-    kept = {region for region, _ in partners.values()}
-    return [ScoredRegion(round(float(score), 4), i in kept) for i, score in enumerate(regions.scores)]
-
-
-def _of_labels(found: Instances, labels: Sequence[str]) -> Instances:
+def of_labels(found: Instances, labels: Sequence[str]) -> Instances:
+    """The regions with one of these labels: others are not shown."""
     return found.select([i for i, label in enumerate(found.labels) if label in labels])
 
 
@@ -106,12 +112,8 @@ def has_outline(example: Example) -> Array:
     return np.array([mask.bitmap.any() for mask in example.masks], bool)
 
 
-#: Whether it is good, its IoU, the region's index, the object's index.
-_Pair = tuple[bool, float, int, int]
-
-
-def _pairs(shown: Instances, example: Example, labels: Sequence[str]) -> Iterator[_Pair]:
-    """A region and an object of its label that a person would take for one."""
+def pairs_of(shown: Instances, example: Example, labels: Sequence[str]) -> Iterator[Pair]:
+    """Every region with every object that it may be taken for; regions have labels among `labels` only."""
     classes = np.array([labels.index(label) for label in shown.labels], np.int64)
     outlined = has_outline(example)
     boxes = box_iou(shown.boxes, example.boxes)
@@ -122,10 +124,10 @@ def _pairs(shown: Instances, example: Example, labels: Sequence[str]) -> Iterato
             overlap = mask_iou(shown.masks[region], example.masks[object_])
             good = overlap >= GOOD_MASK
         if good or iou >= FOUND_BOX:
-            yield good, iou, region, object_
+            yield Pair(bool(good), iou, region, object_)
 
 
-def _partners(pairs: Iterable[_Pair], first: Array | None = None) -> dict[int, tuple[int, bool]]:
+def partners_of(pairs: Iterable[Pair], first: Array | None = None) -> dict[int, tuple[int, bool]]:
     """{object: (its region, whether that is good)}, one to one: good pairs first, then the largest IoU.
 
     Scores decide nothing here: a person sees all regions at once and keeps the one that fits. Regions of `first`
@@ -134,7 +136,7 @@ def _partners(pairs: Iterable[_Pair], first: Array | None = None) -> dict[int, t
     regions: set[int] = set()
     objects: dict[int, tuple[int, bool]] = {}
     for good, _, region, object_ in sorted(
-        pairs, key=lambda pair: (first is None or bool(first[pair[2]]), pair), reverse=True
+        pairs, key=lambda pair: (first is None or bool(first[pair.region]), pair), reverse=True
     ):
         if region not in regions and object_ not in objects:
             regions.add(region)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from fbnetv3.data.examples import Examples
 from fbnetv3.data.snapshot import is_held_out
-from fbnetv3.detector import Detector
+from fbnetv3.detector import Detector, Threshold
 from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, TrainingError
 from fbnetv3.judging import (
     IDENTITY,
@@ -49,13 +49,15 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A fine-tuning and what the gate decided; `figures` and `calibration` are those of a promoted candidate."""
+    """A fine-tuning and what the gate decided; `figures`, `calibration` and `thresholds` are those of a promoted
+    candidate."""
 
     decision: GateDecision
     seconds: float = 0.0
     candidate: Checkpoint | None = None
     figures: Figures | None = None
     calibration: Calibration = IDENTITY
+    thresholds: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,10 @@ class Replay:
 
     def _judged_start(self) -> StartResult:
         known = tuple(label for label in self.data.labels if label in self.start.labels)
-        return StartResult(**asdict(Figures.of(self._judge_for_figures(self.start))), known_labels=known)
+        return StartResult(
+            **asdict(Figures.of(self._judge_for_figures(self.start, self.settings.score_threshold))),
+            known_labels=known,
+        )
 
     def _play_seed(self, seed: int, start: StartResult) -> Sequence[RoundResult]:
         storage = Storage(self.folder)
@@ -133,8 +138,8 @@ class Replay:
         known = None if earlier else self._of_a_twin(seed, labels, new)
         if known:
             return known
-        outcomes = outcomes_of(detector, self.data.of(new), self.settings.score_threshold)
-        attempt = self._attempt(seed, before + new, serving, detector, step)
+        outcomes = outcomes_of(detector, self.data.of(new), self._shown_from(earlier))
+        attempt = self._attempt(seed, before + new, serving, detector, earlier, step)
         figures = attempt.figures or (earlier[-1] if earlier else start)
         effort = self.settings.effort
         result = RoundResult(
@@ -152,6 +157,7 @@ class Replay:
             reason=attempt.decision.reason,
             image_ids=new,
             calibration=attempt.calibration if attempt.decision.promoted else self._calibration(earlier),
+            thresholds=attempt.thresholds if attempt.decision.promoted else self._thresholds(earlier),
         )
         Storage(self.folder).finish(result, attempt.candidate if attempt.decision.promoted else None)
         return result
@@ -182,6 +188,16 @@ class Replay:
         """Of what serves after these rounds."""
         return earlier[-1].calibration if earlier else IDENTITY
 
+    @staticmethod
+    def _thresholds(earlier: Sequence[RoundResult]) -> Mapping[str, float] | None:
+        """Of what serves after these rounds; None for the start weights."""
+        return earlier[-1].thresholds if earlier else None
+
+    def _shown_from(self, earlier: Sequence[RoundResult]) -> Threshold:
+        """From which score on a person sees the regions of what serves after these rounds."""
+        thresholds = self._thresholds(earlier)
+        return self.settings.score_threshold if thresholds is None else thresholds
+
     def _of_a_twin(self, seed: int, labels: int, ids: tuple[ImageId, ...]) -> RoundResult | None:
         for folder in self.twins:
             result = Storage(folder).finished(seed, labels)
@@ -200,6 +216,7 @@ class Replay:
         labelled: Sequence[ImageId],
         serving: Checkpoint,
         detector: Detector | None,
+        earlier: Sequence[RoundResult],
         step: str,
     ) -> _Attempt:
         """Train on the labels that are not held out, and ask the gate."""
@@ -223,11 +240,20 @@ class Replay:
             holdout,
             effort=self.settings.effort,
             score_threshold=self.settings.score_threshold,
+            serving_thresholds=self._thresholds(earlier),
         )
+        thresholds = compared.candidate_thresholds
         decision = compared.decision if self.settings.gated else _ungated(compared.candidate)
-        figures = Figures.of(self._judge_for_figures(trained.checkpoint)) if decision.promoted else None
+        figures = (
+            Figures.of(self._judge_for_figures(trained.checkpoint, thresholds)) if decision.promoted else None
+        )
         return _Attempt(
-            decision, trained.train_seconds, trained.checkpoint, figures, compared.candidate_calibration
+            decision,
+            trained.train_seconds,
+            trained.checkpoint,
+            figures,
+            compared.candidate_calibration,
+            thresholds,
         )
 
     def _training(self, seed: int) -> FineTuningSettings:
@@ -246,10 +272,8 @@ class Replay:
         training = self.settings.training
         return Detector.load(checkpoint, engine="torch", device=training.device, threads=training.threads)
 
-    def _judge_for_figures(self, checkpoint: Checkpoint) -> Judgement:
-        return judge(
-            self._detector(checkpoint), self.data.of(self.data.figures), self.settings.score_threshold
-        )
+    def _judge_for_figures(self, checkpoint: Checkpoint, thresholds: Threshold) -> Judgement:
+        return judge(self._detector(checkpoint), self.data.of(self.data.figures), thresholds)
 
 
 def _ungated(candidate: Judgement) -> GateDecision:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from statistics import fmean
@@ -46,8 +46,9 @@ class RoundResult(Figures):
 
     `labels`: images labelled so far; `objects`: in them; `held_out`: of the images, never trained on.
     `train_seconds`: of this round. `person_seconds`, `person_seconds_without`: estimated, since the first label.
-    `promoted`, `reason`: what the gate said. `image_ids`: labelled in this round. `calibration`: of what serves when
-    the round is over, from the images that were held out when it was promoted.
+    `promoted`, `reason`: what the gate said. `image_ids`: labelled in this round. `calibration`, `thresholds`: of what
+    serves when the round is over, from the images that were held out when it was promoted; no thresholds while the
+    start weights serve.
     """
 
     seed: int
@@ -61,6 +62,7 @@ class RoundResult(Figures):
     reason: str
     image_ids: tuple[ImageId, ...]
     calibration: Calibration = IDENTITY
+    thresholds: Mapping[str, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -15,8 +15,9 @@ from fbnetv3.data.coco_files import read_data_set
 from fbnetv3.data.snapshot import is_held_out, snapshot_of_coco
 from fbnetv3.finetuning import FineTuned, FineTuningSettings, report
 from fbnetv3.finetuning.plan import Outlines, make_plan
-from fbnetv3.judging import Effort, decide
+from fbnetv3.judging import NOTHING, Effort
 from fbnetv3.judging.calibration import IDENTITY, calibration_in
+from fbnetv3.judging.operating_point import thresholds_in
 from fbnetv3.simulation import Replay, ReplayData, SimulationSettings
 from fbnetv3.weights import Checkpoint, load_checkpoint, write_checkpoint
 from prelabel.cli import app
@@ -109,9 +110,13 @@ def test_all_three_decide_alike_by_the_efforts_of_the_settings(
     annotations: Path, home: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = by_a_run(annotations, home, database)
-    assert run.judgement.objects is not None
-    usual = decide(run.judgement.objects, run.judgement.serving, Effort())
-    assert usual.promoted and not run.promoted, "the settings decide here"
+    with monkeypatch.context() as usual:
+        for name in UNUSUAL:
+            usual.delenv(name)
+        promoted = by_a_run(annotations, home, database)
+    assert promoted.promoted and not run.promoted, "the settings decide here"
+    assert promoted.judgement.objects is not None
+    assert max(promoted.plan.thresholds.values()) < min(run.plan.thresholds.values()) == NOTHING
 
     out = by_the_command(annotations, home, monkeypatch)
     written = json.loads((out / "judgement.json").read_text())
@@ -124,4 +129,6 @@ def test_all_three_decide_alike_by_the_efforts_of_the_settings(
     assert calibration_in(weights) == run.plan.calibration
     serving = base_predictor(load_settings(prelabel_weights=str(weights)))
     assert serving.calibration == run.plan.calibration
+    assert written["thresholds"] == thresholds_in(weights) == serving.thresholds == run.plan.thresholds
+    assert thresholds_in(annotations) is thresholds_in(home / "serving.safetensors") is None
     assert calibration_in(annotations) == calibration_in(home / "serving.safetensors") == IDENTITY

@@ -5,7 +5,7 @@ from __future__ import annotations
 from judgement_samples import HERE, THERE, Examples, Scripted, example, found
 
 from fbnetv3.instances import Instances
-from fbnetv3.judging import Comparison, Effort, compare, fit_calibration
+from fbnetv3.judging import Comparison, Effort, compare, findings_of, fit_calibration, judged_at_own_point
 
 BOTH = Examples((example(("bolt", HERE), ("nut", THERE)),) * 3)
 RIGHT = found(("bolt", HERE, 0.9), ("nut", THERE, 0.8))
@@ -14,10 +14,20 @@ SILENT = found()
 
 
 def compared(
-    candidate: Instances, serving: Scripted | None, effort: Effort, threshold: float = 0.3
+    candidate: Instances,
+    serving: Scripted | None,
+    effort: Effort,
+    threshold: float = 0.3,
+    serving_thresholds: dict[str, float] | None = None,
 ) -> Comparison:
-    new = Scripted([candidate] * 3)
-    return compare(new, serving, BOTH, effort=effort, score_threshold=threshold)  # type: ignore[arg-type]
+    return compare(
+        Scripted([candidate] * 3),  # type: ignore[arg-type]
+        serving,  # type: ignore[arg-type]
+        BOTH,
+        effort=effort,
+        score_threshold=threshold,
+        serving_thresholds=serving_thresholds,
+    )
 
 
 def test_both_are_judged_and_calibrated_on_the_same_images() -> None:
@@ -44,12 +54,38 @@ def test_the_given_efforts_decide() -> None:
     assert compared(RIGHT, Scripted([NOISY] * 3), Effort()).decision.promoted
     dull = Effort(check=100.0, draw_box=1.0)
     rejected = compared(RIGHT, Scripted([NOISY] * 3), dull).decision
-    assert not rejected.promoted and rejected.reason.startswith("Not better: -")
+    assert not rejected.promoted and rejected.reason.startswith("Not better: ")
 
 
-def test_the_given_threshold_decides_what_is_shown() -> None:
-    shown, hidden = (compared(NOISY, None, Effort(), least).candidate for least in (0.1, 0.3))
-    assert (shown.false_positives_per_image, hidden.false_positives_per_image) == (2.0, 1.0)
+def test_each_is_judged_at_its_own_operating_point() -> None:
+    result = compared(NOISY, Scripted([NOISY] * 3), Effort())
+    assert result.serving is not None
+    assert result.candidate_thresholds == result.candidate.thresholds == result.serving.thresholds
+    assert result.candidate_thresholds["nut"] > 0.7, "whose regions are all wrong"
+    assert result.candidate.false_positives_per_image == result.serving.false_positives_per_image == 0
+
+
+def test_what_serves_is_judged_at_the_thresholds_that_it_carries() -> None:
+    carried = {"nut": 0.1, "bolt": 0.95}
+    result = compared(NOISY, Scripted([NOISY] * 3), Effort(), serving_thresholds=carried)
+    assert result.serving is not None and result.serving.thresholds == carried
+    assert (result.serving.no_edit_share, result.serving.false_positives_per_image) == (0.0, 2.0)
+    assert result.decision.promoted
+
+
+def test_a_label_that_the_carried_thresholds_lack_has_the_default() -> None:
+    result = compared(NOISY, Scripted([NOISY] * 3), Effort(), 0.6, serving_thresholds={"bolt": 0.5})
+    assert result.serving is not None and result.serving.thresholds == {"bolt": 0.5, "nut": 0.6}
+
+
+def test_an_image_is_judged_at_the_point_that_the_others_give() -> None:
+    """Two images tell that nuts are always wrong; the third has a right one, which they hide."""
+    empty, with_nut = example(("bolt", HERE)), example(("bolt", HERE), ("nut", THERE))
+    answers = [found(("bolt", HERE, 0.9), ("nut", THERE, 0.4))] * 3
+    images = Examples((empty, empty, with_nut))
+    judged = judged_at_own_point(findings_of(Scripted(answers), images), images.labels, Effort(), 0.3)  # type: ignore[arg-type]
+    assert [one.found for one in judged.outcomes] == [1, 1, 1]
+    assert judged.outcomes[2].false_positives == 0
 
 
 def test_a_detector_that_knows_no_label_does_not_serve() -> None:

@@ -12,13 +12,14 @@ two may say the first two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from label_studio_sdk.label_interface import LabelInterface
 
 from prelabel.labelstudio.config.choice_controls import ChoiceControls
-from prelabel.labelstudio.config.control_spec import ControlSpec, control_specs, predicted_shape
+from prelabel.labelstudio.config.control_spec import ControlSpec, Thresholds, control_specs, predicted_shape
 from prelabel.labelstudio.config.object_controls import label_tags
 from prelabel.labelstudio.config.repeaters import (
     WITHOUT_LIST,
@@ -51,13 +52,21 @@ class LabelSpec:
     left_out: tuple[str, ...] = ()
 
     @classmethod
-    def from_config(cls, xml: str, model_labels: Sequence[str], default_threshold: float) -> LabelSpec:
+    def from_config(
+        cls,
+        xml: str,
+        model_labels: Sequence[str],
+        default_threshold: float,
+        label_thresholds: Mapping[str, float] = MappingProxyType({}),
+    ) -> LabelSpec:
         """Read a labelling config for a model with these labels.
 
-        `default_threshold`, 0..1, is for controls without a threshold of their own.
+        For controls without a threshold of their own, the lowest score of a region is that of its label of the model in
+        `label_thresholds` (above 1 for a label that is not shown), or else `default_threshold`, 0..1.
         Raises LabelConfigError, one sentence, when it is not XML or an attribute has an impossible value.
         """
         interface = parse_config(xml)
+        thresholds = Thresholds(default_threshold, label_thresholds)
         controls: list[ControlSpec] = []
         left_out: list[str] = []
         remarks: list[str] = []
@@ -70,9 +79,7 @@ class LabelSpec:
                     left_out.append(f"{tag.tag} {tag.name!r} is left out: {name!r} {problem}")
                 else:
                     labelling = label_tags(tag, name, tags)
-                    controls += control_specs(
-                        tag, labelling, name, key, model_labels, default_threshold, remarks
-                    )
+                    controls += control_specs(tag, labelling, name, key, model_labels, thresholds, remarks)
         choices = ChoiceControls.from_config(xml)
         left_out += [*choices.notes, *unsupported(interface)]
         flags = flags_of_names(xml).items()
@@ -100,8 +107,10 @@ class LabelSpec:
 
     @property
     def lowest_threshold(self) -> float:
-        """The lowest score that some control wants: a detector need not report less. 1.0 without controls."""
-        return min((control.score_threshold for control in self.active), default=1.0)
+        """The lowest score that some control wants: a detector need not report less. At most 1.0, also without
+        controls.
+        """
+        return min((1.0, *(control.lowest_threshold for control in self.active)))
 
     def wanted_scores(self) -> dict[str, float]:
         """The lowest score that matters for each label of the model that some control takes.
@@ -116,7 +125,7 @@ class LabelSpec:
         wanted: dict[str, float] = {}
         for control in self.active:
             for label in control.label_map if control.uses_masks else ():
-                wanted[label] = min(control.score_threshold, wanted.get(label, 1.0))
+                wanted[label] = min(control.threshold_of(label), wanted.get(label, 1.0))
         return wanted
 
     def controls_for(self, image_key: str) -> tuple[ControlSpec, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from label_studio_sdk.label_interface import LabelInterface
 from label_studio_sdk.label_interface.interface import LabelStudioXMLSyntaxErrorSentryIgnored
@@ -41,7 +41,10 @@ def image_key_of(tag: Tag | None) -> tuple[str, str]:
     return key, "" if key else image_problem(tag)
 
 
-def read_threshold(tag: Tag, default: float) -> float:
+Default = TypeVar("Default", float, float | None)
+
+
+def read_threshold(tag: Tag, default: Default) -> float | Default:
     """The model_score_threshold of a control tag, 0..1. Raises LabelConfigError."""
     text = tag.attr.get("model_score_threshold", "").strip()
     if not text:

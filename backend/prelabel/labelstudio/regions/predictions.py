@@ -61,7 +61,7 @@ def to_regions(
     shown = confidence(instances.scores)
     for index, (label, score) in enumerate(zip(instances.labels, instances.scores, strict=True)):
         for control in controls:
-            if not control.skip and label in control.label_map and score >= control.score_threshold:
+            if not control.skip and label in control.label_map and score >= control.threshold_of(label):
                 values = control.shape.write(instances, index, polygon_tolerance)
                 group = [_region(control, instances, index, value, float(shown[index])) for value in values]
                 for region in _identified(group, seen):
@@ -86,11 +86,11 @@ def image_score(
     if not wanted:
         return 0.0
     if score_floor is None:
-        score_floor = min(control.score_threshold for control in wanted)
+        score_floor = min(1.0, *(control.lowest_threshold for control in wanted))
     kept: list[float] = []
     weak = [score_floor]
     for label, score in zip(instances.labels, instances.scores.tolist(), strict=True):
-        thresholds = [control.score_threshold for control in wanted if label in control.label_map]
+        thresholds = [control.threshold_of(label) for control in wanted if label in control.label_map]
         if thresholds:
             (kept if score >= min(thresholds) else weak).append(score)
     shown = confidence(np.array(kept or [max(weak)]))

@@ -27,7 +27,7 @@ class PromptTarget:
         in several pieces the largest polygon. It is one result, or two where a Labels tag labels it. None without an
         instance that has what the control draws."""
         anything = MappingProxyType(dict.fromkeys(found.label_names, self.label))
-        control = replace(self.control, label_map=anything, score_threshold=0.0)
+        control = replace(self.control, label_map=anything, score_threshold=0.0, label_thresholds={})
         best = found.select(range(len(found))[:1])
         results = to_regions(best, [control], polygon_tolerance=polygon_tolerance)
         return [result for result in results if result["id"] == results[0]["id"]]

@@ -1,0 +1,123 @@
+"""The operating point: from which score on the regions of each label are shown, so that a person saves most seconds.
+
+One threshold for everything is wrong in both ways: a label whose objects score low is hidden, and a label whose regions
+are mostly wrong costs deletions. Here every label has the threshold that costs a person least on images that the
+detector has not trained on. Few images say little, so a label's own seconds are joined by two other voices: those of
+the other labels, as if they were OTHERS objects of this one, and the default threshold, from which a distance costs
+seconds that no longer matter once there are many objects. docs/gate.md has what that saves, by the number of images.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from fbnetv3.arrays import Array
+from fbnetv3.judging.calibration import provenance_in
+from fbnetv3.judging.effort import Effort, seconds_with, seconds_without
+from fbnetv3.judging.findings import ImageFindings
+
+#: What can be chosen, and NOTHING: the network reports nothing below 0.05.
+THRESHOLDS = tuple(step / 20 for step in range(1, 20))
+#: No region scores as much: the label is not shown, because drawing its objects from nothing costs less.
+NOTHING = 1.01
+#: The objects of the other labels weigh as this many of a label's own, or as many as they are.
+OTHERS = 3.0
+#: The seconds that drawing this many objects takes are what a threshold costs that lies 1 from the default.
+DEFAULT = 0.3
+#: Seconds that leave the default where nothing else says anything.
+TINY = 1e-6
+
+IN_WEIGHTS = "thresholds"
+"""In the provenance of weights that `prelabel train` wrote, as JSON: their operating point."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Seconds of a person by threshold. `seconds` (images, labels, thresholds); `objects`, `without` (images, labels):
+    how many there are, and the seconds that drawing them takes. `thresholds`: in ascending order.
+    """
+
+    labels: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    default: float
+    seconds: Array
+    objects: Array
+    without: Array
+
+    @classmethod
+    def of(
+        cls, findings: Sequence[ImageFindings], labels: Sequence[str], effort: Effort, default: float
+    ) -> Curves:
+        """The curves of these images; `default` is one of the thresholds."""
+        thresholds = tuple(sorted({*THRESHOLDS, default, NOTHING}))
+        seconds = np.zeros((len(findings), len(labels), len(thresholds)))
+        objects, without = np.zeros((2, len(findings), len(labels)))
+        for i, image in enumerate(findings):
+            for j, label in enumerate(labels):
+                if found := image.of_label.get(label):
+                    outcomes = [found.outcome(threshold) for threshold in thresholds]
+                    seconds[i, j] = [seconds_with([one], effort) for one in outcomes]
+                    objects[i, j] = outcomes[-1].objects
+                    without[i, j] = seconds_without(outcomes[-1:], effort)
+        return cls(tuple(labels), thresholds, default, seconds, objects, without)
+
+    def best(self) -> dict[str, float]:
+        """The threshold of each label, from all images."""
+        return self._best(*self._totals)
+
+    def best_without(self, index: int) -> dict[str, float]:
+        """The threshold of each label, from all images but this one."""
+        own = (self.seconds[index], self.objects[index], self.without[index])
+        return self._best(*(total - one for total, one in zip(self._totals, own, strict=True)))
+
+    @cached_property
+    def _totals(self) -> tuple[Array, Array, Array]:
+        return self.seconds.sum(0), self.objects.sum(0), self.without.sum(0)
+
+    def _best(self, seconds: Array, objects: Array, without: Array) -> dict[str, float]:
+        """`seconds` (labels, thresholds); `objects`, `without` (labels,)."""
+        other_objects = objects.sum() - objects
+        weight = np.minimum(1.0, OTHERS / np.maximum(other_objects, 1))
+        others = weight[:, None] * (seconds.sum(0) - seconds)
+        drawing = max(without.sum() / max(objects.sum(), 1), TINY)
+        distance = np.abs(np.array(self.thresholds) - self.default)
+        chosen = (seconds + others + DEFAULT * drawing * distance).argmin(1)
+        return {label: self.thresholds[int(i)] for label, i in zip(self.labels, chosen, strict=True)}
+
+
+def operating_point(
+    findings: Sequence[ImageFindings], labels: Sequence[str], effort: Effort, default: float
+) -> dict[str, float]:
+    """The score threshold of every label: one of THRESHOLDS, `default`, or NOTHING, which is above every score.
+
+    `findings`: of images that the detector has not trained on; without any, all thresholds are `default`, 0..1.
+    """
+    return Curves.of(findings, labels, effort, default).best()
+
+
+def points_without_each(
+    findings: Sequence[ImageFindings], labels: Sequence[str], effort: Effort, default: float
+) -> list[dict[str, float]]:
+    """For each image the operating point that the others give: to judge the choice by what it has not seen."""
+    curves = Curves.of(findings, labels, effort, default)
+    return [curves.best_without(index) for index in range(len(findings))]
+
+
+def thresholds_of(provenance: Mapping[str, str]) -> dict[str, float] | None:
+    """The operating point in the provenance of weights; None where there is none that can be read."""
+    try:
+        thresholds = json.loads(provenance[IN_WEIGHTS])
+        return {label: float(threshold) for label, threshold in thresholds.items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def thresholds_in(weights: Path) -> dict[str, float] | None:
+    """The operating point that a safetensors file carries, if any. Takes no PyTorch."""
+    return thresholds_of(provenance_in(weights))
