@@ -142,7 +142,7 @@ class Ablation:
         """With `random_scores`, new labels begin as the original's do."""
         if not self.random_scores:
             return nullcontext()
-        return mock.patch("fbnetv3.finetuning.run.imprint", lambda *_: None)
+        return mock.patch("fbnetv3.finetuning.run.set_first_scores", lambda *_: None)
 
     def _figures(self, trained: FineTuned) -> dict[str, float | None]:
         detector = Detector.load(trained.checkpoint, engine="torch", threads=self.threads)

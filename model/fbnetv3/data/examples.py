@@ -57,6 +57,25 @@ class SceneExamples:
 
 
 @dataclass(frozen=True)
+class ChosenExamples:
+    """Some of a data set's examples, by their `places` in it."""
+
+    examples: Examples
+    places: Sequence[int]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The data set's labels."""
+        return self.examples.labels
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.examples[self.places[index]]
+
+
+@dataclass(frozen=True)
 class JoinedExamples:
     """Several data sets one after the other. Their classes must mean the same, or not matter."""
 

@@ -50,6 +50,15 @@ class RegionDescriptions(NamedTuple):
     boxes: Array
 
 
+class ClassScores(NamedTuple):
+    """The linear layer that makes class logits of vectors: vectors @ `weight` (d, classes + 1) + `bias` (classes + 1,),
+    float32, background last.
+    """
+
+    weight: Array
+    bias: Array
+
+
 class Encoded(Protocol):
     """What the trunk and the RPN made of one image: the expensive part, from which everything else is read."""
 
@@ -85,6 +94,11 @@ class Engine(Protocol):
     @property
     def has_masks(self) -> bool:
         """Whether the network has a mask head."""
+        ...
+
+    @property
+    def class_scores(self) -> ClassScores:
+        """What its class scores are read from vectors with."""
         ...
 
     def encode(self, images: Sequence[Array]) -> Sequence[Encoded]:

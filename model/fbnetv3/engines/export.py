@@ -9,12 +9,13 @@ from typing import Any
 import onnx
 import torch
 from onnx import TensorProto, helper
+from safetensors.torch import save_file
 from torch import nn
 from torch.export import Dim
 
 from fbnetv3.engines.folding import folded
 from fbnetv3.engines.graphs import BoxGraph, ImageGraph, MaskGraph
-from fbnetv3.engines.onnx_engine import SCORED, VECTORS
+from fbnetv3.engines.onnx_engine import CLASS_SCORES, SCORED, VECTORS
 from fbnetv3.network.rcnn import RCNN
 
 #: What the exporter follows through the model; any size is as good.
@@ -26,7 +27,10 @@ OPSET = 18
 
 
 def export(model: RCNN, folder: Path) -> None:
-    """Write `image.onnx`, `boxes.onnx`, `nms.onnx` and, with a mask head, `masks.onnx` into an existing folder."""
+    """Write `image.onnx`, `boxes.onnx`, `nms.onnx`, the class scores' layer and, with a mask head, `masks.onnx`.
+
+    The folder must be there.
+    """
     model = folded(model)
     image = ImageGraph(model)
     example = torch.zeros(3, *EXAMPLE_SIZE)
@@ -66,6 +70,8 @@ def export(model: RCNN, folder: Path) -> None:
             folder / "masks.onnx",
         )
     onnx.save(nms_graph(), folder / "nms.onnx")
+    layer = model.roi_heads.box_predictor.cls_score
+    save_file({"weight": layer.weight.T.contiguous(), "bias": layer.bias}, folder / CLASS_SCORES)
 
 
 def export_graph(

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from safetensors.numpy import load_file
 
 from fbnetv3.arrays import Array
 from fbnetv3.config import ModelConfig
-from fbnetv3.engines.engine import NetworkOutput, RegionDescriptions, Wanted
+from fbnetv3.engines.engine import ClassScores, NetworkOutput, RegionDescriptions, Wanted
 
 Features = dict[str, Array]
 
+CLASS_SCORES = "class_scores.safetensors"
 VECTORS, SCORED = "vectors", ["scores", "better boxes"]
 """Outputs of `boxes.onnx`; naming them here needs no exporter, which needs PyTorch."""
 
@@ -56,6 +58,7 @@ class OnnxEngine:
         self._nms = open_session(folder / "nms.onnx", 1)
         masks = folder / "masks.onnx"
         self._masks = open_session(masks, threads) if masks.exists() else None
+        self._class_scores = ClassScores(**load_file(folder / CLASS_SCORES))
         self._feature_names = [entry.name for entry in self._boxes.get_inputs()[:-1]]
         self._outputs = [entry.name for entry in self._image.get_outputs()]
         self._levels = [name.removeprefix("logits ") for name in self._outputs if name.startswith("logits ")]
@@ -69,6 +72,11 @@ class OnnxEngine:
     def has_masks(self) -> bool:
         """Whether there is a mask head."""
         return self._masks is not None
+
+    @property
+    def class_scores(self) -> ClassScores:
+        """See Engine."""
+        return self._class_scores
 
     def encode(self, images: Sequence[Array]) -> list[OnnxEncoded]:
         """See Engine."""

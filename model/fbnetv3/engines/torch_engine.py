@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fbnetv3.arrays import Array
 from fbnetv3.config import ModelConfig
-from fbnetv3.engines.engine import NetworkOutput, RegionDescriptions, Wanted
+from fbnetv3.engines.engine import ClassScores, NetworkOutput, RegionDescriptions, Wanted
 from fbnetv3.network.box_head import ROI_CODER
 from fbnetv3.network.mask_head import channel_of_class
 from fbnetv3.network.rcnn import RCNN, Detections
@@ -67,6 +67,12 @@ class TorchEngine:
     def has_masks(self) -> bool:
         """Whether the model has a mask head."""
         return self.model.has_masks
+
+    @property
+    def class_scores(self) -> ClassScores:
+        """See Engine."""
+        layer = self.model.roi_heads.box_predictor.cls_score
+        return ClassScores(layer.weight.detach().T.cpu().numpy(), layer.bias.detach().cpu().numpy())
 
     def encode(self, images: Sequence[Array]) -> list[TorchEncoded]:
         """See Engine."""

@@ -15,7 +15,7 @@ from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
 from fbnetv3.engines.torch_engine import TorchEngine
 from fbnetv3.finetuning.feature_cache import FeatureCache
-from fbnetv3.finetuning.imprinting import imprint
+from fbnetv3.finetuning.first_scores import set_first_scores
 from fbnetv3.finetuning.loop import Loop
 from fbnetv3.finetuning.parts import FrozenPart
 from fbnetv3.finetuning.plan import Outlines, Plan, make_plan
@@ -111,7 +111,9 @@ class _Job:
             self._announce(plan)
         model = self._network(plan, outlines.has_masks).to(process.device)
         views = self._views(model, plan)
-        imprint(model, views, [i for i, label in enumerate(self.train.labels) if not self.sources.get(label)])
+        if self.start.labels != tuple(self.train.labels):
+            new = [i for i, label in enumerate(self.train.labels) if not self.sources.get(label)]
+            set_first_scores(model, views, new)
         check = self._check if len(self.holdout) else None
         loop = Loop(model, views, plan, self.folder, process, check, on_progress)
         trained = loop.run()

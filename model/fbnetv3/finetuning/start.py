@@ -37,7 +37,7 @@ def start_network(start: Checkpoint, labels: Sequence[str], sources: Sources, **
 
     A label with sources begins with the mean of their rows in the predictors. One without begins with the mean
     over all labels where boxes and masks are concerned, which know what an object looks like; its class scores
-    begin at random, as the original's do, or by `imprinting.py`. Background keeps its row.
+    begin at random, as the original's do, until `first_scores.py` fits them. Background keeps its row.
     """
     return create_model(start.model, with_predictors(start, labels, sources), **settings)
 

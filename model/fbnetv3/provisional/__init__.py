@@ -5,7 +5,7 @@ is the class of a region from its vector. Everything else of the network stays a
 """
 
 from fbnetv3.provisional.detector import provisional_detector
-from fbnetv3.provisional.fitting import fit_head
+from fbnetv3.provisional.fitting import fit_head, start_head
 from fbnetv3.provisional.head import RegionHead, read_head, write_head
 from fbnetv3.provisional.regions import LabelledRegions, labelled_regions, read_regions, write_regions
 
@@ -17,6 +17,7 @@ __all__ = [
     "provisional_detector",
     "read_head",
     "read_regions",
+    "start_head",
     "write_head",
     "write_regions",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from fbnetv3.arrays import Array
 from fbnetv3.config import ModelConfig
 from fbnetv3.detector import Detector
-from fbnetv3.engines.engine import Encoded, Engine, NetworkOutput, RegionDescriptions, Wanted
+from fbnetv3.engines.engine import ClassScores, Encoded, Engine, NetworkOutput, RegionDescriptions, Wanted
 from fbnetv3.overlap import non_maximum_suppression
 from fbnetv3.provisional.head import RegionHead
 
@@ -41,6 +41,11 @@ class HeadEngine:
     def has_masks(self) -> bool:
         """Whether the base network has a mask head."""
         return self._engine.has_masks
+
+    @property
+    def class_scores(self) -> ClassScores:
+        """See Engine."""
+        return ClassScores(self._head.weight, self._head.bias)
 
     def encode(self, images: Sequence[Array]) -> Sequence[Encoded]:
         """See Engine."""

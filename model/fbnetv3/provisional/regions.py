@@ -12,14 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fbnetv3.arrays import Array
+from fbnetv3.class_scores import BACKGROUND, FOREGROUND
 from fbnetv3.detector import Detector
 from fbnetv3.files import write_whole
 from fbnetv3.image_features import ImageFeatures
 from fbnetv3.overlap import box_iou
 from fbnetv3.weights.checkpoint import WeightsError
-
-FOREGROUND, BACKGROUND = 0.5, 0.4
-"""From this box IoU on a region is on an object, as in training; below the other it is on none; between, left out."""
 
 CONTENT = "labelled regions"
 """In the file's metadata, as JSON: the names."""

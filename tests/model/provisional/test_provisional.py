@@ -13,11 +13,13 @@ from small_networks import LABELS
 from fbnetv3 import Detector
 from fbnetv3.provisional import (
     LabelledRegions,
+    RegionHead,
     fit_head,
     labelled_regions,
     provisional_detector,
     read_head,
     read_regions,
+    start_head,
     write_head,
     write_regions,
 )
@@ -28,6 +30,10 @@ BASE = "base-1"
 
 def base(engine: str = "torch") -> Detector:
     return Detector(getattr(pair("C4"), engine), LABELS, BASE)
+
+
+def fitted(regions: list[LabelledRegions], *labels: str) -> RegionHead:
+    return fit_head(regions, start_head(base(), labels, {}))
 
 
 def drawn_objects(detector: Detector, count: int = 6) -> list[LabelledRegions]:
@@ -74,7 +80,7 @@ class TestFitting:
     def test_what_was_labelled_is_found_again(self) -> None:
         detector = base()
         regions = drawn_objects(detector)
-        head = fit_head(regions, ("nut", "bolt", "never seen"), BASE)
+        head = fitted(regions, "nut", "bolt", "never seen")
         vectors = np.concatenate([one.vectors for one in regions]).astype(np.float32)
         names = np.array(["bolt", "nut", None])[np.concatenate([one.owners for one in regions])]
         scores = head.scores(vectors)
@@ -84,11 +90,24 @@ class TestFitting:
         assert scores[:, 2].max() < 0.05
         assert head.images == 6
 
+    def test_labels_that_the_base_knows_begin_as_its_own(self) -> None:
+        detector = base()
+        start = start_head(detector, ("mine", "both", "new"), {"mine": LABELS[1:2], "both": LABELS[:2]})
+        features = detector.set_image(scene(3, (128, 160)))
+        described = detector.engine.describe(features.encoded, features.encoded.proposals)
+        weight, bias = detector.engine.class_scores
+        logits = described.vectors @ weight + bias
+        ours = described.vectors @ start.weight + start.bias
+        assert np.allclose(ours[:, 0], logits[:, 1], atol=1e-4)
+        assert np.allclose(ours[:, 1], logits[:, :2].mean(1), atol=1e-4)
+        assert np.allclose(ours[:, 2], logits[:, -1] - 4, atol=1e-4)
+        assert start.images == 0
+
     def test_other_labels_are_background(self) -> None:
         regions = drawn_objects(base())
-        head = fit_head(regions, ("bolt",), BASE)
+        head = fitted(regions, "bolt")
         renamed = [replace(one, owners=np.where(one.owners == 1, -1, one.owners)) for one in regions]
-        same = fit_head(renamed, ("bolt",), BASE)
+        same = fitted(renamed, "bolt")
         assert np.allclose(head.weight, same.weight) and np.allclose(head.bias, same.bias)
 
 
@@ -96,7 +115,8 @@ class TestDetector:
     @pytest.mark.parametrize("name", NETWORKS)
     def test_engines_agree(self, name: str) -> None:
         engines = pair(name)
-        head = fit_head(drawn_objects(Detector(engines.torch, LABELS, BASE)), ("nut", "bolt"), BASE)
+        detector = Detector(engines.torch, LABELS, BASE)
+        head = fit_head(drawn_objects(detector), start_head(detector, ("nut", "bolt"), {}))
         found, expected = (
             provisional_detector(Detector(engine, LABELS, BASE), head, "early").predict(
                 [scene(seed, (128, 160)) for seed in range(6)]
@@ -107,7 +127,7 @@ class TestDetector:
         assert {name for one in found for name in one.labels} == {"nut", "bolt"}
 
     def test_thresholds_and_masks_are_as_wanted(self) -> None:
-        head = fit_head(drawn_objects(base()), ("nut", "bolt"), BASE)
+        head = fitted(drawn_objects(base()), "nut", "bolt")
         detector = provisional_detector(base(), head, "early")
         assert detector.version == "early" and detector.has_masks
         [everything] = detector.predict([scene(0, (128, 160))])
@@ -118,13 +138,13 @@ class TestDetector:
         assert [bool(mask.area) for mask in some.masks] == (some.scores >= 0.9).tolist()
 
     def test_a_head_of_other_weights_is_refused(self) -> None:
-        head = replace(fit_head(drawn_objects(base()), ("bolt",), BASE), base="other-2")
+        head = replace(fitted(drawn_objects(base()), "bolt"), base="other-2")
         with pytest.raises(ValueError, match="belongs to other-2, not to base-1"):
             provisional_detector(base(), head, "early")
 
 
 def test_a_head_is_read_as_it_was_written(tmp_path: Path) -> None:
-    head = replace(fit_head(drawn_objects(base()), ("nut", "bolt"), BASE), thresholds={"nut": 0.4})
+    head = replace(fitted(drawn_objects(base()), "nut", "bolt"), thresholds={"nut": 0.4})
     write_head(head, tmp_path / "head")
     again = read_head(tmp_path / "head")
     assert (again.labels, again.base, again.images) == (("nut", "bolt"), BASE, 6)

@@ -1,0 +1,203 @@
+"""Weights that learn from all labelled images, and what weights like them find in images that they have not seen.
+
+The images are divided into folds. For each, a short training run learns from the others and is shown the fold: so
+every labelled image tells how good the weights are, and none is lost to learning. The means of the folds' weights
+(arXiv 2203.05482: fine-tuned from one start they lie in one basin) begin a last run, on all images.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+import torch
+
+from fbnetv3.data.examples import ChosenExamples, Examples
+from fbnetv3.finetuning.plan import Outlines, Plan, make_plan
+from fbnetv3.finetuning.run import FineTuned, OnProgress, fine_tune, log_progress
+from fbnetv3.finetuning.settings import FineTuningSettings
+from fbnetv3.finetuning.start import Sources
+from fbnetv3.training.loop import Progress
+from fbnetv3.weights import Checkpoint, load_checkpoint, write_checkpoint
+
+logger = logging.getLogger(__name__)
+
+FEWEST_IMAGES = 3
+"""With fewer, nothing can be left out and learnt without."""
+
+FEW_IMAGES = 30
+"""Up to so many, FOLDS_OF_FEW folds: each leaves two thirds to learn from; beyond, two folds, for the time."""
+
+FOLDS_OF_FEW, FOLDS = 3, 2
+
+FOLD_SHARE, LAST_SHARE = 0.5, 0.5
+"""Of the steps of a whole run on all images: of each fold's, and of the last one's (docs/learning.md)."""
+
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """What learnt without some images. `places`: theirs, among all images."""
+
+    checkpoint: Checkpoint
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """`tuned`: learnt from all images. `folds`: that every image is left out of once; none for too few images."""
+
+    tuned: FineTuned
+    folds: tuple[LeftOut, ...]
+
+
+def folds_of(count: int) -> tuple[tuple[int, ...], ...]:
+    """The places, 0 to count - 1, that each fold leaves out: images that follow each other go to different ones."""
+    if count < FEWEST_IMAGES:
+        return ()
+    folds = FOLDS_OF_FEW if count <= FEW_IMAGES else FOLDS
+    return tuple(tuple(range(first, count, folds)) for first in range(folds))
+
+
+def cross_fit(
+    start: Checkpoint,
+    images: Examples,
+    folder: Path,
+    settings: FineTuningSettings,
+    *,
+    sources: Sources,
+    on_progress: OnProgress = log_progress,
+) -> CrossFitted:
+    """Train on all of `images`, and on all but each fold, from `start`.
+
+    `folder` gets a folder for each training run; the same call goes on where it was interrupted. Raises what
+    `fine_tune` raises.
+    """
+    plan = make_plan(start, Outlines.of(images), settings, sources=sources)
+    left_out = [places for places in folds_of(len(images)) if _can_learn(images, places)]
+    if not left_out:
+        return CrossFitted(
+            fine_tune(
+                start,
+                images,
+                ChosenExamples(images, ()),
+                folder,
+                settings,
+                sources=sources,
+                on_progress=on_progress,
+            ),
+            (),
+        )
+    runs = _Runs(
+        start, images, folder, _as_planned(settings, plan), plan, sources, on_progress, len(left_out)
+    )
+    folds = tuple(LeftOut(runs.fold(number, places), places) for number, places in enumerate(left_out))
+    return CrossFitted(runs.last([fold.checkpoint for fold in folds]), folds)
+
+
+def _can_learn(images: Examples, left_out: Sequence[int]) -> bool:
+    return any(len(images[place].boxes) for place in range(len(images)) if place not in left_out)
+
+
+def _as_planned(settings: FineTuningSettings, plan: Plan) -> FineTuningSettings:
+    """What the plan for all images decided, so that each run has the same network."""
+    return replace(
+        settings,
+        min_size=plan.min_size,
+        max_size=plan.max_size,
+        anchor_sizes=tuple(chain(*plan.anchor_sizes)),
+        frozen_stages=plan.frozen_stages,
+        norm=plan.norm,
+        learning_rate=plan.learning_rate,
+    )
+
+
+@dataclass(frozen=True)
+class _Runs:
+    start: Checkpoint
+    images: Examples
+    folder: Path
+    settings: FineTuningSettings
+    plan: Plan
+    sources: Sources
+    on_progress: OnProgress
+    count: int
+
+    def fold(self, number: int, left_out: Sequence[int]) -> Checkpoint:
+        """The weights of one fold; those that an interrupted call left are taken as they are."""
+        folder = self.folder / f"fold{number + 1}"
+        kept = folder / WEIGHTS
+        if kept.exists():
+            return load_checkpoint(kept)
+        places = [place for place in range(len(self.images)) if place not in set(left_out)]
+        logger.info("fold %d of %d: %d images to learn from", number + 1, self.count, len(places))
+        tuned = self._run(self.start, places, folder, FOLD_SHARE, self.sources, number)
+        write_checkpoint(tuned.checkpoint, kept)
+        return tuned.checkpoint
+
+    def last(self, folds: Sequence[Checkpoint]) -> FineTuned:
+        """On all images, from the mean of the folds."""
+        logger.info("last of %d training runs: all %d images", self.count + 1, len(self.images))
+        labels = self.images.labels
+        tuned = self._run(
+            mean_of(folds),
+            range(len(self.images)),
+            self.folder,
+            LAST_SHARE,
+            {label: [label] for label in labels},
+            self.count,
+        )
+        provenance = tuned.checkpoint.provenance | {"start": self.start.digest}
+        return replace(tuned, checkpoint=replace(tuned.checkpoint, provenance=provenance))
+
+    def _run(
+        self,
+        start: Checkpoint,
+        places: Sequence[int],
+        folder: Path,
+        share: float,
+        sources: Sources,
+        done: int,
+    ) -> FineTuned:
+        steps = max(1, round(share * self.plan.steps))
+        batch_size = min(self.plan.batch_size, len(places))
+        return fine_tune(
+            start,
+            ChosenExamples(self.images, tuple(places)),
+            ChosenExamples(self.images, ()),
+            folder,
+            replace(self.settings, epochs=steps * batch_size / len(places), batch_size=batch_size),
+            sources=sources,
+            on_progress=self._of_all(done),
+        )
+
+    def _of_all(self, done: int) -> Callable[[Progress], None]:
+        """Progress of the whole, of which `done` runs of about the same length are over."""
+
+        def tell(progress: Progress) -> None:
+            left = self.count - done
+            rest = left * progress.steps * self.plan.batch_size / max(progress.images_per_second, 1e-9)
+            self.on_progress(
+                replace(
+                    progress,
+                    step=done * progress.steps + progress.step,
+                    steps=(self.count + 1) * progress.steps,
+                    seconds_left=progress.seconds_left + rest,
+                )
+            )
+
+        return tell
+
+
+def mean_of(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
+    """The mean of the weights of networks that were fine-tuned from one start; counters as in the first."""
+    states = [one.state for one in checkpoints]
+    state = {
+        name: torch.stack([one[name] for one in states]).mean(0) if first.is_floating_point() else first
+        for name, first in states[0].items()
+    }
+    return replace(checkpoints[0], state=state)
