@@ -13,7 +13,7 @@ from fbnetv3.judging.choices import (
     decide_heads,
     judge_heads,
 )
-from fbnetv3.judging.comparison import Comparison, compare, judged_at_own_point
+from fbnetv3.judging.comparison import Comparison, Served, compare, judged_at_own_point
 from fbnetv3.judging.effort import Effort, seconds_with, seconds_without
 from fbnetv3.judging.findings import ImageFindings, LabelFindings, findings_of
 from fbnetv3.judging.gate import GateDecision, decide
@@ -39,6 +39,7 @@ __all__ = [
     "Judgement",
     "LabelFindings",
     "ScoredRegion",
+    "Served",
     "clicks_saved",
     "compare",
     "decide",

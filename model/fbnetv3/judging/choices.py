@@ -19,11 +19,16 @@ from fbnetv3.classification.suggestions import SUGGESTION_THRESHOLD, suggested
 from fbnetv3.data.image_labels import HeadSpec
 from fbnetv3.data.snapshot import HOLDOUT, Snapshot
 from fbnetv3.detector import Detector
+from fbnetv3.judging.bootstrap import bootstrap_share
 from fbnetv3.judging.choice_outcomes import ChoiceOutcome, HeadJudgement, HeadsJudgement
-from fbnetv3.judging.gate import ENOUGH_IMAGES, LEVEL, GateDecision, bootstrap_share
+from fbnetv3.judging.gate import GateDecision
 
 #: Clicks per image that one choice may lose for another's sake: one in twenty images.
 TOLERANCE = 0.05
+#: The share of resamples that must improve: a little worse is replaced a round later, better and turned away is a loss.
+LEVEL = 0.75
+#: From this many images on the bootstrap decides; of three images that all improve, every resample would.
+ENOUGH_IMAGES = 8
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,44 @@
-"""One comparison of a candidate with what serves: both judged on the hold-out, each at its own operating point, the
-gate's decision, calibrations.
+"""One comparison of a candidate with what serves, on images that neither has learnt from: each at its own operating
+point, the gate's decision, calibrations.
 
 A project's training run, `prelabel train` and the simulation all decide by this, so that they decide alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from fbnetv3.data.examples import Examples
-from fbnetv3.detector import Detector
 from fbnetv3.judging.calibration import Calibration, fit_calibration
 from fbnetv3.judging.effort import Effort
-from fbnetv3.judging.findings import ImageFindings, findings_of
+from fbnetv3.judging.findings import ImageFindings
 from fbnetv3.judging.gate import GateDecision, decide
-from fbnetv3.judging.judgement import Judgement, judgement_of
+from fbnetv3.judging.judgement import Judgement, judgement_of, with_outcomes
 from fbnetv3.judging.operating_point import operating_point, points_without_each
+from fbnetv3.judging.outcomes import ImageOutcome
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """What serves, on the labelled images, which are known by their keys.
+
+    `findings`: in the images that it has not learnt from. `remembered`: of those that it has learnt from, what weights
+    made with it found that had not (see `fbnetv3.finetuning.cross_fitting`). `thresholds`: the operating point that it
+    carries; None where it has none, and gets one as the candidate does.
+    """
+
+    findings: Mapping[str, ImageFindings]
+    remembered: Mapping[str, ImageOutcome] = field(default_factory=dict)
+    thresholds: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two detectors on the same images. `serving` is None where nothing serves that knows one of their labels.
+    """Two detectors on the same images. `serving` is None where nothing serves that knows one of their labels; its AP
+    is that of the images that it has not learnt from.
 
-    The calibrations make confidences of the scores of the detector that they are named after. The thresholds of either
-    are those of its judgement.
+    The calibrations make confidences of the scores of the detector that they are named after; None where none of its
+    regions were seen. The thresholds of either are those of its judgement.
     """
 
     candidate: Judgement
@@ -40,52 +54,62 @@ class Comparison:
 
 
 def compare(
-    candidate: Detector,
-    serving: Detector | None,
-    holdout: Examples,
+    candidate: Mapping[str, ImageFindings],
+    serving: Served | None,
+    labels: Sequence[str],
     *,
     effort: Effort,
     score_threshold: float,
-    serving_thresholds: Mapping[str, float] | None = None,
-    on_image: Callable[[], None] = lambda: None,
 ) -> Comparison:
-    """Judge both on `holdout`, ask the gate, and calibrate both.
+    """Judge the candidate by what it found in images by their keys, ask the gate, and calibrate both.
 
-    `effort`: the seconds that the gate compares. `score_threshold`, 0..1: where few images say otherwise, regions that
-    score less are not shown to people. `serving_thresholds`: the operating point that what serves carries; None where
-    it has none, and gets one as the candidate does. `on_image` is called after each image, twice for every image where
-    something serves. Raises what reading the images raises.
+    `labels`: of the data. `effort`: the seconds that the gate compares, image by image, where both sides are known.
+    `score_threshold`, 0..1: where few images say otherwise, regions that score less are not shown to people.
     """
-    labels = holdout.labels
-    new = judged_at_own_point(findings_of(candidate, holdout, on_image), labels, effort, score_threshold)
-    old = None
-    if serving is not None and not set(serving.labels).isdisjoint(labels):
-        found = findings_of(serving, holdout, on_image)
-        if serving_thresholds is None:
-            old = judged_at_own_point(found, labels, effort, score_threshold)
-        else:
-            carried = {label: serving_thresholds.get(label, score_threshold) for label in labels}
-            old = judgement_of(found, labels, carried)
+    new = judged_at_own_point(candidate, labels, effort, score_threshold)
+    if serving is None:
+        return Comparison(new, None, decide(new, None, effort), fit_calibration(new.regions), None)
+    seen = {key: found for key, found in serving.findings.items() if key in candidate}
+    old = _judged(serving, seen, labels, effort, score_threshold)
+    outcomes = {**serving.remembered, **old.by_key}
+    both = [key for key in candidate if key in outcomes]
+    ours = with_outcomes(new, both, [new.by_key[key] for key in both])
+    theirs = with_outcomes(old, both, [outcomes[key] for key in both])
     return Comparison(
-        candidate=new,
-        serving=old,
-        decision=decide(new, old, effort),
-        candidate_calibration=fit_calibration(new.regions),
-        serving_calibration=None if old is None else fit_calibration(old.regions),
+        new,
+        theirs,
+        decide(ours, theirs, effort),
+        fit_calibration(new.regions),
+        fit_calibration(old.regions) if seen else None,
     )
 
 
 def judged_at_own_point(
-    findings: Sequence[ImageFindings], labels: Sequence[str], effort: Effort, default: float
+    findings: Mapping[str, ImageFindings], labels: Sequence[str], effort: Effort, default: float
 ) -> Judgement:
     """A detector's figures at the operating point that these images give it.
 
     What a person finds in an image is judged at the point that the other images give: chosen and judged on the same
     images, every detector would look better than it is, one with many labels most.
     """
-    return judgement_of(
-        findings,
+    found = list(findings.values())
+    judged = judgement_of(
+        found,
         labels,
-        operating_point(findings, labels, effort, default),
-        each_at=points_without_each(findings, labels, effort, default),
+        operating_point(found, labels, effort, default),
+        each_at=points_without_each(found, labels, effort, default),
     )
+    return replace(judged, keys=tuple(findings))
+
+
+def _judged(
+    serving: Served,
+    seen: Mapping[str, ImageFindings],
+    labels: Sequence[str],
+    effort: Effort,
+    default: float,
+) -> Judgement:
+    if serving.thresholds is None:
+        return judged_at_own_point(seen, labels, effort, default)
+    carried = {label: serving.thresholds.get(label, default) for label in labels}
+    return replace(judgement_of(list(seen.values()), labels, carried), keys=tuple(seen))

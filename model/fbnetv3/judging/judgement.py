@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from fbnetv3.data.coco import empty_coco
@@ -26,6 +26,7 @@ class Judgement:
     `no_edit_share`: 0..1, objects whose region can stay as it is. `outcomes`: the images', in order. `regions`: all
     that the detector found, those that nobody is shown too; empty in records from before they were kept.
     `thresholds`: label -> the score from which on its regions were shown; empty in records from before they were kept.
+    `keys`: what each of the images is known by, its labels included, where that is known.
     """
 
     images: int
@@ -39,6 +40,12 @@ class Judgement:
     outcomes: tuple[ImageOutcome, ...]
     regions: tuple[ScoredRegion, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
+
+    @property
+    def by_key(self) -> dict[str, ImageOutcome]:
+        """The outcome of each image whose key is known."""
+        return dict(zip(self.keys, self.outcomes, strict=True)) if self.keys else {}
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -49,7 +56,8 @@ class Judgement:
         """What `as_dict` gave; figures that only another release knows are left out."""
         outcomes = tuple(ImageOutcome(**_known(ImageOutcome, one)) for one in data["outcomes"])
         regions = tuple(ScoredRegion(*one) for one in data.get("regions", ()))
-        return cls(**_known(cls, data) | {"outcomes": outcomes, "regions": regions})
+        keys = tuple(data.get("keys", ()))
+        return cls(**_known(cls, data) | {"outcomes": outcomes, "regions": regions, "keys": keys})
 
 
 def _known(cls: type[Judgement | ImageOutcome], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,17 +142,28 @@ def _summary(
     regions: tuple[ScoredRegion, ...],
     thresholds: Mapping[str, float],
 ) -> Judgement:
-    objects = sum(one.objects for one in outcomes)
     return Judgement(
-        images=len(outcomes),
-        objects=objects,
         box_AP50=box[0],
         box_AP=box[1],
         mask_AP50=mask[0],
         mask_AP=mask[1],
-        no_edit_share=sum(one.no_edit for one in outcomes) / max(objects, 1),
-        false_positives_per_image=sum(one.false_positives for one in outcomes) / max(len(outcomes), 1),
-        outcomes=outcomes,
         regions=regions,
         thresholds=thresholds,
+        **_counts(outcomes),
     )
+
+
+def with_outcomes(judgement: Judgement, keys: Sequence[str], outcomes: Sequence[ImageOutcome]) -> Judgement:
+    """The same AP, regions and thresholds with what a person finds in other images, which are known by `keys`."""
+    return replace(judgement, keys=tuple(keys), **_counts(tuple(outcomes)))
+
+
+def _counts(outcomes: tuple[ImageOutcome, ...]) -> dict[str, Any]:
+    objects = sum(one.objects for one in outcomes)
+    return {
+        "images": len(outcomes),
+        "objects": objects,
+        "no_edit_share": sum(one.no_edit for one in outcomes) / max(objects, 1),
+        "false_positives_per_image": sum(one.false_positives for one in outcomes) / max(len(outcomes), 1),
+        "outcomes": outcomes,
+    }
