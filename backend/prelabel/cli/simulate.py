@@ -51,7 +51,7 @@ def simulate(
     Weights are judged as a project's are: by MODEL_SCORE_THRESHOLD and the PRELABEL_SECONDS_* of the environment.
     """
     from fbnetv3.active_learning import RANDOM_SHARE
-    from fbnetv3.finetuning import fine_tune
+    from fbnetv3.finetuning.cross_fitting import cross_fit
     from fbnetv3.finetuning.start import spelled_as
     from fbnetv3.simulation import OrderComparison, Replay, SimulationSettings, replay_data
     from fbnetv3.weights import load_checkpoint
@@ -82,7 +82,7 @@ def simulate(
             )
             data = replay_data(found)
             start = spelled_as(data.labels, load_checkpoint(weights))
-            replay = Replay(data if masks else data.without_masks(), start, settings, out, fine_tune)
+            replay = Replay(data if masks else data.without_masks(), start, settings, out, cross_fit)
             if len(order) == 1 and order[0] in UNCOMPARED:
                 play(replay, names)
             else:

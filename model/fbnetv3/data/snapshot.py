@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from fbnetv3.data.coco import CocoError, CocoExamples, check_coco, has_mask, of_split, read_coco
 from fbnetv3.data.coco_files import CocoDataSet
+from fbnetv3.data.examples import JoinedExamples
 from fbnetv3.data.image_labels import (
     LABELS,
     HeadSpec,
@@ -50,12 +51,14 @@ class SnapshotError(FbnetError):
 class Snapshot:
     """COCO data whose images all have a `split`: `file` holds it, `images` is the folder of the file names.
 
-    Image records of snapshots made from Label Studio also have `sha256`, of the image file.
+    Image records of snapshots made from Label Studio also have `sha256`, of the image file. `is_set_apart`: whether a
+    person chose the images to judge by, so that nothing may ever learn from them.
     """
 
     file: Path
     images: Path
     data: dict[str, Any]
+    is_set_apart: bool = False
 
     @cached_property
     def digest(self) -> str:
@@ -76,6 +79,23 @@ class Snapshot:
     def holdout(self) -> CocoExamples:
         """The images to judge by, those without objects too."""
         return self._examples(HOLDOUT)
+
+    @cached_property
+    def everything(self) -> JoinedExamples:
+        """The images to learn from, then those to judge by."""
+        return JoinedExamples((self.train, self.holdout))
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """What each image of `everything` is known by, 12 hex digits: they change with its labels.
+
+        Raises SnapshotError for an image that cannot be read.
+        """
+        return tuple(
+            _key(_image_hash(image, self.images), annotations, part.categories, self.labels)
+            for part in (self.train, self.holdout)
+            for image, annotations in part.records
+        )
 
     @cached_property
     def has_masks(self) -> bool:
@@ -189,7 +209,9 @@ def snapshot_of_coco(found: CocoDataSet) -> Snapshot:
     else:
         strange = ", ".join(sorted(repr(split) for split in splits - SPLITS.keys()))
         raise CocoError(f"{found.name} has images whose split is {strange} instead of train, val or test")
-    return Snapshot(Path(found.name), found.images, {**data, "images": divided})
+    return Snapshot(
+        Path(found.name), found.images, {**data, "images": divided}, is_set_apart=splits != {None}
+    )
 
 
 def _check(data: Any, file: Path) -> None:
@@ -201,6 +223,16 @@ def _check(data: Any, file: Path) -> None:
     for image in data["images"]:
         if image.get("split") not in (TRAIN, HOLDOUT):
             raise SnapshotError(f"{file} is no snapshot: the split of an image is {image.get('split')!r}")
+
+
+def _key(
+    image: str, annotations: list[dict[str, Any]], classes: Mapping[int, int], labels: Sequence[str]
+) -> str:
+    objects = [
+        _canonical([labels[classes[one["category_id"]]], one.get("bbox"), one.get("segmentation")])
+        for one in annotations
+    ]
+    return hashlib.sha256(_canonical([image, sorted(objects)]).encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 def _canonical(value: Any) -> str:

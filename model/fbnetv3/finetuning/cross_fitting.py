@@ -7,6 +7,7 @@ every labelled image tells how good the weights are, and none is lost to learnin
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -36,15 +37,33 @@ FOLDS_OF_FEW, FOLDS = 3, 2
 FOLD_SHARE, LAST_SHARE = 0.5, 0.5
 """Of the steps of a whole run on all images: of each fold's, and of the last one's (docs/learning.md)."""
 
-WEIGHTS = "weights.safetensors"
+FOLD, WEIGHTS = "fold", "weights.safetensors"
+"""Each fold has a folder of its own, with a number behind."""
+
+PLACES, SECONDS = "left_out", "train_seconds"
+"""In the provenance of a fold's weights, as JSON."""
 
 
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """What learnt without some images. `places`: theirs, among all images."""
+    """What learnt without some images. `places`: theirs, among all images. `train_seconds`: that took."""
 
     checkpoint: Checkpoint
     places: tuple[int, ...]
+    train_seconds: float
+
+    def write(self, file: Path) -> None:
+        """Keep it, whole or not at all. Raises OSError."""
+        about = {PLACES: json.dumps(self.places), SECONDS: str(self.train_seconds)}
+        checkpoint = self.checkpoint
+        write_checkpoint(replace(checkpoint, provenance=checkpoint.provenance | about), file)
+
+    @classmethod
+    def read(cls, file: Path) -> LeftOut:
+        """What `write` kept. Raises WeightsError."""
+        checkpoint = load_checkpoint(file)
+        about = checkpoint.provenance
+        return cls(checkpoint, tuple(json.loads(about[PLACES])), float(about[SECONDS]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +72,11 @@ class CrossFitted:
 
     tuned: FineTuned
     folds: tuple[LeftOut, ...]
+
+    @property
+    def train_seconds(self) -> float:
+        """Of all training runs together, as if none had been interrupted."""
+        return self.tuned.train_seconds + sum(fold.train_seconds for fold in self.folds)
 
 
 def folds_of(count: int) -> tuple[tuple[int, ...], ...]:
@@ -95,8 +119,13 @@ def cross_fit(
     runs = _Runs(
         start, images, folder, _as_planned(settings, plan), plan, sources, on_progress, len(left_out)
     )
-    folds = tuple(LeftOut(runs.fold(number, places), places) for number, places in enumerate(left_out))
+    folds = tuple(runs.fold(number, places) for number, places in enumerate(left_out))
     return CrossFitted(runs.last([fold.checkpoint for fold in folds]), folds)
+
+
+def kept_folds(folder: Path) -> tuple[LeftOut, ...]:
+    """The folds of a `cross_fit` in this folder that is over. Raises WeightsError."""
+    return tuple(LeftOut.read(file) for file in sorted(folder.glob(f"{FOLD}*/{WEIGHTS}")))
 
 
 def _can_learn(images: Examples, left_out: Sequence[int]) -> bool:
@@ -127,17 +156,15 @@ class _Runs:
     on_progress: OnProgress
     count: int
 
-    def fold(self, number: int, left_out: Sequence[int]) -> Checkpoint:
-        """The weights of one fold; those that an interrupted call left are taken as they are."""
-        folder = self.folder / f"fold{number + 1}"
-        kept = folder / WEIGHTS
-        if kept.exists():
-            return load_checkpoint(kept)
-        places = [place for place in range(len(self.images)) if place not in set(left_out)]
+    def fold(self, number: int, left_out: tuple[int, ...]) -> LeftOut:
+        """One fold."""
+        folder = self.folder / f"{FOLD}{number + 1}"
+        places = [place for place in range(len(self.images)) if place not in left_out]
         logger.info("fold %d of %d: %d images to learn from", number + 1, self.count, len(places))
         tuned = self._run(self.start, places, folder, FOLD_SHARE, self.sources, number)
-        write_checkpoint(tuned.checkpoint, kept)
-        return tuned.checkpoint
+        fold = LeftOut(tuned.checkpoint, left_out, tuned.train_seconds)
+        fold.write(folder / WEIGHTS)
+        return fold
 
     def last(self, folds: Sequence[Checkpoint]) -> FineTuned:
         """On all images, from the mean of the folds."""

@@ -1,19 +1,23 @@
-"""A fine-tuning with its outcome: trained on a snapshot, judged on its hold-out beside the weights it started from."""
+"""A training run with its outcome: trained on a snapshot, and judged beside the weights that it started from."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fbnetv3.config import ConfigError
+from fbnetv3.data.examples import ChosenExamples
 from fbnetv3.data.snapshot import Snapshot
 from fbnetv3.detector import Detector
-from fbnetv3.finetuning.run import OnProgress, fine_tune, log_progress
+from fbnetv3.finetuning.cross_fitting import cross_fit
+from fbnetv3.finetuning.evidence import left_out_findings
+from fbnetv3.finetuning.run import FineTuned, OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources, sources_by_name, spelled_as
-from fbnetv3.judging import Comparison, Effort, compare
+from fbnetv3.judging import Comparison, Effort, ImageFindings, Served, compare, findings_of
 from fbnetv3.judging.calibration import IN_WEIGHTS as CALIBRATION
 from fbnetv3.judging.operating_point import IN_WEIGHTS as THRESHOLDS
 from fbnetv3.judging.operating_point import thresholds_of
@@ -56,7 +60,10 @@ def train_and_judge(
     score_threshold: float,
     on_progress: OnProgress = log_progress,
 ) -> Report:
-    """Fine-tune on the snapshot; `folder` gets weights.safetensors, which carries its calibration and its operating
+    """Train on the snapshot: on all of it by cross-fitting, which also judges; on its training images alone where a
+    person set the others apart, which judge then.
+
+    `folder` gets weights.safetensors, which carries its calibration and its operating
     point, and judgement.json besides the records. A start that carries an operating point is judged at that.
 
     `sources`: for labels that shall not begin as the label of their name. `effort`, `score_threshold`: see `compare`.
@@ -64,28 +71,78 @@ def train_and_judge(
     """
     labels = snapshot.labels
     _check_sources(sources, labels, start.labels)
-    tuned = fine_tune(
-        start,
-        snapshot.train,
-        snapshot.holdout,
-        folder,
-        settings,
-        sources={**sources_by_name(labels, start.labels), **sources},
-        on_progress=on_progress,
-    )
+    sources = {**sources_by_name(labels, start.labels), **sources}
+    learn = _learn_from_training_images if snapshot.is_set_apart else _learn_from_everything
+    learnt = learn(start, snapshot, folder, settings, sources, on_progress)
     spelled = spelled_as(labels, start)
     comparison = compare(
-        _detector(tuned.checkpoint, settings),
-        _detector(spelled, settings),
-        snapshot.holdout,
+        learnt.findings,
+        _served(start, spelled, snapshot, learnt.findings, settings),
+        labels,
         effort=effort,
         score_threshold=score_threshold,
-        serving_thresholds=_thresholds(start, spelled),
     )
-    report = Report(comparison, tuned.steps, tuned.train_seconds)
-    write_checkpoint(_with_judged(tuned.checkpoint, comparison), folder / WEIGHTS)
+    report = Report(comparison, learnt.tuned.steps, learnt.train_seconds)
+    write_checkpoint(_with_judged(learnt.tuned.checkpoint, comparison), folder / WEIGHTS)
     (folder / JUDGEMENT).write_text(json.dumps(report.as_dict(), indent=1) + "\n", encoding="utf-8")
     return report
+
+
+@dataclass(frozen=True, eq=False)
+class _Learnt:
+    """`findings`: by the image's key, in images that were not learnt from."""
+
+    tuned: FineTuned
+    findings: dict[str, ImageFindings]
+    train_seconds: float
+
+
+def _learn_from_everything(
+    start: Checkpoint,
+    snapshot: Snapshot,
+    folder: Path,
+    settings: FineTuningSettings,
+    sources: Sources,
+    on_progress: OnProgress,
+) -> _Learnt:
+    images = snapshot.everything
+    fitted = cross_fit(start, images, folder, settings, sources=sources, on_progress=on_progress)
+    findings = left_out_findings(
+        fitted.folds, images, snapshot.keys, lambda weights: _detector(weights, settings)
+    )
+    return _Learnt(fitted.tuned, findings, fitted.train_seconds)
+
+
+def _learn_from_training_images(
+    start: Checkpoint,
+    snapshot: Snapshot,
+    folder: Path,
+    settings: FineTuningSettings,
+    sources: Sources,
+    on_progress: OnProgress,
+) -> _Learnt:
+    tuned = fine_tune(
+        start, snapshot.train, snapshot.holdout, folder, settings, sources=sources, on_progress=on_progress
+    )
+    found = findings_of(_detector(tuned.checkpoint, settings), snapshot.holdout)
+    keys = snapshot.keys[len(snapshot.train) :]
+    return _Learnt(tuned, dict(zip(keys, found, strict=True)), tuned.train_seconds)
+
+
+def _served(
+    start: Checkpoint,
+    spelled: Checkpoint,
+    snapshot: Snapshot,
+    candidate: Mapping[str, ImageFindings],
+    settings: FineTuningSettings,
+) -> Served | None:
+    """The start weights on the images that judge the candidate; None where they know none of the labels."""
+    if set(spelled.labels).isdisjoint(snapshot.labels):
+        return None
+    places = [place for place, key in enumerate(snapshot.keys) if key in candidate]
+    found = findings_of(_detector(spelled, settings), ChosenExamples(snapshot.everything, places))
+    keys = [snapshot.keys[place] for place in places]
+    return Served(dict(zip(keys, found, strict=True)), thresholds=_thresholds(start, spelled))
 
 
 def _detector(weights: Checkpoint, settings: FineTuningSettings) -> Detector:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from fbnetv3.data.examples import Examples
-from fbnetv3.data.snapshot import is_held_out
-from fbnetv3.detector import Detector, Threshold
-from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, TrainingError
+from fbnetv3.detector import Detector
+from fbnetv3.finetuning import FineTuningSettings, Progress, TrainingError
+from fbnetv3.finetuning.cadence import Cadence
+from fbnetv3.finetuning.cross_fitting import CrossFitted
+from fbnetv3.finetuning.evidence import left_out_findings
+from fbnetv3.finetuning.start import Sources, sources_by_name
 from fbnetv3.judging import (
     IDENTITY,
     Calibration,
     GateDecision,
+    ImageOutcome,
     Judgement,
     compare,
     judge,
@@ -27,37 +32,36 @@ from fbnetv3.judging import (
 from fbnetv3.simulation.orders import ORDERS, Queue
 from fbnetv3.simulation.replay_data import ImageId, ReplayData
 from fbnetv3.simulation.round_results import Figures, RoundResult, StartResult
+from fbnetv3.simulation.serving import ProvisionalVersions, Serving
 from fbnetv3.simulation.settings import SimulationSettings
 from fbnetv3.simulation.storage import Storage
 from fbnetv3.weights import Checkpoint
 
 
 class Trainer(Protocol):
-    """`fine_tune`, or what stands in for it."""
+    """`cross_fit`, or what stands in for it."""
 
     def __call__(
         self,
         start: Checkpoint,
-        train: Examples,
-        holdout: Examples,
+        images: Examples,
         folder: Path,
         settings: FineTuningSettings,
         *,
+        sources: Sources,
         on_progress: Callable[[Progress], None],
-    ) -> FineTuned: ...
+    ) -> CrossFitted: ...
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A fine-tuning and what the gate decided; `figures`, `calibration` and `thresholds` are those of a promoted
-    candidate."""
+    """A training run and what the gate decided; without `candidate` there is no more to it."""
 
     decision: GateDecision
     seconds: float = 0.0
     candidate: Checkpoint | None = None
-    figures: Figures | None = None
+    judgement: Judgement | None = None
     calibration: Calibration = IDENTITY
-    thresholds: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class Replay:
     """A simulation on `data`, from the weights `start`, in `folder`.
 
     `twins`: folders of simulations that differ in the order alone; a first round that labelled the same images is
-    taken over from them. `on_round` hears each result, those of an earlier call too; `on_step` hears what is going on.
+    taken over from them. `cadence`: at which of the rounds a training run starts. `on_round` hears each result, those
+    of an earlier call too; `on_step` hears what is going on.
     """
 
     data: ReplayData
@@ -76,6 +81,7 @@ class Replay:
     on_round: Callable[[RoundResult], None] = lambda result: None
     on_step: Callable[[str], None] = lambda text: None
     twins: tuple[Path, ...] = ()
+    cadence: Cadence = field(default_factory=Cadence)
 
     def run(self) -> tuple[StartResult, list[RoundResult]]:
         """All rounds of all seeds. Raises SimulationError, CocoError for an image that cannot be read, ConfigError."""
@@ -104,15 +110,14 @@ class Replay:
             "gated": self.settings.gated,
             "score_threshold": self.settings.score_threshold,
             "effort": asdict(self.settings.effort),
+            "cadence": asdict(self.cadence),
             "training": training,
         }
 
     def _judged_start(self) -> StartResult:
         known = tuple(label for label in self.data.labels if label in self.start.labels)
-        return StartResult(
-            **asdict(Figures.of(self._judge_for_figures(self.start, self.settings.score_threshold))),
-            known_labels=known,
-        )
+        figures = self._figures(self._start_serving())
+        return StartResult(**asdict(figures), known_labels=known)
 
     def _play_seed(self, seed: int, start: StartResult) -> Sequence[RoundResult]:
         storage = Storage(self.folder)
@@ -128,75 +133,90 @@ class Replay:
     def _play(
         self, seed: int, labels: int, start: StartResult, earlier: Sequence[RoundResult]
     ) -> RoundResult:
-        """Label up to `labels` images with what serves after the rounds before, then train on all of them."""
+        """Label up to `labels` images with what serves after the rounds before, then train if that is due."""
         step = f"seed {seed}, {labels} labels: "
         self.on_step(f"{step}labelling")
-        serving = self._serving(earlier)
-        detector = self._detector(serving) if self._knows_any(serving) else None
         before = tuple(id_ for result in earlier for id_ in result.image_ids)
-        new = self._next(seed, before, labels - len(before), detector or self._detector(serving), earlier)
+        serving = self._serving(earlier, before)
+        new = self._next(seed, before, labels - len(before), serving)
         known = None if earlier else self._of_a_twin(seed, labels, new)
         if known:
             return known
-        outcomes = outcomes_of(detector, self.data.of(new), self._shown_from(earlier))
-        attempt = self._attempt(seed, before + new, serving, detector, earlier, step)
-        figures = attempt.figures or (earlier[-1] if earlier else start)
+        shown = serving.detector if serving.knows_any(self.data.labels) else None
+        outcomes = outcomes_of(shown, self.data.of(new), serving.shown_from(self.settings.score_threshold))
+        labelled = before + new
+        if not serving.is_version:
+            self.on_step(f"{step}making a provisional version")
+            serving = self._provisional_versions.version(labelled)
+        tried = max((one.labels for one in earlier if one.is_trained), default=0)
+        is_due = self.cadence.is_due(labels, tried, tried)
+        attempt = self._attempt(seed, labelled, serving, step) if is_due else None
+        result = self._result(seed, labelled, new, outcomes, earlier, attempt, serving)
+        candidate = attempt.candidate if attempt and attempt.decision.promoted else None
+        Storage(self.folder).finish(result, candidate)
+        return result
+
+    def _result(
+        self,
+        seed: int,
+        labelled: Sequence[ImageId],
+        new: Sequence[ImageId],
+        outcomes: Sequence[ImageOutcome],
+        earlier: Sequence[RoundResult],
+        attempt: _Attempt | None,
+        serving: Serving,
+    ) -> RoundResult:
+        """`serving`: what served when the round's training run, if any, was judged."""
+        judgement = attempt.judgement if attempt else None
+        if attempt and attempt.candidate and judgement and attempt.decision.promoted:
+            serving = Serving(
+                self._detector(attempt.candidate),
+                judgement.thresholds,
+                attempt.calibration,
+                remembered=judgement.by_key,
+                is_version=True,
+            )
+            figures: Figures = self._figures(serving)
+        elif serving.is_version:
+            figures = earlier[-1]
+        else:
+            figures = self._figures(serving)
         effort = self.settings.effort
-        result = RoundResult(
+        return RoundResult(
             **{one.name: getattr(figures, one.name) for one in fields(Figures)},
             seed=seed,
-            labels=labels,
+            labels=len(labelled),
             objects=sum(one.objects for one in outcomes) + (earlier[-1].objects if earlier else 0),
-            held_out=sum(map(is_held_out, before + new)),
-            train_seconds=round(attempt.seconds, 1),
+            judged=judgement.images if judgement else 0,
+            train_seconds=round(attempt.seconds, 1) if attempt else 0.0,
             person_seconds=self._total(earlier, "person_seconds", seconds_with(outcomes, effort)),
             person_seconds_without=self._total(
                 earlier, "person_seconds_without", seconds_without(outcomes, effort)
             ),
-            promoted=attempt.decision.promoted,
-            reason=attempt.decision.reason,
-            image_ids=new,
-            calibration=attempt.calibration if attempt.decision.promoted else self._calibration(earlier),
-            thresholds=attempt.thresholds if attempt.decision.promoted else self._thresholds(earlier),
+            is_trained=attempt is not None,
+            promoted=attempt is not None and attempt.decision.promoted,
+            reason=attempt.decision.reason if attempt else "No training run is due.",
+            image_ids=tuple(new),
+            calibration=serving.calibration,
+            thresholds=serving.thresholds,
+            remembered=serving.remembered,
         )
-        Storage(self.folder).finish(result, attempt.candidate if attempt.decision.promoted else None)
-        return result
 
     def _next(
-        self,
-        seed: int,
-        before: tuple[ImageId, ...],
-        count: int,
-        detector: Detector,
-        earlier: Sequence[RoundResult],
+        self, seed: int, before: tuple[ImageId, ...], count: int, serving: Serving
     ) -> tuple[ImageId, ...]:
         """What the order asks for; it sees no label."""
         queue = Queue(
             self.data.pool,
             before,
             self.data.pixels,
-            detector,
+            serving.detector,
             self.data.labels,
             seed,
-            self._calibration(earlier),
+            serving.calibration,
             self.settings.random_share,
         )
         return tuple(ORDERS[self.settings.order](queue, count))
-
-    @staticmethod
-    def _calibration(earlier: Sequence[RoundResult]) -> Calibration:
-        """Of what serves after these rounds."""
-        return earlier[-1].calibration if earlier else IDENTITY
-
-    @staticmethod
-    def _thresholds(earlier: Sequence[RoundResult]) -> Mapping[str, float] | None:
-        """Of what serves after these rounds; None for the start weights."""
-        return earlier[-1].thresholds if earlier else None
-
-    def _shown_from(self, earlier: Sequence[RoundResult]) -> Threshold:
-        """From which score on a person sees the regions of what serves after these rounds."""
-        thresholds = self._thresholds(earlier)
-        return self.settings.score_threshold if thresholds is None else thresholds
 
     def _of_a_twin(self, seed: int, labels: int, ids: tuple[ImageId, ...]) -> RoundResult | None:
         for folder in self.twins:
@@ -210,70 +230,77 @@ class Replay:
     def _total(earlier: Sequence[RoundResult], name: str, seconds: float) -> float:
         return round(seconds + (getattr(earlier[-1], name) if earlier else 0.0), 1)
 
-    def _attempt(
-        self,
-        seed: int,
-        labelled: Sequence[ImageId],
-        serving: Checkpoint,
-        detector: Detector | None,
-        earlier: Sequence[RoundResult],
-        step: str,
-    ) -> _Attempt:
-        """Train on the labels that are not held out, and ask the gate."""
-        train = self.data.of(id_ for id_ in labelled if not is_held_out(id_))
-        holdout = self.data.of(id_ for id_ in labelled if is_held_out(id_))
+    def _attempt(self, seed: int, labelled: Sequence[ImageId], serving: Serving, step: str) -> _Attempt:
+        """Train on all labels, and ask the gate."""
+        images, keys = self.data.of(labelled), [str(id_) for id_ in labelled]
         try:
-            trained = self.trainer(
-                serving,
-                train,
-                holdout,
+            fitted = self.trainer(
+                self.start,
+                images,
                 Storage(self.folder).training(seed, len(labelled)),
                 self._training(seed),
+                sources=self._sources,
                 on_progress=lambda progress: self.on_step(f"{step}{progress}"),
             )
         except TrainingError as error:
             return _Attempt(GateDecision(False, f"Training failed: {error}."))
         self.on_step(f"{step}judging")
+        settings = self.settings
         compared = compare(
-            self._detector(trained.checkpoint),
-            detector if self.settings.gated else None,
-            holdout,
-            effort=self.settings.effort,
-            score_threshold=self.settings.score_threshold,
-            serving_thresholds=self._thresholds(earlier),
-        )
-        thresholds = compared.candidate_thresholds
-        decision = compared.decision if self.settings.gated else _ungated(compared.candidate)
-        figures = (
-            Figures.of(self._judge_for_figures(trained.checkpoint, thresholds)) if decision.promoted else None
+            left_out_findings(fitted.folds, images, keys, self._detector),
+            serving.served(images, keys) if settings.gated else None,
+            images.labels,
+            effort=settings.effort,
+            score_threshold=settings.score_threshold,
         )
         return _Attempt(
-            decision,
-            trained.train_seconds,
-            trained.checkpoint,
-            figures,
+            compared.decision if settings.gated else _ungated(compared.candidate),
+            fitted.train_seconds,
+            fitted.tuned.checkpoint,
+            compared.candidate,
             compared.candidate_calibration,
-            thresholds,
         )
 
     def _training(self, seed: int) -> FineTuningSettings:
         settings = self.settings.training
         return replace(settings, seed=seed, cache=settings.cache or str(Storage(self.folder).features))
 
-    def _serving(self, earlier: Sequence[RoundResult]) -> Checkpoint:
-        """What the last promotion brought, else the start weights."""
+    def _serving(self, earlier: Sequence[RoundResult], labelled: Sequence[ImageId]) -> Serving:
+        """What the last promotion brought, else a provisional version, else the start weights."""
         promoted = [result for result in earlier if result.promoted]
-        return Storage(self.folder).weights(promoted[-1]) if promoted else self.start
+        if promoted:
+            last = promoted[-1]
+            weights = Storage(self.folder).weights(last)
+            return Serving(
+                self._detector(weights), last.thresholds, last.calibration, last.remembered, is_version=True
+            )
+        return self._provisional_versions.version(labelled) if labelled else self._start_serving()
 
-    def _knows_any(self, checkpoint: Checkpoint) -> bool:
-        return not set(checkpoint.labels).isdisjoint(self.data.labels)
+    def _start_serving(self) -> Serving:
+        return Serving(self._base)
+
+    @cached_property
+    def _base(self) -> Detector:
+        return self._detector(self.start)
+
+    @cached_property
+    def _sources(self) -> Sources:
+        return sources_by_name(self.data.labels, self.start.labels)
+
+    @cached_property
+    def _provisional_versions(self) -> ProvisionalVersions:
+        settings = self.settings
+        return ProvisionalVersions(
+            self._base, self.data, self._sources, settings.effort, settings.score_threshold
+        )
 
     def _detector(self, checkpoint: Checkpoint) -> Detector:
         training = self.settings.training
         return Detector.load(checkpoint, engine="torch", device=training.device, threads=training.threads)
 
-    def _judge_for_figures(self, checkpoint: Checkpoint, thresholds: Threshold) -> Judgement:
-        return judge(self._detector(checkpoint), self.data.of(self.data.figures), thresholds)
+    def _figures(self, serving: Serving) -> Figures:
+        shown_from = serving.shown_from(self.settings.score_threshold)
+        return Figures.of(judge(serving.detector, self.data.of(self.data.figures), shown_from))
 
 
 def _ungated(candidate: Judgement) -> GateDecision:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from itertools import groupby
 from statistics import fmean
 from typing import Any, Self
 
-from fbnetv3.judging import IDENTITY, Calibration, Judgement
+from fbnetv3.judging import IDENTITY, Calibration, ImageOutcome, Judgement
 from fbnetv3.simulation.replay_data import ImageId
 
 
@@ -44,25 +44,27 @@ class StartResult(Figures):
 class RoundResult(Figures):
     """One round of one seed; the figures are those of what serves when the round is over.
 
-    `labels`: images labelled so far; `objects`: in them; `held_out`: of the images, never trained on.
+    `labels`: images labelled so far; `objects`: in them; `judged`: of the images, by which the candidate was judged.
     `train_seconds`: of this round. `person_seconds`, `person_seconds_without`: estimated, since the first label.
-    `promoted`, `reason`: what the gate said. `image_ids`: labelled in this round. `calibration`, `thresholds`: of what
-    serves when the round is over, from the images that were held out when it was promoted; no thresholds while the
-    start weights serve.
+    `is_trained`: whether a training run was due; `promoted`, `reason`: what the gate said. `image_ids`: labelled in
+    this round. `calibration`, `thresholds`: of what serves when the round is over; the start weights have no thresholds.
+    `remembered`: of a version, what was found in the images that it learnt from by weights that had not.
     """
 
     seed: int
     labels: int
     objects: int
-    held_out: int
+    judged: int
     train_seconds: float
     person_seconds: float
     person_seconds_without: float
+    is_trained: bool
     promoted: bool
     reason: str
     image_ids: tuple[ImageId, ...]
     calibration: Calibration = IDENTITY
     thresholds: Mapping[str, float] | None = None
+    remembered: Mapping[str, ImageOutcome] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -72,7 +74,11 @@ class RoundResult(Figures):
     def from_dict(cls, data: dict[str, Any]) -> RoundResult:
         """What `as_dict` gave."""
         calibration = Calibration.from_dict(data.get("calibration", {}))
-        return cls(**data | {"image_ids": tuple(data["image_ids"]), "calibration": calibration})
+        remembered = {key: ImageOutcome(**one) for key, one in data["remembered"].items()}
+        return cls(
+            **data
+            | {"image_ids": tuple(data["image_ids"]), "calibration": calibration, "remembered": remembered}
+        )
 
 
 #: What the mean over the seeds is taken of.
@@ -85,6 +91,10 @@ MEANS = (
 )
 
 
+UNREPORTED = ("image_ids", "remembered")
+"""What only the next round asks for."""
+
+
 def report(start: StartResult, results: Sequence[RoundResult]) -> dict[str, Any]:
     """{"start": ..., "rounds": [means over the seeds, and `seeds`: the single ones]}."""
     ordered = sorted(results, key=lambda result: (result.labels, result.seed))
@@ -94,7 +104,7 @@ def report(start: StartResult, results: Sequence[RoundResult]) -> dict[str, Any]
 
 def _round(results: list[RoundResult]) -> dict[str, Any]:
     means = {name: _mean([getattr(result, name) for result in results]) for name in MEANS}
-    seeds = [{k: v for k, v in result.as_dict().items() if k != "image_ids"} for result in results]
+    seeds = [{k: v for k, v in result.as_dict().items() if k not in UNREPORTED} for result in results]
     return {"labels": results[0].labels, **means, "seeds": seeds}
 
 

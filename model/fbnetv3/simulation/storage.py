@@ -16,6 +16,7 @@ from typing import Any
 
 from fbnetv3.errors import FbnetError
 from fbnetv3.files import write_whole
+from fbnetv3.finetuning.cross_fitting import FOLD
 from fbnetv3.simulation.round_results import RoundResult
 from fbnetv3.weights import Checkpoint
 from fbnetv3.weights.safetensors_file import read_safetensors, write_checkpoint
@@ -71,6 +72,8 @@ class Storage:
             write_checkpoint(promoted, folder / WEIGHTS)
         write_whole(json.dumps(result.as_dict(), indent=2).encode() + b"\n", folder / RESULT)
         (folder / TRAINING / STATE).unlink(missing_ok=True)
+        for fold in (folder / TRAINING).glob(f"{FOLD}*"):
+            shutil.rmtree(fold)
 
     def take_over(self, result: RoundResult, other: Storage) -> None:
         """Keep a round of another folder as one of this one's."""

@@ -1,0 +1,92 @@
+"""What pre-labels in a simulation: the start weights, a provisional version, or a promoted one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fbnetv3.data.examples import ChosenExamples, Examples
+from fbnetv3.detector import Detector, Threshold
+from fbnetv3.finetuning.start import Sources
+from fbnetv3.judging import (
+    IDENTITY,
+    Calibration,
+    Effort,
+    ImageFindings,
+    ImageOutcome,
+    Served,
+    findings_of,
+    fit_calibration,
+    judged_at_own_point,
+)
+from fbnetv3.provisional import (
+    LabelledRegions,
+    fit_head,
+    labelled_regions,
+    left_out_findings,
+    provisional_detector,
+    start_head,
+)
+from fbnetv3.simulation.replay_data import ImageId, ReplayData
+
+
+@dataclass(frozen=True, eq=False)
+class Serving:
+    """`thresholds`: its operating point; the start weights have none. `remembered`: by image, see `Served`.
+    `is_version`: whether a training run made it. `left_out`: of a provisional version, what heads like its own found
+    in each image that they had not seen.
+    """
+
+    detector: Detector
+    thresholds: Mapping[str, float] | None = None
+    calibration: Calibration = IDENTITY
+    remembered: Mapping[str, ImageOutcome] = field(default_factory=dict)
+    is_version: bool = False
+    left_out: Mapping[str, ImageFindings] | None = None
+
+    def knows_any(self, labels: Sequence[str]) -> bool:
+        """Whether it can find anything that is asked for."""
+        return not set(self.detector.labels).isdisjoint(labels)
+
+    def shown_from(self, default: float) -> Threshold:
+        """From which score on a person sees its regions."""
+        return default if self.thresholds is None else self.thresholds
+
+    def served(self, images: Examples, keys: Sequence[str]) -> Served:
+        """What a candidate is compared with on these images."""
+        if self.left_out is not None:
+            return Served(self.left_out)
+        new = [place for place, key in enumerate(keys) if key not in self.remembered]
+        found = findings_of(self.detector, ChosenExamples(images, new))
+        return Served(
+            dict(zip([keys[place] for place in new], found, strict=True)), self.remembered, self.thresholds
+        )
+
+
+class ProvisionalVersions:
+    """Makes them of the images labelled so far; each image is described once."""
+
+    def __init__(
+        self, base: Detector, data: ReplayData, sources: Sources, effort: Effort, default: float
+    ) -> None:
+        self._base, self._data = base, data
+        self._start = start_head(base, data.labels, sources)
+        self._effort, self._default = effort, default
+        self._regions: dict[ImageId, LabelledRegions] = {}
+
+    def version(self, labelled: Sequence[ImageId]) -> Serving:
+        """The version of these images, at least one."""
+        regions = [self._regions_of(id_) for id_ in labelled]
+        found = left_out_findings(self._base, self._data.of(labelled), regions, self._start)
+        left_out = dict(zip(map(str, labelled), found, strict=True))
+        judged = judged_at_own_point(left_out, self._data.labels, self._effort, self._default)
+        detector = provisional_detector(self._base, fit_head(regions, self._start), "provisional")
+        return Serving(detector, judged.thresholds, fit_calibration(judged.regions), left_out=left_out)
+
+    def _regions_of(self, id_: ImageId) -> LabelledRegions:
+        if id_ not in self._regions:
+            example = self._data.of([id_])[0]
+            names = [self._data.labels[class_] for class_ in example.classes]
+            features = self._base.set_image(example.image)
+            self._regions[id_] = labelled_regions(self._base, features, example.boxes, names)
+        return self._regions[id_]
