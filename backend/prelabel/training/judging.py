@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 
 from fbnetv3.classification.heads_file import write_heads
 from fbnetv3.data.snapshot import Snapshot
 from fbnetv3.detector import Detector
+from fbnetv3.finetuning.cross_fitting import kept_folds
+from fbnetv3.finetuning.evidence import left_out_findings
 from fbnetv3.judging import Calibration, Comparison, GateDecision, compare
 from fbnetv3.judging.choice_learning import (
     CANDIDATE,
@@ -22,15 +24,14 @@ from fbnetv3.judging.choice_learning import (
 )
 from prelabel.labels.usefulness import effort_of
 from prelabel.labelstudio.config.choice_controls import ChoiceControls
-from prelabel.labelstudio.config.object_controls import sources
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.version_details import Provenance, VersionJudgement, VersionPlan
 from prelabel.store.versions import find_version
+from prelabel.training.served import WhatServes
 from prelabel.training.training_run import CandidateEvaluation, OnProgress
-from prelabel.versions.detectors import open_detector, with_project_labels
-from prelabel.versions.loading import base_thresholds, project_detector
-from prelabel.versions.records import version_calibration, version_heads, version_thresholds
+from prelabel.versions.detectors import open_detector
+from prelabel.versions.records import version_calibration, version_heads
 
 CANDIDATE_WEIGHTS = "candidate.safetensors"
 CANDIDATE_PLAN = "candidate.json"
@@ -59,6 +60,7 @@ class RunJudge:
         self._project_id = project_id
         self._folder = folder
         self._label_config = label_config
+        self._served = WhatServes(self._settings, database, project_id, label_config)
 
     def judge(self, snapshot: Snapshot, on_progress: OnProgress) -> CandidateEvaluation:
         """The decision with its figures; the heads that belong to it lie in the folder then, if the snapshot has
@@ -76,20 +78,20 @@ class RunJudge:
         return self._evaluation(objects, tried, is_promoted(decision, tried), reason_of(decision, tried))
 
     def _compare_objects(self, snapshot: Snapshot, count: Callable[[], None]) -> Comparison:
+        images, keys = snapshot.everything, snapshot.keys
+        opened = partial(open_detector, self._settings)
         return compare(
-            self._candidate(),
-            self._serving(),
-            snapshot.holdout,
+            left_out_findings(kept_folds(self._folder), images, keys, opened, count),
+            self._served.on(snapshot, count),
+            snapshot.labels,
             effort=effort_of(self._settings),
             score_threshold=self._settings.model_score_threshold,
-            serving_thresholds=self._serving_thresholds_by_project_label(),
-            on_image=count,
         )
 
     def _learn_choices(
         self, snapshot: Snapshot, objects: GateDecision | None, count: Callable[[], None]
     ) -> list[LearntChoices]:
-        serving = self._serving_detector
+        serving = self._served.detector
         version = find_version(self._database, serving.version)
         heads = version_heads(self._settings, version) if version else ()
         controls = ChoiceControls.from_config(self._label_config()).active
@@ -114,7 +116,7 @@ class RunJudge:
             plan = VersionPlan(
                 provenance=Provenance(weights=weights),
                 calibration=self._serving_calibration(objects),
-                thresholds=self._serving_thresholds,
+                thresholds=self._served.thresholds,
             )
         if tried:
             judgement = replace(judgement, choices=tried[-1].judgement, serving_choices=tried[-1].serving)
@@ -127,42 +129,16 @@ class RunJudge:
         """As judged now, else the one that it has."""
         if objects and objects.serving_calibration:
             return objects.serving_calibration
-        return version_calibration(find_version(self._database, self._serving_detector.version))
-
-    @cached_property
-    def _serving_thresholds(self) -> Mapping[str, float]:
-        """The operating point that what serves carries, by its own labels; empty where it has none."""
-        version = find_version(self._database, self._serving_detector.version)
-        return version_thresholds(version) if version else base_thresholds(self._settings)
-
-    def _serving_thresholds_by_project_label(self) -> dict[str, float] | None:
-        """Where several labels of what serves are one of the project, the lowest of theirs; None without any."""
-        own, default = self._serving_thresholds, self._settings.model_score_threshold
-        known = sources(self._label_config(), self._serving_detector.labels)
-        return (
-            {label: min(own.get(name, default) for name in names) for label, names in known.items() if names}
-            if own
-            else None
-        )
+        return version_calibration(find_version(self._database, self._served.detector.version))
 
     def _candidate(self) -> Detector:
         return open_detector(self._settings, self._folder / CANDIDATE_WEIGHTS, version=CANDIDATE)
 
-    @cached_property
-    def _serving_detector(self) -> Detector:
-        return project_detector(self._settings, self._database, self._project_id)
-
-    def _serving(self) -> Detector | None:
-        """What serves the project, its labels under the project's names; None where it knows none of them."""
-        detector = self._serving_detector
-        known = sources(self._label_config(), detector.labels)
-        return with_project_labels(detector, known) if any(known.values()) else None
-
 
 def _images_to_look_at(snapshot: Snapshot, has_candidate: bool) -> int:
-    """About: some have no choices, and a second attempt at these is rare."""
-    times = 2 * has_candidate + 2 * bool(snapshot.head_specs)
-    return times * len(snapshot.holdout) + bool(snapshot.head_specs) * len(snapshot.train)
+    """About: some are known already, some have no choices, and a second attempt at these is rare."""
+    choices = (2 * len(snapshot.holdout) + len(snapshot.train)) * bool(snapshot.head_specs)
+    return 2 * has_candidate * len(snapshot.everything) + choices
 
 
 def _counter(total: int, on_progress: OnProgress) -> Callable[[], None]:

@@ -16,7 +16,8 @@ from fbnetv3.classification.heads_file import read_heads
 from fbnetv3.config import ConfigError
 from fbnetv3.data.snapshot import Snapshot, read_snapshot
 from fbnetv3.files import write_whole
-from fbnetv3.finetuning import Progress, TrainingError, fine_tune
+from fbnetv3.finetuning import Progress, TrainingError
+from fbnetv3.finetuning.cross_fitting import cross_fit
 from fbnetv3.weights import Checkpoint, load_checkpoint, write_checkpoint
 from prelabel.errors import FORESEEN
 from prelabel.folders import project_folder
@@ -33,7 +34,7 @@ from prelabel.store.version_details import Provenance, VersionPlan
 from prelabel.training.fine_tuning import fine_tuning_settings
 from prelabel.training.judging import CANDIDATE_PLAN, CANDIDATE_WEIGHTS, HEADS, RunJudge
 from prelabel.training.training_run import CandidateEvaluation, OnProgress, RunFailed
-from prelabel.versions.loading import build_fetcher, checkpoint_called, project_checkpoint
+from prelabel.versions.loading import base_checkpoint, build_fetcher, checkpoint_called
 from prelabel.versions.records import create_version, named_version
 
 logger = logging.getLogger(__name__)
@@ -80,8 +81,8 @@ class LearningSteps:
         return built.snapshot.digest
 
     def train(self, digest: str, on_progress: OnProgress) -> None:
-        """From what serves the project, or from the base weights; nothing where the candidate is there, or where
-        choices are all that there is to learn.
+        """From the base weights, on all labels, and on all but each fold's; nothing where the candidate is there, or
+        where choices are all that there is to learn.
         """
         if (self._folder / CANDIDATE_WEIGHTS).exists():
             return
@@ -95,25 +96,25 @@ class LearningSteps:
             if snapshot.head_specs and not _has_objects_to_learn(snapshot):
                 logger.info("no objects to learn, choices only")
                 return
-            name, start = project_checkpoint(self._settings, self._database, self._project_id)
+            name, start = base_checkpoint(self._settings)
             logger.info("training starts from %s", name)
-            tuned = fine_tune(
+            fitted = cross_fit(
                 start,
-                snapshot.train,
-                snapshot.holdout,
+                snapshot.everything,
                 self._folder,
                 fine_tuning_settings(self._settings, self._project_id),
                 sources=sources(self._project.label_config, start.labels),
                 on_progress=note,
             )
-            provenance = Provenance(name, tuned.steps, tuned.train_seconds)
+            tuned = fitted.tuned
+            provenance = Provenance(name, tuned.steps, fitted.train_seconds)
             plan = VersionPlan(tuned.plan.as_dict(), provenance)
             write_whole(json.dumps(plan.as_dict()).encode(), self._folder / CANDIDATE_PLAN)
             write_checkpoint(tuned.checkpoint, self._folder / CANDIDATE_WEIGHTS)
 
     def judge(self, digest: str, on_progress: OnProgress) -> CandidateEvaluation:
-        """On the hold-out, all on the same images and in the same engine. Choices are learnt here: that takes seconds,
-        and needs to know whose features they will be read off.
+        """On images that were left out, all of them the same and in the same engine. Choices are learnt here: that
+        takes seconds, and needs to know whose features they will be read off.
         """
         with _foreseen():
             judge = RunJudge(
@@ -170,7 +171,7 @@ class LearningSteps:
 
 
 def _has_objects_to_learn(snapshot: Snapshot) -> bool:
-    return any(objects for _, objects in snapshot.train.records)
+    return any(objects for part in (snapshot.train, snapshot.holdout) for _, objects in part.records)
 
 
 @contextmanager

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from fbnetv3.detector import Detector
+from fbnetv3.weights import Checkpoint
 from prelabel.settings import Settings
 
 
 def open_detector(
-    settings: Settings, weights: str | Path, version: str | None = None, **network: Any
+    settings: Settings, weights: str | Path | Checkpoint, version: str | None = None, **network: Any
 ) -> Detector:
     """A detector with these weights; `version`, `network` and errors as in Detector.load."""
     return Detector.load(

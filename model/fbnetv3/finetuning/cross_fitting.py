@@ -34,6 +34,9 @@ FEW_IMAGES = 30
 
 FOLDS_OF_FEW, FOLDS = 3, 2
 
+MANY_IMAGES, SHARE_OF_MANY = 100, 5
+"""With more images one fold is enough to judge by: it leaves out every fifth."""
+
 FOLD_SHARE, LAST_SHARE = 0.5, 0.5
 """Of the steps of a whole run on all images: of each fold's, and of the last one's (docs/learning.md)."""
 
@@ -68,7 +71,9 @@ class LeftOut:
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """`tuned`: learnt from all images. `folds`: that every image is left out of once; none for too few images."""
+    """`tuned`: learnt from all images. `folds`: that every image is left out of once, of many images every fifth; none
+    for too few.
+    """
 
     tuned: FineTuned
     folds: tuple[LeftOut, ...]
@@ -83,6 +88,8 @@ def folds_of(count: int) -> tuple[tuple[int, ...], ...]:
     """The places, 0 to count - 1, that each fold leaves out: images that follow each other go to different ones."""
     if count < FEWEST_IMAGES:
         return ()
+    if count > MANY_IMAGES:
+        return (tuple(range(0, count, SHARE_OF_MANY)),)
     folds = FOLDS_OF_FEW if count <= FEW_IMAGES else FOLDS
     return tuple(tuple(range(first, count, folds)) for first in range(folds))
 

@@ -8,7 +8,13 @@ from fbnetv3.provisional.detector import provisional_detector
 from fbnetv3.provisional.fitting import fit_head, start_head
 from fbnetv3.provisional.head import RegionHead, read_head, write_head
 from fbnetv3.provisional.left_out import left_out_findings
-from fbnetv3.provisional.regions import LabelledRegions, labelled_regions, read_regions, write_regions
+from fbnetv3.provisional.regions import (
+    LabelledRegions,
+    labelled_regions,
+    read_regions,
+    regions_of_example,
+    write_regions,
+)
 
 __all__ = [
     "LabelledRegions",
@@ -19,6 +25,7 @@ __all__ = [
     "provisional_detector",
     "read_head",
     "read_regions",
+    "regions_of_example",
     "start_head",
     "write_head",
     "write_regions",

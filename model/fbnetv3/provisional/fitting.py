@@ -14,6 +14,9 @@ from fbnetv3.engines.engine import ClassScores
 from fbnetv3.provisional.head import RegionHead
 from fbnetv3.provisional.regions import LabelledRegions
 
+MOST_IMAGES = 100
+"""More hardly change a head, and by then a training run has made a version."""
+
 
 def start_head(detector: Detector, labels: Sequence[str], sources: Mapping[str, Sequence[str]]) -> RegionHead:
     """What is known before anything is labelled. `sources`: label -> labels of the detector that it stands for.
@@ -36,8 +39,10 @@ def start_head(detector: Detector, labels: Sequence[str], sources: Mapping[str, 
 def fit_head(regions: Sequence[LabelledRegions], start: RegionHead) -> RegionHead:
     """The head for the labels of `start` on the regions of some images, which the same detector described.
 
-    Objects with other labels count as background. The same regions give the same head.
+    Objects with other labels count as background; of more than MOST_IMAGES the last ones count. The same regions give
+    the same head.
     """
+    regions = regions[-MOST_IMAGES:]
     vectors = np.concatenate([one.vectors for one in regions])
     classes = np.concatenate([_classes(one, start.labels) for one in regions])
     fitted = fit_class_scores(vectors, classes, ClassScores(start.weight, start.bias))

@@ -13,6 +13,7 @@ from safetensors.numpy import save
 
 from fbnetv3.arrays import Array
 from fbnetv3.class_scores import BACKGROUND, FOREGROUND
+from fbnetv3.data.examples import Example
 from fbnetv3.detector import Detector
 from fbnetv3.files import write_whole
 from fbnetv3.image_features import ImageFeatures
@@ -54,6 +55,12 @@ def labelled_regions(
         known = (best >= FOREGROUND) | (best < BACKGROUND)
     vectors = detector.engine.describe(features.encoded, regions[known]).vectors
     return LabelledRegions(vectors.astype(np.float16), distinct, owners[known])
+
+
+def regions_of_example(detector: Detector, example: Example, labels: Sequence[str]) -> LabelledRegions:
+    """The regions of a labelled image; `labels`: what its classes mean."""
+    names = [labels[class_] for class_ in example.classes]
+    return labelled_regions(detector, detector.set_image(example.image), example.boxes, names)
 
 
 def write_regions(regions: LabelledRegions, path: Path) -> None:

@@ -173,8 +173,8 @@ class Replay:
                 self._detector(attempt.candidate),
                 judgement.thresholds,
                 attempt.calibration,
-                remembered=judgement.by_key,
-                is_version=True,
+                judgement.by_key,
+                frozenset(map(str, labelled)),
             )
             figures: Figures = self._figures(serving)
         elif serving.is_version:
@@ -270,9 +270,12 @@ class Replay:
         promoted = [result for result in earlier if result.promoted]
         if promoted:
             last = promoted[-1]
-            weights = Storage(self.folder).weights(last)
             return Serving(
-                self._detector(weights), last.thresholds, last.calibration, last.remembered, is_version=True
+                self._detector(Storage(self.folder).weights(last)),
+                last.thresholds,
+                last.calibration,
+                last.remembered,
+                frozenset(map(str, labelled[: last.labels])),
             )
         return self._provisional_versions.version(labelled) if labelled else self._start_serving()
 

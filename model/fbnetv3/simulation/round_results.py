@@ -47,7 +47,7 @@ class RoundResult(Figures):
     `labels`: images labelled so far; `objects`: in them; `judged`: of the images, by which the candidate was judged.
     `train_seconds`: of this round. `person_seconds`, `person_seconds_without`: estimated, since the first label.
     `is_trained`: whether a training run was due; `promoted`, `reason`: what the gate said. `image_ids`: labelled in
-    this round. `calibration`, `thresholds`: of what serves when the round is over; the start weights have no thresholds.
+    this round. `calibration`, `thresholds`: of what serves when the round is over; start weights have no thresholds.
     `remembered`: of a version, what was found in the images that it learnt from by weights that had not.
     """
 

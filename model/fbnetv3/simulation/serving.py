@@ -22,9 +22,9 @@ from fbnetv3.judging import (
 from fbnetv3.provisional import (
     LabelledRegions,
     fit_head,
-    labelled_regions,
     left_out_findings,
     provisional_detector,
+    regions_of_example,
     start_head,
 )
 from fbnetv3.simulation.replay_data import ImageId, ReplayData
@@ -32,17 +32,22 @@ from fbnetv3.simulation.replay_data import ImageId, ReplayData
 
 @dataclass(frozen=True, eq=False)
 class Serving:
-    """`thresholds`: its operating point; the start weights have none. `remembered`: by image, see `Served`.
-    `is_version`: whether a training run made it. `left_out`: of a provisional version, what heads like its own found
-    in each image that they had not seen.
+    """`thresholds`: its operating point; the start weights have none. `remembered`: by image, see `Served`. `learnt`:
+    the images that a training run learnt from, which makes it a version. `left_out`: of a provisional version, what
+    heads like its own found in each image that they had not seen.
     """
 
     detector: Detector
     thresholds: Mapping[str, float] | None = None
     calibration: Calibration = IDENTITY
     remembered: Mapping[str, ImageOutcome] = field(default_factory=dict)
-    is_version: bool = False
+    learnt: frozenset[str] = frozenset()
     left_out: Mapping[str, ImageFindings] | None = None
+
+    @property
+    def is_version(self) -> bool:
+        """Whether a training run made it."""
+        return bool(self.learnt)
 
     def knows_any(self, labels: Sequence[str]) -> bool:
         """Whether it can find anything that is asked for."""
@@ -56,7 +61,7 @@ class Serving:
         """What a candidate is compared with on these images."""
         if self.left_out is not None:
             return Served(self.left_out)
-        new = [place for place, key in enumerate(keys) if key not in self.remembered]
+        new = [place for place, key in enumerate(keys) if key not in self.learnt]
         found = findings_of(self.detector, ChosenExamples(images, new))
         return Served(
             dict(zip([keys[place] for place in new], found, strict=True)), self.remembered, self.thresholds
@@ -86,7 +91,5 @@ class ProvisionalVersions:
     def _regions_of(self, id_: ImageId) -> LabelledRegions:
         if id_ not in self._regions:
             example = self._data.of([id_])[0]
-            names = [self._data.labels[class_] for class_ in example.classes]
-            features = self._base.set_image(example.image)
-            self._regions[id_] = labelled_regions(self._base, features, example.boxes, names)
+            self._regions[id_] = regions_of_example(self._base, example, self._data.labels)
         return self._regions[id_]

@@ -1,0 +1,117 @@
+"""What serves a project, as its training run compares a candidate with it: on images that it has not learnt from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+
+from fbnetv3.data.examples import ChosenExamples
+from fbnetv3.data.snapshot import Snapshot, SnapshotError, read_snapshot
+from fbnetv3.detector import Detector
+from fbnetv3.judging import ImageFindings, ImageOutcome, Served, findings_of
+from fbnetv3.provisional import left_out_findings, regions_of_example, start_head
+from prelabel.folders import project_folder
+from prelabel.labelstudio.config.object_controls import sources
+from prelabel.settings import Settings
+from prelabel.store.database import Database
+from prelabel.store.versions import Version, serving_version
+from prelabel.versions.detectors import with_project_labels
+from prelabel.versions.loading import base_thresholds, project_detector
+from prelabel.versions.records import version_thresholds
+
+logger = logging.getLogger(__name__)
+
+
+class WhatServes:
+    """The project's version, or what provisional ones are made of: the base weights and the labels so far.
+
+    `label_config`: asks for the project's labelling config.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, project_id: int, label_config: Callable[[], str]
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._project_id = project_id
+        self._label_config = label_config
+
+    @cached_property
+    def detector(self) -> Detector:
+        """With its own labels. Raises WeightsError and ConfigError."""
+        return project_detector(self._settings, self._database, self._project_id)
+
+    @cached_property
+    def thresholds(self) -> Mapping[str, float]:
+        """The operating point that it carries, by its own labels; empty where it has none."""
+        return version_thresholds(self._version) if self._version else base_thresholds(self._settings)
+
+    def on(self, snapshot: Snapshot, count: Callable[[], None]) -> Served | None:
+        """What it finds in the images that it has not learnt from; None where it knows none of the labels.
+
+        `count` is called after each image. Raises what reading the images raises.
+        """
+        version = self._version
+        if version is None:
+            return Served(self._provisional_findings(snapshot, count))
+        serving = self._with_project_labels()
+        if serving is None:
+            return None
+        learnt, remembered = self._learnt_by(version, snapshot)
+        places = [place for place, key in enumerate(snapshot.keys) if key not in learnt]
+        found = findings_of(serving, ChosenExamples(snapshot.everything, places), count)
+        return Served(
+            dict(zip([snapshot.keys[place] for place in places], found, strict=True)),
+            remembered,
+            self._thresholds_by_project_label(),
+        )
+
+    def _provisional_findings(
+        self, snapshot: Snapshot, count: Callable[[], None]
+    ) -> dict[str, ImageFindings]:
+        base, images = self.detector, snapshot.everything
+        start = start_head(base, snapshot.labels, self._sources)
+        regions = [regions_of_example(base, images[place], snapshot.labels) for place in range(len(images))]
+        found = left_out_findings(base, images, regions, start, count)
+        return dict(zip(snapshot.keys, found, strict=True))
+
+    def _learnt_by(
+        self, version: Version, snapshot: Snapshot
+    ) -> tuple[Collection[str], Mapping[str, ImageOutcome]]:
+        """Keys of the images that the version learnt from, and what is remembered of them.
+
+        A version of an older release learnt from the training images of its snapshot alone. Where its snapshot is gone,
+        it may have learnt from all but those that are held out.
+        """
+        judged = version.judgement.objects
+        remembered = judged.by_key if judged else {}
+        try:
+            folder = project_folder(self._settings, self._project_id) / "snapshots"
+            own = read_snapshot(folder / f"{version.snapshot_digest}.json")
+        except SnapshotError as error:
+            logger.info("what %s learnt from is not known any more: %s", version.name, error)
+            return snapshot.keys[: len(snapshot.train)], remembered
+        return own.keys if remembered else own.keys[: len(own.train)], remembered
+
+    @cached_property
+    def _version(self) -> Version | None:
+        return serving_version(self._database, self._project_id)
+
+    @cached_property
+    def _sources(self) -> Mapping[str, list[str]]:
+        return sources(self._label_config(), self.detector.labels)
+
+    def _with_project_labels(self) -> Detector | None:
+        return with_project_labels(self.detector, self._sources) if any(self._sources.values()) else None
+
+    def _thresholds_by_project_label(self) -> dict[str, float] | None:
+        """Where several labels of what serves are one of the project, the lowest of theirs; None without any."""
+        own, default = self.thresholds, self._settings.model_score_threshold
+        if not own:
+            return None
+        return {
+            label: min(own.get(name, default) for name in names)
+            for label, names in self._sources.items()
+            if names
+        }
