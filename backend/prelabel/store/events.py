@@ -78,4 +78,5 @@ def _insert_unless_repeated(row: dict[str, Any], since: datetime) -> Any:
     table = WebhookEvent.__table__
     repeated = exists().where(table.c.digest == row["digest"], table.c.received_at > since)
     values = select(*(literal(value, table.c[name].type) for name, value in row.items())).where(~repeated)
-    return insert(WebhookEvent).from_select(list(row), values)
+    statement = insert(WebhookEvent).from_select(list(row), values)
+    return statement.execution_options(preserve_rowcount=True)  # PostgreSQL's is dropped otherwise
