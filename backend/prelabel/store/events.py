@@ -22,6 +22,9 @@ MAX_ACTION_LENGTH = 64
 TASKS_CREATED = "TASKS_CREATED"
 """Label Studio's event for an import, and for a storage that was synchronised."""
 
+LABELLING = ("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED", TASKS_CREATED)
+"""Events of somebody at work on labels; an import may bring some."""
+
 
 class WebhookEvent(Base):
     """One delivery of a webhook."""
@@ -58,6 +61,14 @@ def record_event(database: Database, body: str, payload: Any, now: datetime | No
         if is_new and (project_id := project_of(payload)):
             count_labels(session, project_id, accepted_labels(payload))
     return is_new
+
+
+def last_labelling(database: Database, project_id: int) -> datetime | None:
+    """When the last event came that tells of somebody at work on the project's labels; None without one."""
+    event = WebhookEvent
+    query = select(event.received_at).where(event.project_id == project_id, event.action.in_(LABELLING))
+    with database.session() as session:
+        return session.scalar(query.order_by(event.id.desc()).limit(1))
 
 
 def action_of(payload: Any) -> str:

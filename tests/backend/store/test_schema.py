@@ -109,7 +109,7 @@ def test_runs_of_before_retries_go_on_and_take_no_labels_with_them(url: str) -> 
     assert queued and (queued.counted, queued.retry_at) == (None, None)
     assert claim(database, queued.id) and retries_due(database, datetime.now(UTC)) == []
     assert finish(database, queued.id, RunState.PROMOTED, "its labels were read before the upgrade")
-    assert new_labels(database, 3) == NewLabels(5)
+    assert new_labels(database, 3) == NewLabels(5, decided_on=20, read=20)
     database.close()
 
 
