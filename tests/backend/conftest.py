@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from default_limits import fetch_limits, predictor_options
 from flask.testing import FlaskClient
 from label_studio_stand_in import LabelStudioStandIn, label_studio_stand_in
+from postgres import postgres, programs
 from serving import ColourDetector, Serving, image_server
+from sqlalchemy import create_engine, text
 
 from prelabel.inference.predictor import Predictor
 from prelabel.labelstudio.api.client import LabelStudioClient
@@ -47,6 +50,29 @@ def database(tmp_path: Path) -> Iterator[Database]:
     database = Database.open(f"sqlite:///{tmp_path}/new/folder/prelabel.sqlite3")
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a server."""
+    folder = programs()
+    if folder is None:
+        pytest.skip("no PostgreSQL is installed: apt-get install postgresql")
+    with postgres(folder) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/prelabel.sqlite3"
+    server, name = request.getfixturevalue("postgres_server"), f"test_{uuid4().hex}"
+    engine = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return f"{server}/{name}"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -155,11 +155,13 @@ def _pieces(file: Path, offset: int) -> Iterator[bytes]:
 def _standing(run: Run) -> str:
     if run.retry_at:
         return f"{run.state}, tried again {_when(run.retry_at)}"
+    if run.state == "queued" and run.starts_by and (left := run.starts_by - datetime.now(UTC)) > timedelta():
+        return f"queued: waits for more labels, {left.total_seconds():.0f} s at most"
     if run.state != "running":
         return run.state
     steps = f" {run.step}/{run.steps}" if run.steps else ""
-    left = f", {run.eta} left" if run.eta else ""
-    return f"running: {run.stage}{steps}{left}"
+    eta = f", {run.eta} left" if run.eta else ""
+    return f"running: {run.stage}{steps}{eta}"
 
 
 def _when(moment: datetime) -> str:

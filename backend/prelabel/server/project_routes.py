@@ -30,6 +30,7 @@ def _run_as_json(run: Run) -> dict[str, Any]:
     """A run as clients see it; moments in ISO 8601, UTC."""
     moments = {
         "requested_at": run.requested_at,
+        "starts_by": run.starts_by,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "retry_at": run.retry_at,

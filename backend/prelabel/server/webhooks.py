@@ -19,6 +19,7 @@ from prelabel.store.events import action_of, project_of, record_event
 from prelabel.store.label_counts import accepted_labels
 from prelabel.store.run_progress import request_run
 from prelabel.store.runs import NewLabels, new_labels
+from prelabel.training.bursts import PATIENCE
 from prelabel.training.triggers import START_TRAINING, TriggerRules, event_reason
 from prelabel.worker.wake_up import WakeUpMessages
 
@@ -65,7 +66,8 @@ class Trigger:
         reason = event_reason(self._rules, payload, labels)
         if reason is None:
             return
-        run = request_run(self._database, project_id, reason)
+        patience = None if action_of(payload) == START_TRAINING else PATIENCE
+        run = request_run(self._database, project_id, reason, patience)
         logger.info("project %s: run %s requested: %s", project_id, run.id, reason)
         self._executor.submit(self._wake)
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator, model_validat
 from pydantic_settings import NoDecode
 
 from fbnetv3.config import Norm
+from fbnetv3.finetuning.cadence import FIRST, GROWTH
 from fbnetv3.finetuning.settings import HYPER_PARAMETERS, MOST_THREADS
 from prelabel.settings.fields import sizes_in_order, usable_cores
 
@@ -37,14 +38,24 @@ class TrainingSettings(BaseModel):
         description="Redis for the messages that wake the worker: a redis:// or rediss:// URL (pip install redis); "
         "an SQLite file under PRELABEL_HOME when not set.",
     )
-    prelabel_train_every: int = Field(
-        20, ge=0, description="Newly accepted labels after which a project is trained; 0 is never."
+    prelabel_train_every: int | None = Field(
+        None,
+        ge=0,
+        description="Newly accepted labels after which a project is trained; 0 is never; when not set, they are a "
+        "share of those it was trained on: see PRELABEL_TRAIN_GROWTH.",
+    )
+    prelabel_train_growth: float = Field(
+        GROWTH,
+        gt=0,
+        le=100,
+        description="Newly accepted labels after which a project is trained, as a share of the labelled tasks that "
+        "its last judged run had read.",
     )
     prelabel_train_interval: float | None = Field(
         None, gt=0, description="Hours after which a project is trained anyway; never when not set."
     )
     prelabel_train_min_labels: int = Field(
-        10, ge=1, description="Labelled tasks that a project needs before it is trained at all."
+        FIRST, ge=1, description="Labelled tasks that a project needs before it is trained at all."
     )
     prelabel_reconcile_minutes: float = Field(
         10,

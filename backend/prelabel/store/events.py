@@ -22,6 +22,9 @@ MAX_ACTION_LENGTH = 64
 TASKS_CREATED = "TASKS_CREATED"
 """Label Studio's event for an import, and for a storage that was synchronised."""
 
+LABELLING = ("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED", TASKS_CREATED)
+"""Events of somebody at work on labels; an import may bring some."""
+
 
 class WebhookEvent(Base):
     """One delivery of a webhook."""
@@ -60,6 +63,14 @@ def record_event(database: Database, body: str, payload: Any, now: datetime | No
     return is_new
 
 
+def last_labelling(database: Database, project_id: int) -> datetime | None:
+    """When the last event came that tells of somebody at work on the project's labels; None without one."""
+    event = WebhookEvent
+    query = select(event.received_at).where(event.project_id == project_id, event.action.in_(LABELLING))
+    with database.session() as session:
+        return session.scalar(query.order_by(event.id.desc()).limit(1))
+
+
 def action_of(payload: Any) -> str:
     """The event's name as Label Studio gives it, "" without one."""
     action = payload.get("action") if isinstance(payload, dict) else None
@@ -78,4 +89,5 @@ def _insert_unless_repeated(row: dict[str, Any], since: datetime) -> Any:
     table = WebhookEvent.__table__
     repeated = exists().where(table.c.digest == row["digest"], table.c.received_at > since)
     values = select(*(literal(value, table.c[name].type) for name, value in row.items())).where(~repeated)
-    return insert(WebhookEvent).from_select(list(row), values)
+    statement = insert(WebhookEvent).from_select(list(row), values)
+    return statement.execution_options(preserve_rowcount=True)  # PostgreSQL's is dropped otherwise

@@ -5,7 +5,7 @@ Each change is one statement, so that no other thread, process or host comes in 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, func, select, update
@@ -32,17 +32,27 @@ STEPS_PER_STAGE = 10**8
 """More than any stage has steps: a later stage is always further than an earlier one."""
 
 
-def request_run(database: Database, project_id: int, reason: str) -> Run:
-    """The project's queued run: the one that waits already, else a new one. `reason`: the trigger, in words."""
+def request_run(database: Database, project_id: int, reason: str, patience: timedelta | None = None) -> Run:
+    """The project's queued run: the one that waits already, else a new one. `reason`: the trigger, in words.
+
+    `patience`: how long at most the run waits for labels to stop coming. None: it starts at once, also the one that
+    waits already.
+    """
+    now = datetime.now(UTC)
     row = {
         "project_id": project_id,
         "state": RunState.QUEUED,
         "slot": slot_of(project_id, RunState.QUEUED),
-        "requested_at": datetime.now(UTC),
+        "requested_at": now,
         "requested_by": reason[:64],
+        "starts_by": None if patience is None else now + patience,
     }
     while True:
         if queued := queued_run(database, project_id):
+            if patience is None and queued.starts_by is not None:
+                hurried = {"starts_by": None, "requested_by": row["requested_by"]}
+                _change(database, queued.id, hurried, RunState.QUEUED)
+                return get_run(database, queued.id)
             return queued
         try:
             with database.session() as session:
@@ -106,8 +116,7 @@ def report(
 def note_labels(database: Database, run_id: int, accepted: int) -> None:
     """The labels are about to be read: `accepted` tasks have some. Those that come from now on count on, whatever
     becomes of the run."""
-    counted = select(LabelCount.accepted).where(LabelCount.project_id == Run.project_id).scalar_subquery()
-    _change(database, run_id, {"accepted": accepted, "counted": func.coalesce(counted, 0)}, *UNFINISHED)
+    _change(database, run_id, {"accepted": accepted, "counted": _labels_now()}, *UNFINISHED)
 
 
 def note_snapshot(database: Database, run_id: int, digest: str) -> None:
@@ -134,9 +143,10 @@ def finish(
     """End the run; False where it has ended before: the first end stays.
 
     With a decision the labels that it had read count no more; `is_settled`: nor do they without one, because an earlier
-    decision holds for them. `retry_at`: when the project is to be trained again.
+    decision holds for them. In any other end they have been tried, also where it did not come to reading.
+    `retry_at`: when the project is to be trained again.
     """
-    values = {
+    values: dict[str, Any] = {
         "state": state,
         "slot": None,
         "reason": reason[:MAX_REASON_LENGTH],
@@ -146,21 +156,24 @@ def finish(
         "process_id": None,
         "retry_at": retry_at,
     }
+    settles = is_settled or state in DECIDED
+    if not settles:
+        values["counted"] = func.coalesce(Run.counted, _labels_now())
     with database.session() as session:
         has_ended = _update(session, run_id, values, (RunState.QUEUED, *UNFINISHED))
-        if has_ended and (is_settled or state in DECIDED):
+        if has_ended and settles:
             _settle(session, run_id)
         return has_ended
 
 
 def request_cancel(database: Database, run_id: int) -> Run:
     """End a queued run, ask for the end of a running one, and have a failed one not tried again; the run as it stands
-    then.
+    then. The labels that a queued run would have read have been tried, so that the very next one requests no other run.
 
     Raises RunError where it has ended, or is judged and about to become a version.
     """
     cancelled = {"state": RunState.CANCELLED, "slot": None, "finished_at": datetime.now(UTC)}
-    queued = cancelled | {"reason": "cancelled before it started"}
+    queued = cancelled | {"reason": "cancelled before it started", "counted": _labels_now()}
     if not (
         _change(database, run_id, queued, RunState.QUEUED)
         or _change(database, run_id, {"cancel_requested": True}, RunState.RUNNING)
@@ -168,6 +181,12 @@ def request_cancel(database: Database, run_id: int) -> Run:
     ):
         raise RunError(f"Run {run_id} is {get_run(database, run_id).state} and cannot be cancelled.")
     return get_run(database, run_id)
+
+
+def _labels_now() -> Any:
+    """For an update of runs: their project's count of new labels at this moment."""
+    counted = select(LabelCount.accepted).where(LabelCount.project_id == Run.project_id).scalar_subquery()
+    return func.coalesce(counted, 0)
 
 
 def _settle(session: Session, run_id: int) -> None:

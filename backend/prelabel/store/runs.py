@@ -53,9 +53,10 @@ class RunError(PrelabelError):
 
 class Run(Base):
     """One training run. `requested_by`: what triggered it, in words. `accepted`: labelled tasks that Label
-    Studio counted when the labels were read. `counted`: the project's count of new labels then, 0 once a run has come
-    to a decision on them. `starts`: processes started since it last came further than ever. `retry_at`: when the
-    project is trained again, because this run failed.
+    Studio counted when the labels were read. `counted`: the project's count of new labels then, or at the end of a run
+    that did not come to reading; 0 once a run has come to a decision on them. `starts_by`: until when it waits for
+    more labels of the same burst; None: it starts at once. `starts`: processes started since it last came further than
+    ever. `retry_at`: when the project is trained again, because this run failed.
     """
 
     __tablename__ = "runs"
@@ -66,6 +67,7 @@ class Run(Base):
     slot: Mapped[str | None] = mapped_column(String(32), unique=True)
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
     requested_by: Mapped[str] = mapped_column(String(64))
+    starts_by: Mapped[datetime | None] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     stage: Mapped[str | None] = mapped_column(String(32))
@@ -95,11 +97,14 @@ class Run(Base):
 
 @dataclass(frozen=True)
 class NewLabels:
-    """Labels of a project that no run has come to a decision on. `tried`: of those, what the last run had read that
-    failed, was cancelled or is under way."""
+    """Labels of a project that no run has come to a decision on. `tried`: of those, what was there for the last run
+    that failed, was cancelled or is under way. `decided_on`: labelled tasks that the last run with a decision had read,
+    `read`: those that the last run had read, whatever became of it."""
 
     counted: int = 0
     tried: int = 0
+    decided_on: int = 0
+    read: int = 0
 
 
 def queued_run(database: Database, project_id: int) -> Run | None:
@@ -116,13 +121,18 @@ def has_open_run(database: Database, project_id: int) -> bool:
 
 
 def new_labels(database: Database, project_id: int) -> NewLabels:
-    """Labels since the last decision; none where a run waits that will read them. One query."""
-    queued = exists().where(Run.slot == slot_of(project_id, RunState.QUEUED))
-    tried = select(func.max(Run.counted)).where(Run.project_id == project_id).scalar_subquery()
-    query = select(LabelCount.accepted, tried).where(LabelCount.project_id == project_id, ~queued)
+    """Labels since the last decision; none where a run will read them: it waits, or has started and has not come to
+    reading. One query."""
+    queued, running = (slot_of(project_id, state) for state in (RunState.QUEUED, RunState.RUNNING))
+    will_read = (Run.slot == queued) | ((Run.slot == running) & Run.accepted.is_(None))
+    of_project = Run.project_id == project_id
+    tried = select(func.max(Run.counted)).where(of_project)
+    read = select(Run.accepted).where(of_project, Run.accepted.is_not(None)).order_by(Run.id.desc()).limit(1)
+    columns = (one.scalar_subquery() for one in (tried, read.where(Run.state.in_(DECIDED)), read))
+    query = select(LabelCount.accepted, *columns).where(LabelCount.project_id == project_id)
     with database.session() as session:
-        row = session.execute(query).one_or_none()
-    return NewLabels(row[0], row[1] or 0) if row else NewLabels()
+        row = session.execute(query.where(~exists().where(will_read))).one_or_none()
+    return NewLabels(*(number or 0 for number in row)) if row else NewLabels()
 
 
 def get_run(database: Database, run_id: int) -> Run:

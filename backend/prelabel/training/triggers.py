@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from fbnetv3.finetuning.cadence import GROWTH, Cadence
 from prelabel.labelstudio.config.project import labelled_tasks_of
 from prelabel.settings import Settings
 from prelabel.store.events import action_of, project_of
@@ -19,14 +20,16 @@ START_TRAINING = "START_TRAINING"
 
 @dataclass(frozen=True)
 class TriggerRules:
-    """`every`: new labels that start a training run, 0 for never. `minimum`: labelled tasks without which none starts.
+    """`every`: new labels that start a training run, 0 for never; None: a share, `growth`, of the labelled tasks that
+    the last decision was made on. `minimum`: labelled tasks without which none starts.
 
     `interval`: after which a project is trained anyway; None for never.
     """
 
-    every: int
+    every: int | None
     minimum: int
     interval: timedelta | None
+    growth: float = GROWTH
 
     @classmethod
     def of(cls, settings: Settings) -> TriggerRules:
@@ -36,23 +39,35 @@ class TriggerRules:
             settings.prelabel_train_every,
             settings.prelabel_train_min_labels,
             timedelta(hours=hours) if hours else None,
+            settings.prelabel_train_growth,
         )
 
 
 def event_reason(rules: TriggerRules, payload: Any, labels: NewLabels) -> str | None:
-    """Why an event starts a training run. `labels`: those since the last decision, those of this event too."""
+    """Why an event starts a training run. `labels`: those since the last decision, those of this event too; none where
+    a run is about to read them."""
     if action_of(payload) == START_TRAINING:
         return "Start Training"
-    if project_of(payload) is None or not accepted_labels(payload) or not is_due(rules, labels):
+    if project_of(payload) is None or not accepted_labels(payload) or not labels.counted:
         return None
     labelled = labelled_tasks_of(payload["project"])
-    return None if labelled is not None and labelled < rules.minimum else f"{labels.counted} new labels"
+    if labelled is not None and labelled < rules.minimum:
+        return None
+    return _counted(labels.counted) if is_due(rules, labels, labelled or 0) else None
 
 
-def is_due(rules: TriggerRules, labels: NewLabels) -> bool:
-    """Whether another `every` labels are full since labels were tried. After a run that came to no decision it is not
-    the very next label that starts another one: a failure is tried again by itself, and may last."""
-    return rules.every > 0 and labels.counted // rules.every > labels.tried // rules.every
+def is_due(rules: TriggerRules, labels: NewLabels, labelled: int) -> bool:
+    """Whether enough labels are new. `labelled`: tasks with labels, as Label Studio counts them; 0: it does not say.
+
+    After a run that came to no decision it is not the very next label that starts another one: a failure is tried again
+    by itself, and may last.
+    """
+    if rules.every is not None:
+        return rules.every > 0 and labels.counted // rules.every > labels.tried // rules.every
+    now = max(labels.decided_on + labels.counted, labelled)
+    seen = labels.read or (now - labels.counted + labels.tried if labels.tried else 0)
+    tried = max(labels.decided_on + labels.tried, seen)
+    return Cadence(rules.minimum, rules.growth).is_due(now, labels.decided_on, tried)
 
 
 def timer_reason(
@@ -63,8 +78,9 @@ def timer_reason(
     if labelled < rules.minimum:
         return None
     known, tried = (run.accepted or 0 if run else 0 for run in (decided, read))
-    if is_due(rules, NewLabels(labelled - known, max(tried - known, 0))):
-        return f"{labelled - known} new labels, found by asking"
+    labels = NewLabels(labelled - known, max(tried - known, 0), known, tried)
+    if is_due(rules, labels, labelled):
+        return f"{_counted(labels.counted)}, found by asking"
     if rules.interval and (read is None or now - read.requested_at >= rules.interval):
         return "timer"
     return None
@@ -76,3 +92,7 @@ def too_few(rules: TriggerRules, labelled: int) -> str | None:
         return None
     have = "1 task has" if labelled == 1 else f"{labelled} tasks have"
     return f"{have} accepted labels, and training starts at {rules.minimum} (PRELABEL_TRAIN_MIN_LABELS)"
+
+
+def _counted(labels: int) -> str:
+    return f"{labels} new label{'' if labels == 1 else 's'}"

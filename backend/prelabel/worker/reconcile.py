@@ -13,6 +13,7 @@ from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.label_counts import known_projects
 from prelabel.store.runs import has_open_run, last_read, last_trained
+from prelabel.training.bursts import PATIENCE
 from prelabel.training.triggers import TriggerRules, timer_reason
 from prelabel.worker.wake_up import WakeUpMessages, request_and_wake
 
@@ -55,5 +56,5 @@ class Reconciliation:
         labelled = read_project(client, project_id).labelled_tasks
         decided, read = last_trained(self._database, project_id), last_read(self._database, project_id)
         if reason := timer_reason(self._rules, labelled, decided, read, datetime.now(UTC)):
-            run = request_and_wake(self._database, self._messages, project_id, reason)
+            run = request_and_wake(self._database, self._messages, project_id, reason, PATIENCE)
             logger.info("project %s: run %s requested: %s", project_id, run.id, reason)

@@ -14,8 +14,10 @@ from datetime import UTC, datetime, timedelta
 from prelabel.folders import LOG, PROCESS_LOCK, is_held, run_folder
 from prelabel.settings import Settings, as_environment
 from prelabel.store.database import Database
+from prelabel.store.events import last_labelling
 from prelabel.store.run_progress import beat, claim, finish, note_start, request_cancel
 from prelabel.store.runs import ENDS, Run, RunState, get_run, queued_runs, unfinished_runs
+from prelabel.training.bursts import is_settling
 from prelabel.training.retries import fail_run
 from prelabel.worker.lifeline import kill_group, let_go, start_child, stop_child
 
@@ -24,7 +26,7 @@ logger = logging.getLogger(__name__)
 TRAINING_RUN = (sys.executable, "-m", "prelabel.worker.run_process")
 
 POLL_SECONDS = 1.0
-"""How long a cancelled run goes on at most."""
+"""How long a cancelled run goes on at most, and how late a run is noticed whose burst of labels is over."""
 
 SILENT = timedelta(seconds=60)
 """Without a sign of life for so long, a run of another host has lost its worker. Of our own host we know at once."""
@@ -51,8 +53,14 @@ class Supervisor:
         while self._wanted.is_set() and self._turn.acquire(blocking=False):
             try:
                 self._wanted.clear()
-                while not self._stopping.is_set() and (run := self._next()):
-                    self._supervise(run)
+                while not self._stopping.is_set():
+                    run, others_settle = self._next()
+                    if run:
+                        self._supervise(run)
+                    elif others_settle:
+                        self._stopping.wait(POLL_SECONDS)
+                    else:
+                        break
             finally:
                 self._turn.release()
 
@@ -62,15 +70,19 @@ class Supervisor:
         with self._turn:
             pass
 
-    def _next(self) -> Run | None:
-        """A run that lost its process, else the first that can be claimed."""
+    def _next(self) -> tuple[Run | None, bool]:
+        """A run that lost its process, else the first that can be claimed; and without one, whether any waits for more
+        labels."""
         for run in unfinished_runs(self._database):
             if is_abandoned(self._settings, run):
-                return run
+                return run, False
+        now, others_settle = datetime.now(UTC), False
         for run in queued_runs(self._database):
-            if claim(self._database, run.id):
-                return get_run(self._database, run.id)
-        return None
+            if run.starts_by and is_settling(run, last_labelling(self._database, run.project_id), now):
+                others_settle = True
+            elif claim(self._database, run.id):
+                return get_run(self._database, run.id), False
+        return None, others_settle
 
     def _supervise(self, run: Run) -> None:
         if run.starts >= MAX_STARTS:

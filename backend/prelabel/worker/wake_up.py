@@ -11,6 +11,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +108,15 @@ def open_huey(settings: Settings) -> Huey:
         ) from error
 
 
-def request_and_wake(database: Database, messages: WakeUpMessages, project_id: int, reason: str) -> Run:
-    """Request a run of this project, or find the one that waits already, and wake the worker."""
-    run = request_run(database, project_id, reason)
+def request_and_wake(
+    database: Database,
+    messages: WakeUpMessages,
+    project_id: int,
+    reason: str,
+    patience: timedelta | None = None,
+) -> Run:
+    """Request a run of this project (see `request_run`), or find the one that waits already, and wake the worker."""
+    run = request_run(database, project_id, reason, patience)
     if run.state == RunState.QUEUED:
         messages.send()
     return run

@@ -69,6 +69,16 @@ def test_a_failed_run_says_when_it_is_tried_again(store: Database) -> None:
     assert f"failed, tried again on {soon + timedelta(days=1):%Y-%m-%d} at 23:59" in said("list")
 
 
+def test_a_run_that_waits_for_labels_says_so_and_for_how_long(store: Database) -> None:
+    run = request_run(store, 7, "5 new labels", timedelta(minutes=1))
+    sentence = r"queued: waits for more labels, (59|60) s at most"
+    assert re.search(sentence, said("list")) and re.search(f"state +{sentence}", said("show", str(run.id)))
+    request_run(store, 7, "Start Training")
+    assert re.search(r"state +queued\n", said("show", str(run.id)))
+    request_run(store, 8, "5 new labels", timedelta(0))
+    assert "waits" not in said("list")
+
+
 def test_one_run(store: Database) -> None:
     run_id = running(store)
     note_labels(store, run_id, 23)

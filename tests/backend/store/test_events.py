@@ -14,6 +14,7 @@ from sqlalchemy import select, text
 
 from prelabel.store.database import Database, StoreError
 from prelabel.store.events import WebhookEvent, record_event
+from prelabel.store.runs import new_labels
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -116,3 +117,12 @@ def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
         session.flush()
         raise ZeroDivisionError
     assert stored(database) == []
+
+
+def test_new_and_repeated_deliveries_are_told_apart_and_counted_by_every_kind_of_database(url: str) -> None:
+    database = Database.open(url)
+    payload = captured("webhook_ANNOTATION_CREATED")
+    came = [record(database, payload, NOON + timedelta(seconds=seconds)) for seconds in (0, 1, 61)]
+    labels = new_labels(database, payload["project"]["id"]).counted
+    database.close()
+    assert (came, labels) == ([True, False, True], 2)

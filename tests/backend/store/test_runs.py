@@ -256,9 +256,9 @@ def test_a_run_without_a_verdict_takes_no_labels_with_it(database: Database, end
     label(database, 20)
     run_id = read(database)
     label(database, 3)
-    assert new_labels(database, 7) == NewLabels(23, tried=20)
+    assert new_labels(database, 7) == NewLabels(23, tried=20, read=20)
     finish(database, run_id, end, "no disk")
-    assert new_labels(database, 7) == NewLabels(23, tried=20)
+    assert new_labels(database, 7) == NewLabels(23, tried=20, read=20)
 
 
 @pytest.mark.parametrize("end", [RunState.PROMOTED, RunState.REJECTED])
@@ -274,14 +274,14 @@ def test_a_verdict_takes_the_labels_that_it_had_read_and_no_later_ones(
     note_decision(database, run_id, "better")
     assert finish(database, run_id, end, "better")
     assert not finish(database, run_id, end, "better")
-    assert new_labels(database, 7) == NewLabels(3)
+    assert new_labels(database, 7) == NewLabels(3, decided_on=20, read=20)
     assert new_labels(database, 8) == NewLabels(6)
 
 
 def test_a_run_that_found_nothing_new_settles_the_labels(database: Database) -> None:
     label(database, 20)
     finish(database, read(database), RunState.CANCELLED, "nothing new since run 1", is_settled=True)
-    assert new_labels(database, 7) == NewLabels()
+    assert new_labels(database, 7) == NewLabels(read=20)
 
 
 def test_labels_that_are_read_again_after_a_kill_are_counted_once(database: Database) -> None:
@@ -290,7 +290,38 @@ def test_labels_that_are_read_again_after_a_kill_are_counted_once(database: Data
     label(database, 4)
     note_labels(database, run_id, 24)
     finish(database, run_id, RunState.PROMOTED, "better")
+    assert new_labels(database, 7) == NewLabels(decided_on=24, read=24)
+
+
+def test_labels_are_not_new_while_a_run_that_has_started_has_not_read_them(database: Database) -> None:
+    label(database, 5)
+    run_id = started(database)
+    label(database, 5)
     assert new_labels(database, 7) == NewLabels()
+    note_labels(database, run_id, 10)
+    label(database, 2)
+    assert new_labels(database, 7) == NewLabels(12, tried=10, read=10)
+
+
+def test_labels_of_a_run_that_ended_before_it_read_them_have_been_tried(database: Database) -> None:
+    label(database, 5)
+    finish(database, started(database), RunState.FAILED, "Label Studio is away")
+    label(database, 1)
+    assert new_labels(database, 7) == NewLabels(6, tried=5)
+    request_cancel(database, request_run(database, 7, "6 new labels").id)
+    label(database, 1)
+    assert new_labels(database, 7) == NewLabels(7, tried=6)
+
+
+def test_a_request_with_patience_gives_way_to_one_without(database: Database) -> None:
+    patient = request_run(database, 7, "5 new labels", timedelta(minutes=1))
+    assert patient.starts_by == patient.requested_at + timedelta(minutes=1)
+    again = request_run(database, 7, "6 new labels", timedelta(minutes=9))
+    assert (again.id, again.starts_by, again.requested_by) == (patient.id, patient.starts_by, "5 new labels")
+    pressed = request_run(database, 7, "Start Training")
+    assert (pressed.id, pressed.starts_by, pressed.requested_by) == (patient.id, None, "Start Training")
+    assert request_run(database, 7, "7 new labels", timedelta(minutes=1)).starts_by is None
+    assert len(list_runs(database)) == 1
 
 
 def test_a_run_of_before_the_count_takes_no_labels(database: Database) -> None:

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from serving import captured
 
+from fbnetv3.finetuning.cadence import FIRST, GROWTH
+from prelabel.settings import SettingsError, load_settings
 from prelabel.store.runs import NewLabels, Run
 from prelabel.training.triggers import TriggerRules, event_reason, timer_reason, too_few
 
 RULES = TriggerRules(every=20, minimum=10, interval=None)
+BY_SHARE = TriggerRules(every=None, minimum=5, interval=None, growth=0.5)
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -28,7 +31,7 @@ def created(labelled: Any = 30) -> dict[str, Any]:
         (RULES, created(), 19, None),
         (RULES, created(labelled=9), 20, None),
         (RULES, created(labelled=10), 20, "20 new labels"),
-        (TriggerRules(1, 10, None), created(), 1, "1 new labels"),
+        (TriggerRules(1, 10, None), created(), 1, "1 new label"),
         (RULES, created(labelled=None), 20, "20 new labels"),
         (TriggerRules(0, 10, None), created(), 500, None),
         (RULES, captured("webhook_ANNOTATION_CREATED_skipped"), 40, None),
@@ -59,6 +62,44 @@ def test_labels_after_a_run_that_came_to_no_verdict(counted: int, tried: int, re
     assert event_reason(RULES, created(), NewLabels(counted, tried)) == reason
 
 
+@pytest.mark.parametrize(
+    ("labels", "labelled", "reason"),
+    [
+        (NewLabels(4), 4, None),
+        (NewLabels(5), 5, "5 new labels"),
+        (NewLabels(5), None, "5 new labels"),
+        (NewLabels(5), 2, None),  # several annotations of one task
+        (NewLabels(1), 31, "1 new label"),  # 30 were there before prelabel was
+        (NewLabels(2, decided_on=5, read=5), 7, None),
+        (NewLabels(3, decided_on=5, read=5), 8, "3 new labels"),
+        (NewLabels(3, decided_on=5, read=5), 5, "3 new labels"),  # of tasks that had some
+        (NewLabels(1, decided_on=5, read=5), 8, "1 new label"),  # webhooks were lost
+        (NewLabels(9, decided_on=20, read=20), 29, None),
+        (NewLabels(10, decided_on=20, read=20), 30, "10 new labels"),
+        (NewLabels(0, decided_on=5, read=5), 90, None),  # a run that waits will read them
+        (NewLabels(6, tried=5, read=5), 6, None),
+        (NewLabels(8, tried=5, read=5), 8, "8 new labels"),
+        (NewLabels(11, tried=10, decided_on=20, read=30), 31, None),
+        (NewLabels(25, tried=10, decided_on=20, read=30), 45, "25 new labels"),
+        (NewLabels(2, tried=1), 32, None),  # the run before failed without reading any
+        (NewLabels(17, tried=1), 47, "17 new labels"),
+        (NewLabels(5, tried=4, read=4), 5, "5 new labels"),  # too few for the one that a person started
+    ],
+)
+def test_labels_that_grew_by_a_share(labels: NewLabels, labelled: int | None, reason: str | None) -> None:
+    assert event_reason(BY_SHARE, created(labelled), labels) == reason
+
+
+def test_the_rules_of_the_settings(bare_environment: None) -> None:
+    assert TriggerRules.of(load_settings()) == TriggerRules(None, FIRST, None, GROWTH)
+    settings = load_settings(prelabel_train_every=20, prelabel_train_min_labels=10, prelabel_train_interval=6)
+    assert TriggerRules.of(settings) == TriggerRules(20, 10, timedelta(hours=6), GROWTH)
+    assert TriggerRules.of(load_settings(prelabel_train_growth=0.25)).growth == 0.25
+    for wrong in (0, -0.5, 101):
+        with pytest.raises(SettingsError, match="PRELABEL_TRAIN_GROWTH"):
+            load_settings(prelabel_train_growth=wrong)
+
+
 def reading(accepted: int, days_ago: float = 9) -> Run:
     return Run(accepted=accepted, requested_at=NOON - timedelta(days=days_ago))
 
@@ -85,6 +126,25 @@ def test_labels_that_no_webhook_told_of(
 ) -> None:
     last, tried = (None if accepted is None else reading(accepted) for accepted in (verdict, read))
     assert timer_reason(RULES, labelled, last, tried, NOON) == reason
+
+
+@pytest.mark.parametrize(
+    ("labelled", "decided", "read", "reason"),
+    [
+        (4, None, None, None),
+        (5, None, None, "5 new labels, found by asking"),
+        (7, 5, 5, None),
+        (8, 5, 5, "3 new labels, found by asking"),
+        (9, 5, 8, None),
+        (12, 5, 8, "7 new labels, found by asking"),
+        (3, 5, 5, None),
+    ],
+)
+def test_a_share_that_no_webhook_told_of(
+    labelled: int, decided: int | None, read: int | None, reason: str | None
+) -> None:
+    last, tried = (None if accepted is None else reading(accepted) for accepted in (decided, read))
+    assert timer_reason(BY_SHARE, labelled, last, tried, NOON) == reason
 
 
 def test_the_timer() -> None:

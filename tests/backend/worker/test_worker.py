@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,23 @@ def test_a_worker_trains_is_the_only_one_and_is_survived_by_its_run(training: Tr
     assert "Traceback" not in (home / "log").read_text()
 
 
+def test_a_run_that_waits_for_labels_outlives_its_worker(training: Training) -> None:
+    home = training.settings.prelabel_home
+    messages = WakeUpMessages(training.settings)
+    with process_of(list(FAKE_WORKER), home) as worker:
+        wait_until(lambda: worker_runs(home), "a worker")
+        run = request_and_wake(training.database, messages, 7, "5 new labels", timedelta(seconds=6))
+        wait_until(lambda: messages.huey.pending_count() == 0, "a worker that was woken")
+        worker.kill()
+        wait_until(lambda: not worker_runs(home), "its end")
+    assert training.run(run.id).state == "queued"
+    with process_of(list(FAKE_WORKER), home):
+        wait_until(lambda: training.run(run.id).state == "promoted", "a promotion")
+    ended = training.run(run.id)
+    assert ended.started_at and ended.starts_by and ended.started_at >= ended.starts_by
+    assert "Traceback" not in (home / "log").read_text()
+
+
 def test_the_worker_imports_no_torch() -> None:
     heavy = {"torch", "label_studio_sdk", "matplotlib", "tensorboard"}
     code = f"import sys, prelabel.worker.worker; print({heavy} & sys.modules.keys())"
@@ -142,7 +160,7 @@ def test_labels_that_no_webhook_told_of_are_found(training: Training) -> None:
     with label_studio_stand_in() as studio:
         note_project(training.database, PROJECT)
         note_project(training.database, 99)
-        for labelled, requested in ((19, []), (20, ["20 new labels, found by asking"])):
+        for labelled, requested in ((4, []), (5, ["5 new labels, found by asking"])):
             studio.project["num_tasks_with_annotations"] = labelled
             asking = Reconciliation(training.settings, training.database, messages, studio.client())
             asking.run_if_due()
