@@ -122,9 +122,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=float, help="default: as the plan chooses")
-    parser.add_argument(
-        "--random-scores", action="store_true", help="new labels begin at random, not fitted"
-    )
+    parser.add_argument("--random-scores", action="store_true", help="new labels begin at random, not fitted")
     parser.add_argument("--threads", type=int, help="CPU threads; default: one per core")
     parser.add_argument("--out", type=Path, help="folder of the results")
     parser.add_argument("--quick", action="store_true", help="smallest form, on generated scenes")

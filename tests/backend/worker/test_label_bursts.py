@@ -29,7 +29,7 @@ class Project:
     """A project whose labels come by webhooks; its trainings only pretend, and see as many tasks as were submitted."""
 
     def __init__(self, home: Path, url: str, load: Callable[[], Any]) -> None:
-        settings = load_settings(prelabel_home=home, prelabel_database_url=url)
+        settings = load_settings(prelabel_home=home, prelabel_database_url=url, prelabel_train_min_labels=5)
         self.database = Database.open(url)
         self.serving = Serving(home, self.database, load, prelabel_database_url=url)
         self.training = Training(settings, self.database)

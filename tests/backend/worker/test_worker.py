@@ -51,7 +51,7 @@ process.serve(load_settings())
 @pytest.fixture
 def training(tmp_path: Path, bare_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Training]:
     monkeypatch.setenv("FAKE_TRAINING", "{}")
-    settings = load_settings(prelabel_home=tmp_path)
+    settings = load_settings(prelabel_home=tmp_path, prelabel_train_min_labels=5)
     database = Database.open(settings.database_url)
     yield Training(settings, database)
     database.close()
