@@ -3,7 +3,7 @@
     python benchmarks/gate.py [--trials 150]
 
 The detectors are made of dice (measuring/synthetic.py), so that the truth about them is known; what they answer is
-judged by the product's own judge() and decide(). Prints the share of candidates that are promoted.
+compared by the product's own compare(), each at its own operating point. Prints the share that is promoted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 
 from measuring.synthetic import Blocks, DiceDetector, Skill
 
-from fbnetv3.judging import Effort, decide, judge
+from fbnetv3.judging import SCORE_THRESHOLD, Effort, compare
 
 IMAGES = (3, 5, 10, 20)
 SERVING = Skill(found=0.6, spread=0.06, alarms=1.5)
@@ -53,9 +53,14 @@ def promoted(
     passed = 0
     for trial in range(trials):
         truth = Blocks(images, trial, kinds, masks)
-        new = judge(DiceDetector(candidate, truth, 2 * trial, masks), truth)
-        old = judge(DiceDetector(serving, truth, 2 * trial + 1, masks), truth) if serving else None
-        passed += decide(new, old, Effort()).promoted
+        result = compare(
+            DiceDetector(candidate, truth, 2 * trial, masks),
+            DiceDetector(serving, truth, 2 * trial + 1, masks) if serving else None,
+            truth,
+            effort=Effort(),
+            score_threshold=SCORE_THRESHOLD,
+        )
+        passed += result.decision.promoted
     return passed / trials
 
 

@@ -24,8 +24,9 @@ class ModelSettings(BaseModel):
         0.3,
         ge=0,
         le=1,
-        description="Objects below this score are not pre-labelled; a control tag's `model_score_threshold` "
-        "attribute overrides it.",
+        description="Objects below this score are not pre-labelled where the weights have no operating point of "
+        "their own, as versions have; where few images were held out, an operating point stays near it. A control "
+        "tag's `model_score_threshold` attribute overrides both.",
     )
     prelabel_weights: str = Field(
         "auto",

@@ -4,7 +4,9 @@ One threshold for everything is wrong in both ways: a label whose objects score 
 are mostly wrong costs deletions. Here every label has the threshold that costs a person least on images that the
 detector has not trained on. Few images say little, so a label's own seconds are joined by two other voices: those of
 the other labels, as if they were OTHERS objects of this one, and the default threshold, from which a distance costs
-seconds that no longer matter once there are many objects. docs/gate.md has what that saves, by the number of images.
+seconds that no longer matter once there are many objects. Less than the default is only chosen where the regions are
+at least as often right as wrong: an outline takes as long as 26 deletions, but nobody wants to delete all day.
+docs/gate.md has what that saves, by the number of images, and how the two numbers were chosen.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ NOTHING = 1.01
 #: The objects of the other labels weigh as this many of a label's own, or as many as they are.
 OTHERS = 3.0
 #: The seconds that drawing this many objects takes are what a threshold costs that lies 1 from the default.
-DEFAULT = 0.3
+DEFAULT = 0.5
 #: Seconds that leave the default where nothing else says anything.
 TINY = 1e-6
 
@@ -39,14 +41,18 @@ IN_WEIGHTS = "thresholds"
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Seconds of a person by threshold. `seconds` (images, labels, thresholds); `objects`, `without` (images, labels):
-    how many there are, and the seconds that drawing them takes. `thresholds`: in ascending order.
+    """What a person finds by threshold, and the seconds that it takes, each (images, labels, thresholds).
+
+    `right`, `wrong`: regions that belong to an object, and others. `objects`, `without` (images, labels): how many
+    there are, and the seconds that drawing them takes. `thresholds`: in ascending order, `default` among them.
     """
 
     labels: tuple[str, ...]
     thresholds: tuple[float, ...]
     default: float
     seconds: Array
+    right: Array
+    wrong: Array
     objects: Array
     without: Array
 
@@ -54,18 +60,20 @@ class Curves:
     def of(
         cls, findings: Sequence[ImageFindings], labels: Sequence[str], effort: Effort, default: float
     ) -> Curves:
-        """The curves of these images; `default` is one of the thresholds."""
+        """The curves of these images."""
         thresholds = tuple(sorted({*THRESHOLDS, default, NOTHING}))
-        seconds = np.zeros((len(findings), len(labels), len(thresholds)))
+        seconds, right, wrong = np.zeros((3, len(findings), len(labels), len(thresholds)))
         objects, without = np.zeros((2, len(findings), len(labels)))
         for i, image in enumerate(findings):
             for j, label in enumerate(labels):
                 if found := image.of_label.get(label):
                     outcomes = [found.outcome(threshold) for threshold in thresholds]
                     seconds[i, j] = [seconds_with([one], effort) for one in outcomes]
+                    right[i, j] = [one.found for one in outcomes]
+                    wrong[i, j] = [one.false_positives for one in outcomes]
                     objects[i, j] = outcomes[-1].objects
                     without[i, j] = seconds_without(outcomes[-1:], effort)
-        return cls(tuple(labels), thresholds, default, seconds, objects, without)
+        return cls(tuple(labels), thresholds, default, seconds, right, wrong, objects, without)
 
     def best(self) -> dict[str, float]:
         """The threshold of each label, from all images."""
@@ -73,21 +81,26 @@ class Curves:
 
     def best_without(self, index: int) -> dict[str, float]:
         """The threshold of each label, from all images but this one."""
-        own = (self.seconds[index], self.objects[index], self.without[index])
-        return self._best(*(total - one for total, one in zip(self._totals, own, strict=True)))
+        return self._best(*(total - one[index] for total, one in zip(self._totals, self._sums, strict=True)))
+
+    @property
+    def _sums(self) -> tuple[Array, ...]:
+        return self.seconds, self.right, self.wrong, self.objects, self.without
 
     @cached_property
-    def _totals(self) -> tuple[Array, Array, Array]:
-        return self.seconds.sum(0), self.objects.sum(0), self.without.sum(0)
+    def _totals(self) -> tuple[Array, ...]:
+        return tuple(one.sum(0) for one in self._sums)
 
-    def _best(self, seconds: Array, objects: Array, without: Array) -> dict[str, float]:
-        """`seconds` (labels, thresholds); `objects`, `without` (labels,)."""
-        other_objects = objects.sum() - objects
-        weight = np.minimum(1.0, OTHERS / np.maximum(other_objects, 1))
-        others = weight[:, None] * (seconds.sum(0) - seconds)
+    def _best(
+        self, seconds: Array, right: Array, wrong: Array, objects: Array, without: Array
+    ) -> dict[str, float]:
+        """`seconds`, `right`, `wrong` (labels, thresholds); `objects`, `without` (labels,)."""
+        weight = np.minimum(1.0, OTHERS / np.maximum(objects.sum() - objects, 1))[:, None]
+        seconds, right, wrong = (one + weight * (one.sum(0) - one) for one in (seconds, right, wrong))
+        thresholds = np.array(self.thresholds)
         drawing = max(without.sum() / max(objects.sum(), 1), TINY)
-        distance = np.abs(np.array(self.thresholds) - self.default)
-        chosen = (seconds + others + DEFAULT * drawing * distance).argmin(1)
+        cost = seconds + DEFAULT * drawing * np.abs(thresholds - self.default)
+        chosen = np.where((wrong > right) & (thresholds < self.default), np.inf, cost).argmin(1)
         return {label: self.thresholds[int(i)] for label, i in zip(self.labels, chosen, strict=True)}
 
 

@@ -18,7 +18,7 @@ from weights_samples import small_checkpoint
 from fbnetv3.classification.heads_file import read_heads
 from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.data.image_labels import HeadSpec
-from fbnetv3.judging import ChoiceOutcome, HeadJudgement, HeadsJudgement
+from fbnetv3.judging import NOTHING, ChoiceOutcome, HeadJudgement, HeadsJudgement
 from fbnetv3.weights import load_checkpoint, write_checkpoint
 from fbnetv3.weights.safetensors_file import read_safetensors
 from prelabel.cli import app
@@ -27,7 +27,7 @@ from prelabel.publish.promotion import promote
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
 from prelabel.store.promotions import newest_promotion
-from prelabel.store.version_details import VersionJudgement
+from prelabel.store.version_details import VersionJudgement, VersionPlan
 from prelabel.versions.records import serving_version
 
 
@@ -145,6 +145,14 @@ def test_heads_are_exported_into_a_folder(run, answering, tmp_path):
 
 def test_a_project_without_versions_is_served_by_the_base_weights(run):
     assert run("list", "--project", "8").output == "Project 8 is served by the base weights.\n"
+
+
+def test_the_operating_point_is_shown(run, database):
+    plan = VersionPlan(thresholds={"Disc": 0.45, "Wedge": NOTHING})
+    name = store_version(load_settings(), database, 9, plan=plan).name
+    lines = [" ".join(line.split()) for line in run("show", name).output.splitlines()]
+    assert "shown from score Disc 0.45, Wedge never" in lines
+    assert "shown from score" not in run("show", "p7-v1").output
 
 
 def test_versions_are_shown_side_by_side(run):

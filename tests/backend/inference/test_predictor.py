@@ -71,6 +71,32 @@ def test_one_valid_prediction_per_task_in_order(
         assert prediction["score"] == pytest.approx(0.8)
 
 
+@pytest.mark.parametrize(
+    ("thresholds", "config", "shown"),
+    [
+        ({"Disc": 0.75}, CONFIG, True),
+        ({"Disc": 0.85}, CONFIG, False),
+        ({"Disc": 1.01}, CONFIG, False),
+        ({"Ring": 0.85}, CONFIG, True),
+        ({"Disc": 0.85}, CONFIG.replace("toName", 'model_score_threshold="0.5" toName'), True),
+    ],
+    ids=["it scores more", "less", "never shown", "another label's", "the tag decides"],
+)
+def test_regions_are_shown_from_their_labels_threshold_on(
+    detector: ColourDetector,
+    tmp_path: Path,
+    host: str,
+    thresholds: dict[str, float],
+    config: str,
+    shown: bool,
+) -> None:
+    """The detector finds a disc of 0.8 in every image."""
+    fetcher = ImageFetcher(None, fetch_limits(allow_private=True, total_timeout=5), tmp_path)
+    predictor = Predictor(detector, fetcher, predictor_options(), thresholds=thresholds)
+    [prediction] = predictions_of(predictor, tasks(host, "img1.png"), config, 1)
+    assert bool(prediction["result"]) == shown and 0 < prediction["score"] <= 1
+
+
 def test_a_task_that_fails_is_empty_and_costs_the_others_nothing(
     predictor: Predictor, host: str, caplog: pytest.LogCaptureFixture
 ) -> None:

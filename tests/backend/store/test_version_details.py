@@ -35,6 +35,7 @@ PLAN = VersionPlan(
     Provenance("p7-v1", 60, 12.5),
     Calibration(0.5, -1.0, 40),
     StoredHeads({"tone": ("red", "blue")}, "abc"),
+    {"bolt": 0.45, "nut": 1.01},
 )
 
 
@@ -95,14 +96,12 @@ def test_a_row_of_an_older_release_is_read(database: Database) -> None:
     assert version is not None
     plan, judgement = version.plan, version.judgement
     assert (plan.provenance.start, plan.provenance.steps_taken) == ("starter-0123456789ab", 60)
-    assert (plan.fine_tuning["a choice that is made no more"], plan.calibration, plan.choices) == (
-        1,
-        None,
-        None,
-    )
+    assert plan.fine_tuning["a choice that is made no more"] == 1
+    assert (plan.calibration, plan.choices, plan.thresholds) == (None, None, {})
     assert judgement.objects is not None
     assert judgement.objects.outcomes == (ImageOutcome(2, 1, 1, 1),)
-    assert (judgement.objects.regions, judgement.serving, judgement.choices) == ((), None, None)
+    assert (judgement.objects.regions, judgement.objects.thresholds) == ((), {})
+    assert (judgement.serving, judgement.choices) == (None, None)
     assert plan.as_dict() == OLD_PLAN
     assert OLD_JUDGEMENT.keys() <= judgement.as_dict().keys()
 
@@ -119,6 +118,7 @@ def test_an_older_release_finds_everything_where_it_looks() -> None:
     plan = json.loads(json.dumps(PLAN.as_dict()))
     assert plan["steps"] == 90 and plan["start"] == "p7-v1"
     assert plan["calibration"] == {"slope": 0.5, "offset": -1.0, "regions": 40}
+    assert plan["thresholds"] == {"bolt": 0.45, "nut": 1.01}
     assert plan["choices"] == {"heads": {"tone": ["red", "blue"]}, "sha256": "abc"}
     assert "weights" not in plan, "its presence says that nothing was trained"
     judgement = VersionJudgement(OBJECTS, SERVING, CHOICES, SERVING_CHOICES).as_dict()

@@ -93,6 +93,23 @@ class TestDecide:
             decide(TEN, THREE)
 
 
+class TestDrawingFromNothing:
+    """What serves may be so bad that a candidate is better, and still costs more than no pre-labels at all."""
+
+    BAD = judged(*[1] * 10, alarms=20)
+
+    @pytest.mark.parametrize(("alarms", "promoted"), [(1, True), (2, False)])
+    def test_no_candidate_may_cost_more(self, alarms: int, promoted: bool):
+        """One box that is checked and not drawn saves 5 s; a deletion takes 3 s."""
+        decision = decide(judged(*[1] * 10, alarms=alarms), self.BAD)
+        assert decision.promoted == promoted
+        assert promoted or decision.reason.startswith("Drawing from nothing takes less time: +54.0 s saved")
+
+    def test_as_much_is_allowed(self):
+        even = Effort(check=4.0, draw_box=7.0, delete=3.0)
+        assert decide(judged(*[1] * 10, alarms=1), self.BAD, even).promoted
+
+
 class TestFindsNothing:
     """Silence saves the deletions of false alarms, and must never serve."""
 

@@ -92,6 +92,19 @@ def test_outlines_are_worth_more_deletions_than_boxes() -> None:
     assert point(images(masks=True))["bolt"] <= 0.5
 
 
+def test_below_the_default_no_more_may_be_wrong_than_right() -> None:
+    """Outlines, of which a person would delete twice as many as are kept, and would still save seconds."""
+
+    def images(wrong: int) -> list[ImageFindings]:
+        alarms = [("bolt", BESIDE, 0.2)] * wrong
+        answer = found(("bolt", HERE, 0.2), *alarms, masks=(whole(HERE), *(whole(BESIDE),) * wrong))
+        return seen([answer] * 10, [example(("bolt", HERE), masks=(whole(HERE),))] * 10, has_masks=True)
+
+    assert point(images(wrong=1))["bolt"] == 0.2
+    assert point(images(wrong=2))["bolt"] == 0.3
+    assert point(images(wrong=2), default=0.1)["bolt"] == 0.1
+
+
 def test_a_label_without_objects_follows_the_others() -> None:
     assert point(bolts(0.8, 0.6, 10))["nut"] == point(bolts(0.8, 0.6, 10))["bolt"]
 

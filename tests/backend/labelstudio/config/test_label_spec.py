@@ -205,6 +205,48 @@ def test_thresholds_and_skips_are_per_control():
     ]
 
 
+OWN = {"car": 0.2, "truck": 0.6, "dog": 0.5, "wolf": 1.01}
+
+
+def with_own_thresholds(controls: str) -> LabelSpec:
+    image = '<Image name="image" value="$image"/>'
+    return LabelSpec.from_config(f"<View>{image}{controls}</View>", MODEL_LABELS, 0.3, OWN)
+
+
+def test_each_label_of_the_model_has_its_own_threshold_where_labels_are_joined():
+    spec = with_own_thresholds(
+        """<BrushLabels name="m" toName="image"><Label value="person"/><Label value="wolf"/>
+        <Label value="Vehicle" predicted_values="car,truck"/></BrushLabels>"""
+    )
+    (control,) = spec.controls
+    thresholds = {label: control.threshold_of(label) for label in control.label_map}
+    assert thresholds == {"person": 0.3, "wolf": 1.01, "car": 0.2, "truck": 0.6}
+    assert spec.lowest_threshold == control.lowest_threshold == 0.2
+    assert spec.wanted_scores() == dict.fromkeys(thresholds, 0.2)
+    assert spec.wanted_mask_scores() == thresholds | {"wolf": 1.0}
+    [line] = spec.describe()
+    assert line.endswith(
+        "score >= 0.3; labels: person -> person, car -> Vehicle (score >= 0.2), "
+        "truck -> Vehicle (score >= 0.6), wolf -> wolf (not shown)"
+    )
+
+
+def test_the_tag_overrides_the_thresholds_of_labels():
+    spec = with_own_thresholds(
+        """<RectangleLabels name="r" toName="image" model_score_threshold="0.7"><Label value="car"/>
+        <Label value="wolf"/></RectangleLabels>"""
+    )
+    assert [spec.controls[0].threshold_of(label) for label in ("car", "wolf")] == [0.7, 0.7]
+    assert spec.lowest_threshold == 0.7
+
+
+def test_where_no_label_is_shown_the_detector_is_asked_for_certainty():
+    spec = with_own_thresholds(
+        '<RectangleLabels name="r" toName="image"><Label value="wolf"/></RectangleLabels>'
+    )
+    assert spec.lowest_threshold == 1.0 and spec.wanted_scores() == {"wolf": 1.0}
+
+
 def test_images_of_skipped_controls_are_not_looked_at():
     spec = spec_of(
         '<BrushLabels name="m" toName="image" model_skip="true"><Label value="car"/></BrushLabels>',
