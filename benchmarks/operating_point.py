@@ -4,7 +4,7 @@
 
 The data is split as `prelabel simulate` splits it. Of the pool, in the order shuffle(len(pool), 0), the first
 `--trained` images are left out, as the weights have seen them; the point is chosen on draws of the next 25. One row:
-seconds of a person on the first 50 images for the figures, as a share of drawing everything, at 0.3, at the point chosen on 3,
+seconds of a person on the first 50 images for the figures, as a share of drawing all, at 0.3, at the point chosen on 3,
 5, 10 and 20 images (means over the draws), and at the best threshold of each label for these very images.
 """
 

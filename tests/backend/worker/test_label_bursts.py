@@ -29,9 +29,10 @@ class Project:
     """A project whose labels come by webhooks; its trainings only pretend, and see as many tasks as were submitted."""
 
     def __init__(self, home: Path, url: str, load: Callable[[], Any]) -> None:
-        settings = load_settings(prelabel_home=home, prelabel_database_url=url, prelabel_train_min_labels=5)
+        fixed = {"prelabel_database_url": url, "prelabel_train_min_labels": 5}
+        settings = load_settings(prelabel_home=home, **fixed)
         self.database = Database.open(url)
-        self.serving = Serving(home, self.database, load, prelabel_database_url=url)
+        self.serving = Serving(home, self.database, load, **fixed)
         self.training = Training(settings, self.database)
         self.submitted = 0
         self._lock = threading.Lock()
