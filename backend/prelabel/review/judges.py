@@ -1,7 +1,8 @@
 """Who judges which image: always a model that has not trained on it.
 
-A project's serving version judges the hold-out, and cross-fitted heads judge what it was trained on. Before the first
-version the base weights judge every image, as far as they know the labels.
+A project's serving version judges the images labelled since it was made; the weights of its training run's folds judge
+those that each was kept from, and cross-fitted heads what is left. Before the first version the base weights judge
+every image, as far as they know the labels.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from prelabel.review.subjects import Subjects
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import serving_version
-from prelabel.versions.detectors import with_project_labels
+from prelabel.versions.detectors import open_detector, with_project_labels
+from prelabel.versions.learnt import folds_of_version, learnt_from
 from prelabel.versions.loading import base_checkpoint, load_detector
 from prelabel.versions.records import load_version
 
@@ -148,8 +150,15 @@ def judge_project(
     detector = load_version(settings, version) if version else load_detector(settings)
     detector = with_project_labels(detector, sources_of(detector.labels))
     if version:
-        judges.by_detector(judged, subjects, subjects.held_out, detector)
-        rest = sorted(set(everything) - set(subjects.held_out))
+        learnt = learnt_from(settings, version)
+        seen = subjects.among(learnt.pictures) if learnt else set(everything) - set(subjects.held_out)
+        judges.by_detector(judged, subjects, sorted(set(everything) - set(seen)), detector)
+        rest = sorted(seen)
+        for number, fold in enumerate(folds_of_version(settings, database, version), 1):
+            name = f"fold {number} of {version.name}"
+            left_out = sorted(set(rest) & set(subjects.among(fold.left_out)))
+            judges.by_detector(judged, subjects, left_out, open_detector(settings, fold.file, version=name))
+            rest = sorted(set(rest) - set(left_out))
     else:
         rest = list(everything)
         if subjects.used_labels <= set(detector.labels) or (

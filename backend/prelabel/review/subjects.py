@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,9 +48,16 @@ class Subjects:
         records = (record for record, _ in self.examples.records)
         return [ImageRef(one["file_name"], one.get("task"), one.get("image_key")) for one in records]
 
+    def among(self, pictures: Collection[str]) -> list[int]:
+        """The images whose files have one of these SHA-256."""
+        records = (record for record, _ in self.examples.records)
+        return [index for index, record in enumerate(records) if record.get("sha256") in pictures]
+
     @cached_property
     def held_out(self) -> list[int]:
-        """The images that no version was trained on, those with the very file of such a one among them."""
+        """The images that no version of an older release was trained on, those with the very file of such a one among
+        them.
+        """
         records = [record for record, _ in self.examples.records]
         files = {one["file_name"] for one in records if one.get("split") == HOLDOUT}
         return [index for index, one in enumerate(records) if one["file_name"] in files]

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from fbnetv3.data.examples import ChosenExamples
-from fbnetv3.data.snapshot import Snapshot, SnapshotError, read_snapshot
+from fbnetv3.data.snapshot import Snapshot
 from fbnetv3.detector import Detector
-from fbnetv3.judging import ImageFindings, ImageOutcome, Served, findings_of
+from fbnetv3.judging import ImageFindings, Served, findings_of
 from fbnetv3.provisional import left_out_findings, regions_of_example, start_head
-from prelabel.folders import project_folder
 from prelabel.labelstudio.config.object_controls import sources
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import Version, serving_version
 from prelabel.versions.detectors import with_project_labels
+from prelabel.versions.learnt import learnt_from
 from prelabel.versions.loading import base_thresholds, project_detector
 from prelabel.versions.records import version_thresholds
-
-logger = logging.getLogger(__name__)
 
 
 class WhatServes:
@@ -58,12 +55,13 @@ class WhatServes:
         serving = self._with_project_labels()
         if serving is None:
             return None
-        learnt, remembered = self._learnt_by(version, snapshot)
-        places = [place for place, key in enumerate(snapshot.keys) if key not in learnt]
+        learnt = learnt_from(self._settings, version)
+        known = learnt.keys if learnt else snapshot.keys[: len(snapshot.train)]
+        places = [place for place, key in enumerate(snapshot.keys) if key not in known]
         found = findings_of(serving, ChosenExamples(snapshot.everything, places), count)
         return Served(
             dict(zip([snapshot.keys[place] for place in places], found, strict=True)),
-            remembered,
+            version.judgement.objects.by_key if version.judgement.objects else {},
             self._thresholds_by_project_label(),
         )
 
@@ -75,24 +73,6 @@ class WhatServes:
         regions = [regions_of_example(base, images[place], snapshot.labels) for place in range(len(images))]
         found = left_out_findings(base, images, regions, start, count)
         return dict(zip(snapshot.keys, found, strict=True))
-
-    def _learnt_by(
-        self, version: Version, snapshot: Snapshot
-    ) -> tuple[Collection[str], Mapping[str, ImageOutcome]]:
-        """Keys of the images that the version learnt from, and what is remembered of them.
-
-        A version of an older release learnt from the training images of its snapshot alone. Where its snapshot is gone,
-        it may have learnt from all but those that are held out.
-        """
-        judged = version.judgement.objects
-        remembered = judged.by_key if judged else {}
-        try:
-            folder = project_folder(self._settings, self._project_id) / "snapshots"
-            own = read_snapshot(folder / f"{version.snapshot_digest}.json")
-        except SnapshotError as error:
-            logger.info("what %s learnt from is not known any more: %s", version.name, error)
-            return snapshot.keys[: len(snapshot.train)], remembered
-        return own.keys if remembered else own.keys[: len(own.train)], remembered
 
     @cached_property
     def _version(self) -> Version | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -34,6 +35,7 @@ from prelabel.store.version_details import Provenance, VersionPlan
 from prelabel.training.fine_tuning import fine_tuning_settings
 from prelabel.training.judging import CANDIDATE_PLAN, CANDIDATE_WEIGHTS, HEADS, RunJudge
 from prelabel.training.training_run import CandidateEvaluation, OnProgress, RunFailed
+from prelabel.versions.learnt import FOLDS
 from prelabel.versions.loading import base_checkpoint, build_fetcher, checkpoint_called
 from prelabel.versions.records import create_version, named_version
 
@@ -104,6 +106,7 @@ class LearningSteps:
                 self._folder,
                 fine_tuning_settings(self._settings, self._project_id),
                 sources=sources(self._project.label_config, start.labels),
+                pictures=snapshot.pictures,
                 on_progress=note,
             )
             tuned = fitted.tuned
@@ -154,8 +157,15 @@ class LearningSteps:
         """It serves from then on; the worker tells Label Studio again later where it does not answer now."""
         with _foreseen():
             stored = named_version(self._database, version)
+            self._drop_older_folds()
             for change in promote(self._settings, self._database, self._client, stored):
                 logger.info("%s", change)
+
+    def _drop_older_folds(self) -> None:
+        """They judge what a version learnt from, and take as much room as three versions."""
+        for fold in self._folder.parent.glob(f"*/{FOLDS}"):
+            if fold.parent != self._folder:
+                shutil.rmtree(fold, ignore_errors=True)
 
     @cached_property
     def _client(self) -> LabelStudioClient:

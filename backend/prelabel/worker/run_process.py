@@ -19,6 +19,7 @@ from prelabel.store.database import Database, StoreError
 from prelabel.store.runs import UNFINISHED, Run, get_run
 from prelabel.training.training_run import EVALUATION, Steps, TrainingRun
 from prelabel.training.triggers import TriggerRules
+from prelabel.versions.learnt import FOLDS
 from prelabel.worker.lifeline import end_with_parent
 
 logger = logging.getLogger("prelabel.worker.run_process")  # run as a module, its name is __main__
@@ -26,8 +27,10 @@ logger = logging.getLogger("prelabel.worker.run_process")  # run as a module, it
 LOCK_SECONDS = 5.0
 """A process that asks whether the lock is held holds it for a moment."""
 
-KEPT = (LOG, "plan.json", "metrics.jsonl", "events.out.tfevents.*", EVALUATION, PROCESS_LOCK)
-"""Of an ended run; the weights of a version are kept with the versions."""
+KEPT = (LOG, "plan.json", "metrics.jsonl", "events.out.tfevents.*", EVALUATION, PROCESS_LOCK, FOLDS)
+"""Of an ended run; the weights of a version are kept with the versions, those of its folds here."""
+
+KEPT_OF_FOLDS = ("weights.safetensors", "metrics.jsonl")
 
 
 def run_process(run_id: int, make_steps: Callable[[Settings, Database, Run, Path], Steps]) -> int:
@@ -46,6 +49,8 @@ def run_process(run_id: int, make_steps: Callable[[Settings, Database, Run, Path
                 steps = make_steps(settings, database, run, folder)
                 TrainingRun(database, run, folder, steps, TriggerRules.of(settings)).carry_out()
                 remove(folder, KEPT)
+                for fold in folder.glob(FOLDS):
+                    remove(fold, KEPT_OF_FOLDS)
     except Timeout:
         logger.error("another process works on run %s", run_id)
         return 1

@@ -86,15 +86,25 @@ class Snapshot:
         return JoinedExamples((self.train, self.holdout))
 
     @cached_property
+    def pictures(self) -> tuple[str, ...]:
+        """The SHA-256 of each image of `everything`. Raises SnapshotError for one that cannot be read."""
+        records = (record for part in (self.train, self.holdout) for record, _ in part.records)
+        return tuple(_image_hash(record, self.images) for record in records)
+
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         """What each image of `everything` is known by, 12 hex digits: they change with its labels.
 
         Raises SnapshotError for an image that cannot be read.
         """
-        return tuple(
-            _key(_image_hash(image, self.images), annotations, part.categories, self.labels)
+        labelled = [
+            (part.categories, annotations)
             for part in (self.train, self.holdout)
-            for image, annotations in part.records
+            for _, annotations in part.records
+        ]
+        return tuple(
+            _key(picture, annotations, classes, self.labels)
+            for picture, (classes, annotations) in zip(self.pictures, labelled, strict=True)
         )
 
     @cached_property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -84,14 +84,24 @@ class CrossFitted:
         return self.tuned.train_seconds + sum(fold.train_seconds for fold in self.folds)
 
 
-def folds_of(count: int) -> tuple[tuple[int, ...], ...]:
-    """The places, 0 to count - 1, that each fold leaves out: images that follow each other go to different ones."""
+def folds_of(pictures: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
+    """The places that each fold leaves out; `pictures`: what the image at each place shows.
+
+    Pictures that follow each other go to different folds, and one that lies at several places to one.
+    """
+    order = {picture: number for number, picture in enumerate(dict.fromkeys(pictures))}
+    count = len(order)
     if count < FEWEST_IMAGES:
         return ()
     if count > MANY_IMAGES:
-        return (tuple(range(0, count, SHARE_OF_MANY)),)
-    folds = FOLDS_OF_FEW if count <= FEW_IMAGES else FOLDS
-    return tuple(tuple(range(first, count, folds)) for first in range(folds))
+        folds, left_out = SHARE_OF_MANY, range(1)
+    else:
+        folds = FOLDS_OF_FEW if count <= FEW_IMAGES else FOLDS
+        left_out = range(folds)
+    return tuple(
+        tuple(place for place, picture in enumerate(pictures) if order[picture] % folds == fold)
+        for fold in left_out
+    )
 
 
 def cross_fit(
@@ -101,15 +111,19 @@ def cross_fit(
     settings: FineTuningSettings,
     *,
     sources: Sources,
+    pictures: Sequence[Hashable] | None = None,
     on_progress: OnProgress = log_progress,
 ) -> CrossFitted:
     """Train on all of `images`, and on all but each fold, from `start`.
+
+    `pictures`: what each of them shows, where one picture may be there twice.
 
     `folder` gets a folder for each training run; the same call goes on where it was interrupted. Raises what
     `fine_tune` raises.
     """
     plan = make_plan(start, Outlines.of(images), settings, sources=sources)
-    left_out = [places for places in folds_of(len(images)) if _can_learn(images, places)]
+    shown = range(len(images)) if pictures is None else pictures
+    left_out = [places for places in folds_of(shown) if _can_learn(images, places)]
     if not left_out:
         return CrossFitted(
             fine_tune(

@@ -106,7 +106,15 @@ def _learn_from_everything(
     on_progress: OnProgress,
 ) -> _Learnt:
     images = snapshot.everything
-    fitted = cross_fit(start, images, folder, settings, sources=sources, on_progress=on_progress)
+    fitted = cross_fit(
+        start,
+        images,
+        folder,
+        settings,
+        sources=sources,
+        pictures=snapshot.pictures,
+        on_progress=on_progress,
+    )
     findings = left_out_findings(
         fitted.folds, images, snapshot.keys, lambda weights: _detector(weights, settings)
     )

@@ -54,16 +54,23 @@ def cross_fitted(start: Checkpoint, folder: Path, images: Examples = SCENES, **o
 
 
 class TestFolds:
-    @pytest.mark.parametrize(("count", "folds"), [(3, 3), (4, 3), (30, 3), (31, 2), (200, 2)])
+    @pytest.mark.parametrize(("count", "folds"), [(3, 3), (4, 3), (30, 3), (31, 2), (100, 2)])
     def test_every_image_is_left_out_once(self, count: int, folds: int) -> None:
-        found = folds_of(count)
+        found = folds_of(range(count))
         assert len(found) == folds
         assert sorted(place for fold in found for place in fold) == list(range(count))
         assert max(map(len, found)) - min(map(len, found)) <= 1
 
     @pytest.mark.parametrize("count", [0, 1, 2])
     def test_too_few_have_none(self, count: int) -> None:
-        assert folds_of(count) == ()
+        assert folds_of(range(count)) == ()
+
+    def test_of_many_images_every_fifth_is_enough(self) -> None:
+        assert folds_of(range(101)) == (tuple(range(0, 101, 5)),)
+
+    def test_a_picture_that_is_there_twice_is_left_out_whole(self) -> None:
+        assert folds_of(["a", "b", "a", "c", "d"]) == ((0, 2, 4), (1,), (3,))
+        assert folds_of(["a", "a", "b", "b"]) == (), "two pictures are too few"
 
     def test_a_fold_that_leaves_nothing_to_learn_is_no_fold(
         self, start: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

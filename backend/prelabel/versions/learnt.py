@@ -1,0 +1,69 @@
+"""What a version learnt from, and the weights of its run's folds, each of which learnt without some of that."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fbnetv3.data.snapshot import Snapshot, SnapshotError, read_snapshot
+from prelabel.folders import project_folder, run_folder
+from prelabel.settings import Settings
+from prelabel.store.database import Database
+from prelabel.store.runs import get_run
+from prelabel.store.versions import Version
+
+logger = logging.getLogger(__name__)
+
+FOLDS = "fold*"
+"""The folders of a run's folds."""
+
+
+@dataclass(frozen=True)
+class LearntFrom:
+    """`keys`: of the labelled images, see `Snapshot.keys`; `pictures`: the SHA-256 of their files."""
+
+    keys: frozenset[str]
+    pictures: frozenset[str]
+
+
+@dataclass(frozen=True)
+class FoldWeights:
+    """A file of weights, and the SHA-256 of the pictures that they have not learnt from."""
+
+    file: Path
+    left_out: frozenset[str]
+
+
+def learnt_from(settings: Settings, version: Version) -> LearntFrom | None:
+    """None where the version's snapshot is gone. Versions of older releases kept a fifth of it to judge by."""
+    snapshot = _snapshot(settings, version)
+    if snapshot is None:
+        return None
+    judged = version.judgement.objects
+    count = len(snapshot.everything) if judged and judged.keys else len(snapshot.train)
+    return LearntFrom(frozenset(snapshot.keys[:count]), frozenset(snapshot.pictures[:count]))
+
+
+def folds_of_version(settings: Settings, database: Database, version: Version) -> Iterator[FoldWeights]:
+    """Those that are kept: of the project's newest version that a run made. Raises WeightsError for a broken file."""
+    from fbnetv3.finetuning.cross_fitting import WEIGHTS, LeftOut  # needs PyTorch
+
+    snapshot = _snapshot(settings, version) if version.run_id is not None else None
+    if snapshot is None or version.run_id is None:
+        return
+    folder = run_folder(settings, get_run(database, version.run_id))
+    for file in sorted(folder.glob(f"{FOLDS}/{WEIGHTS}")):
+        places = set(LeftOut.read(file).places)
+        left_out = {snapshot.pictures[place] for place in places}
+        yield FoldWeights(file, frozenset(left_out))
+
+
+def _snapshot(settings: Settings, version: Version) -> Snapshot | None:
+    folder = project_folder(settings, version.project_id) / "snapshots"
+    try:
+        return read_snapshot(folder / f"{version.snapshot_digest}.json")
+    except SnapshotError as error:
+        logger.info("what %s learnt from is not known any more: %s", version.name, error)
+        return None
