@@ -1,4 +1,4 @@
-"""How often the gate errs: equal, worse, better and shuffled candidates against a serving version, by images to judge by.
+"""How often the gate errs: equal, worse, better and shuffled candidates against a serving version, by number of images.
 
     python benchmarks/gate.py [--trials 150]
 
