@@ -9,11 +9,12 @@ replaced a round later, while one that is better and is turned away costs the pe
 anything is measured, one that learnt from more labels is more likely the better one. docs/gate.md has how often that
 errs.
 
-Where nothing serves yet, the comparison is with drawing everything, and either more regions must be right than wrong
-or AP50 of boxes be 0.6: then the right ones score above the wrong ones. Else people would mostly delete, which time
-alone would allow: an outline costs as much as many deletions. Without any image to judge by only a first version is
-promoted. A candidate that is equal is rejected, and one that finds no labelled object always: silence is fewer
-deletions, and nobody wants it. So is one that costs more than drawing everything, whatever serves.
+Where nothing serves yet, the comparison is with drawing everything, and either more regions must be right than wrong,
+at the operating point and from a score of 0.3 on, or AP50 of boxes be 0.6: then the right ones score above the wrong
+ones. Else people would mostly delete, which time alone would allow: an outline costs as much as many deletions.
+Without any image to judge by only a first version is promoted. A candidate that is equal is rejected, and one that
+finds no labelled object always: silence is fewer deletions, and nobody wants it. So is one that costs more than
+drawing everything, whatever serves.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 
 from fbnetv3.arrays import Array
 from fbnetv3.judging.effort import Effort, seconds_with, seconds_without
-from fbnetv3.judging.judgement import Judgement
+from fbnetv3.judging.judgement import SCORE_THRESHOLD, Judgement
 
 #: A first version with this AP50 may show more wrong regions than right ones. Labels that were shuffled give less: what
 #: looks alike gets all of them with the same score.
@@ -90,9 +91,12 @@ def _objection(candidate: Judgement, serving: Judgement | None, gains: Array, ef
 
 
 def _mostly_wrong(candidate: Judgement) -> bool:
+    """At its operating point, or from SCORE_THRESHOLD on: chance finds a threshold for labels that were shuffled."""
     right = sum(one.found for one in candidate.outcomes)
     wrong = sum(one.false_positives for one in candidate.outcomes)
-    return right <= wrong and candidate.box_AP50 < FIRST_AP50
+    usual = [one.kept for one in candidate.regions if one.score >= SCORE_THRESHOLD]
+    is_wrong = right <= wrong or 2 * sum(usual) < len(usual)
+    return is_wrong and candidate.box_AP50 < FIRST_AP50
 
 
 def _levels(candidate: Judgement, serving: Judgement | None) -> str:

@@ -177,6 +177,7 @@ def test_heads_belong_to_the_weights_that_they_are_stored_with(
     assert version_calibration(version) == version.plan.calibration
     objects = version.judgement.objects
     assert version_calibration(version).regions == (len(objects.regions) if objects else 0)
+    assert version.plan.thresholds == (objects.thresholds if objects and objects_are_better else {})
     detector = Detector.load(version_weights(settings, version), engine="torch")
     [head] = version_heads(settings, version)
     assert head.weight.shape[1] == _pooled(detector).shape[1]

@@ -17,7 +17,7 @@ from fbnetv3.finetuning import FineTuned, FineTuningSettings, report
 from fbnetv3.finetuning.plan import Outlines, make_plan
 from fbnetv3.judging import NOTHING, Effort
 from fbnetv3.judging.calibration import IDENTITY, calibration_in
-from fbnetv3.judging.operating_point import thresholds_in
+from fbnetv3.judging.operating_point import IN_WEIGHTS, thresholds_in
 from fbnetv3.simulation import Replay, ReplayData, SimulationSettings
 from fbnetv3.weights import Checkpoint, load_checkpoint, write_checkpoint
 from prelabel.cli import app
@@ -132,3 +132,17 @@ def test_all_three_decide_alike_by_the_efforts_of_the_settings(
     assert written["thresholds"] == thresholds_in(weights) == serving.thresholds == run.plan.thresholds
     assert thresholds_in(annotations) is thresholds_in(home / "serving.safetensors") is None
     assert calibration_in(annotations) == calibration_in(home / "serving.safetensors") == IDENTITY
+
+
+def test_what_serves_is_judged_at_the_thresholds_of_its_file(
+    annotations: Path, home: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = snapshot_of_coco(read_data_set(annotations, annotations.parent)).labels
+    own = dict.fromkeys(labels, 0.65) | {labels[0]: NOTHING}
+    serving = at_size(SERVING)
+    provenance = serving.provenance | {IN_WEIGHTS: json.dumps(own)}
+    write_checkpoint(replace(serving, provenance=provenance), home / "serving.safetensors")
+    run = by_a_run(annotations, home, database)
+    assert run.judgement.serving is not None and run.judgement.serving.thresholds == own
+    written = json.loads((by_the_command(annotations, home, monkeypatch) / "judgement.json").read_text())
+    assert written["start"]["thresholds"] == own

@@ -119,6 +119,14 @@ class TestExpectedEdits:
         seconds = strategy.seconds(image((0.75, 0.0), (0.25, 0.0)))
         assert seconds == pytest.approx(0.25 * 100 + 0.75 * 0.4 * 10 + 0.25 * 1)
 
+    def test_labels_may_have_thresholds_of_their_own(self):
+        """Shown from 0.8 on: the region at 0.75 is one that has to be drawn."""
+        region = image((0.75, 0.0))
+        [label] = region.instances.labels
+        effort = Effort(delete=100, correct_box=10, draw_box=1)
+        strategy = ExpectedEdits(score_threshold=0.5, thresholds={label: 0.8}, effort=effort)
+        assert strategy.seconds(region) == pytest.approx(0.75)
+
     def test_a_choice_is_clicked_where_its_suggestion_is_wrong_or_missing(self):
         choices = (np.array([0.8, 0.2]), np.array([0.4, 0.35, 0.25]))
         seconds = ExpectedEdits(effort=Effort(delete=10)).seconds(replace(EMPTY, choices=choices))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fbnetv3.judging import Effort, GateDecision, ImageOutcome, Judgement, gate
+from fbnetv3.judging import Effort, GateDecision, ImageOutcome, Judgement, ScoredRegion, gate
 from fbnetv3.judging.gate import bootstrap_share
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
@@ -169,6 +169,14 @@ class TestNothingServes:
         fewer_alarms = tuple(replace(outcome, false_positives=4) for outcome in outcomes)
         assert decide(replace(candidate, outcomes=fewer_alarms), None).promoted
         assert decide(replace(candidate, box_AP50=0.6), None).promoted, "a higher threshold would do"
+
+    def test_a_lucky_threshold_is_not_enough(self):
+        """Right at its operating point; from 0.3 on, where labels that were shuffled give themselves away, not."""
+        usual = (*[ScoredRegion(0.5, True)] * 4, *[ScoredRegion(0.3, False)] * 5)
+        assert "wrong than right" in decide(replace(TEN, regions=usual), None).reason
+        assert decide(replace(TEN, regions=usual[:-1]), None).promoted
+        assert decide(replace(TEN, regions=(*usual[:-1], ScoredRegion(0.29, False))), None).promoted
+        assert decide(replace(TEN, regions=usual, box_AP50=0.6), None).promoted
 
 
 class TestNoHeldOutImages:

@@ -19,7 +19,16 @@ from fbnetv3.active_learning import STRATEGIES, pool_image
 from fbnetv3.data.coco import CocoError
 from fbnetv3.data.snapshot import is_held_out
 from fbnetv3.finetuning import FineTuningSettings, TrainingError
-from fbnetv3.judging import fit_calibration, judge
+from fbnetv3.judging import (
+    Effort,
+    comparison,
+    findings_of,
+    fit_calibration,
+    judge,
+    operating_point,
+    outcomes_of,
+    seconds_with,
+)
 from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.simulation import (
     OrderComparison,
@@ -232,6 +241,21 @@ class TestWithoutTheGate:
         holdout = data.of(id_ for id_ in data.pool[:9] if is_held_out(id_))
         assert result.calibration == fit_calibration(judge(detector(), holdout).regions)
         assert result.calibration.regions > 0 and replay.run()[1] == [result], "and is kept"
+        found = findings_of(detector(), holdout)
+        assert result.thresholds == operating_point(found, data.labels, Effort(), 0.3)
+
+    def test_the_person_and_the_figures_see_regions_from_the_thresholds_on(
+        self, data: ReplayData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        own = dict.fromkeys(data.labels, 0.9)
+        monkeypatch.setattr(comparison, "operating_point", lambda *_: own)
+        settings = replace(FILE_ORDER, gated=False)
+        start, (first, second) = Replay(data, stranger(), settings, tmp_path, FakeTrainer([starter()])).run()
+        assert first.thresholds == second.thresholds == own
+        figures = judge(detector(), data.of(data.figures), 0.9)
+        assert first.no_edit_share == figures.no_edit_share != start.no_edit_share
+        outcomes = outcomes_of(detector(), data.of(second.image_ids), own)
+        assert second.person_seconds - first.person_seconds == pytest.approx(seconds_with(outcomes), abs=0.1)
 
 
 class TestComparison:
