@@ -71,8 +71,7 @@ class WhatServes:
         base, images = self.detector, snapshot.everything
         start = start_head(base, snapshot.labels, self._sources)
         regions = [regions_of_example(base, images[place], snapshot.labels) for place in range(len(images))]
-        found = left_out_findings(base, images, regions, start, count)
-        return dict(zip(snapshot.keys, found, strict=True))
+        return left_out_findings(base, images, snapshot.keys, regions, start, count)
 
     @cached_property
     def _version(self) -> Version | None:

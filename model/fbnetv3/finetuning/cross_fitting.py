@@ -21,21 +21,11 @@ from fbnetv3.finetuning.plan import Outlines, Plan, make_plan
 from fbnetv3.finetuning.run import FineTuned, OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources
+from fbnetv3.folds import folds_of
 from fbnetv3.training.loop import Progress
 from fbnetv3.weights import Checkpoint, load_checkpoint, write_checkpoint
 
 logger = logging.getLogger(__name__)
-
-FEWEST_IMAGES = 3
-"""With fewer, nothing can be left out and learnt without."""
-
-FEW_IMAGES = 30
-"""Up to so many, FOLDS_OF_FEW folds: each leaves two thirds to learn from; beyond, two folds, for the time."""
-
-FOLDS_OF_FEW, FOLDS = 3, 2
-
-MANY_IMAGES, SHARE_OF_MANY = 100, 5
-"""With more images one fold is enough to judge by: it leaves out every fifth."""
 
 FOLD_SHARE, LAST_SHARE = 0.5, 0.5
 """Of the steps of a whole run on all images: of each fold's, and of the last one's (docs/learning.md)."""
@@ -82,26 +72,6 @@ class CrossFitted:
     def train_seconds(self) -> float:
         """Of all training runs together, as if none had been interrupted."""
         return self.tuned.train_seconds + sum(fold.train_seconds for fold in self.folds)
-
-
-def folds_of(pictures: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
-    """The places that each fold leaves out; `pictures`: what the image at each place shows.
-
-    Pictures that follow each other go to different folds, and one that lies at several places to one.
-    """
-    order = {picture: number for number, picture in enumerate(dict.fromkeys(pictures))}
-    count = len(order)
-    if count < FEWEST_IMAGES:
-        return ()
-    if count > MANY_IMAGES:
-        folds, left_out = SHARE_OF_MANY, range(1)
-    else:
-        folds = FOLDS_OF_FEW if count <= FEW_IMAGES else FOLDS
-        left_out = range(folds)
-    return tuple(
-        tuple(place for place, picture in enumerate(pictures) if order[picture] % folds == fold)
-        for fold in left_out
-    )
 
 
 def cross_fit(

@@ -6,36 +6,35 @@ from collections.abc import Callable, Sequence
 
 from fbnetv3.data.examples import ChosenExamples, Examples
 from fbnetv3.detector import Detector
+from fbnetv3.folds import folds_of
 from fbnetv3.judging.findings import ImageFindings, findings_of
 from fbnetv3.provisional.detector import provisional_detector
 from fbnetv3.provisional.fitting import fit_head
 from fbnetv3.provisional.head import RegionHead
 from fbnetv3.provisional.regions import LabelledRegions
 
-MOST_FOLDS = 10
-"""A head each: with fewer images each is left out alone."""
-
 
 def left_out_findings(
     base: Detector,
     images: Examples,
+    keys: Sequence[str],
     regions: Sequence[LabelledRegions],
     start: RegionHead,
     on_image: Callable[[], None] = lambda: None,
     *,
     boxes_only: bool = False,
-) -> list[ImageFindings]:
-    """For each image what a head finds that was fitted to the others; `regions`: those of the images, in order.
+) -> dict[str, ImageFindings]:
+    """Key -> what a head finds in an image that it was not fitted to, in the order of the images.
 
-    `start`: see `fit_head`; it is what a lone image is looked at with. Raises what reading the images raises.
+    `keys`: what each image is known by; `regions`: those of the images. `start`: see `fit_head`. The folds are those of
+    a training run, so that the two can be compared; one or two images are left out each alone. Raises what reading the
+    images raises.
     """
     found: dict[int, ImageFindings] = {}
-    folds = min(len(images), MOST_FOLDS)
-    for first in range(folds):
-        places = range(first, len(images), folds)
-        others = [one for place, one in enumerate(regions) if place % folds != first]
+    for places in folds_of(range(len(images))) or [(place,) for place in range(len(images))]:
+        others = [one for place, one in enumerate(regions) if place not in places]
         head = fit_head(others, start) if others else start
         detector = provisional_detector(base, head, base.version)
         left_out = findings_of(detector, ChosenExamples(images, places), on_image, boxes_only=boxes_only)
         found |= zip(places, left_out, strict=True)
-    return [found[place] for place in range(len(images))]
+    return {keys[place]: found[place] for place in sorted(found)}

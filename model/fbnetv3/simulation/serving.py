@@ -82,8 +82,9 @@ class ProvisionalVersions:
     def version(self, labelled: Sequence[ImageId]) -> Serving:
         """The version of these images, at least one."""
         regions = [self._regions_of(id_) for id_ in labelled]
-        found = left_out_findings(self._base, self._data.of(labelled), regions, self._start)
-        left_out = dict(zip(map(str, labelled), found, strict=True))
+        left_out = left_out_findings(
+            self._base, self._data.of(labelled), [*map(str, labelled)], regions, self._start
+        )
         judged = judged_at_own_point(left_out, self._data.labels, self._effort, self._default)
         detector = provisional_detector(self._base, fit_head(regions, self._start), "provisional")
         return Serving(detector, judged.thresholds, fit_calibration(judged.regions), left_out=left_out)

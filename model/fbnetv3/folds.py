@@ -1,0 +1,36 @@
+"""Which images are left out together when every image is to be judged by what has not learnt from it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+FEWEST_IMAGES = 3
+"""With fewer, nothing can be left out and learnt without."""
+
+FEW_IMAGES = 30
+"""Up to so many, FOLDS_OF_FEW folds: each leaves two thirds to learn from; beyond, two folds, for the time."""
+
+FOLDS_OF_FEW, FOLDS = 3, 2
+
+MANY_IMAGES, SHARE_OF_MANY = 100, 5
+"""With more images one fold is enough to judge by: it leaves out every fifth."""
+
+
+def folds_of(pictures: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
+    """The places that each fold leaves out; `pictures`: what the image at each place shows.
+
+    Pictures that follow each other go to different folds, and one that lies at several places to one.
+    """
+    order = {picture: number for number, picture in enumerate(dict.fromkeys(pictures))}
+    count = len(order)
+    if count < FEWEST_IMAGES:
+        return ()
+    if count > MANY_IMAGES:
+        folds, left_out = SHARE_OF_MANY, range(1)
+    else:
+        folds = FOLDS_OF_FEW if count <= FEW_IMAGES else FOLDS
+        left_out = range(folds)
+    return tuple(
+        tuple(place for place, picture in enumerate(pictures) if order[picture] % folds == fold)
+        for fold in left_out
+    )
