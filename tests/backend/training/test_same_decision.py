@@ -36,7 +36,7 @@ from prelabel.training.training_run import CandidateEvaluation
 from prelabel.versions.loading import base_predictor
 from prelabel.versions.records import create_version
 
-IMAGES = 13
+IMAGES = 8
 FIRST = 5
 """Labelled images of a first run."""
 
@@ -62,7 +62,7 @@ CANDIDATE, SERVING = 224, 96
 
 @pytest.fixture(scope="module")
 def annotations(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    assert sum(map(is_held_out, range(1, IMAGES + 1))) == 3, "which is nothing to them"
+    assert any(map(is_held_out, range(1, FIRST + 1))), "which is nothing to them"
     return write_scenes(tmp_path_factory.mktemp("scenes"), [None] * IMAGES)
 
 

@@ -38,8 +38,8 @@ from fbnetv3.simulation.plot import plot
 from fbnetv3.simulation.serving import Serving
 from fbnetv3.weights import Checkpoint, load_checkpoint
 
-TRAIN, VAL = 11, 2
-FILE_ORDER = SimulationSettings((9, 11), seeds=1, order="file")
+TRAIN, VAL = 8, 2
+FILE_ORDER = SimulationSettings((5, 7), seeds=1, order="file")
 EACH_ROUND = Cadence(3, 0.01)
 """A training in every round that has three labels or more."""
 
@@ -89,13 +89,13 @@ class TestReplay:
         assert start.known_labels == () and start.box_AP50 == start.no_edit_share == 0
         assert heard == results and any("step 1/1" in text for text in said)
         assert [call["start"] for call in trainer.calls] == [stranger().digest] * 2, "each begins anew"
-        assert [call["images"] for call in trainer.calls] == [list(data.pool[:9]), list(data.pool)]
+        assert [call["images"] for call in trainer.calls] == [list(data.pool[:5]), list(data.pool[:7])]
         assert trainer.calls[0]["settings"].frozen_stages == 3
-        assert (first.judged, second.judged) == (9, 11), "every image judges"
+        assert (first.judged, second.judged) == (5, 7), "every image judges"
 
         assert first.promoted and not second.promoted, "the second one finds nothing"
         assert first.box_AP50 == second.box_AP50 > 0.3
-        assert (first.labels, second.labels) == (9, 11) and first.objects < second.objects
+        assert (first.labels, second.labels) == (5, 7) and first.objects < second.objects
         assert first.person_seconds == first.person_seconds_without > 0
         gained = [
             second.person_seconds - first.person_seconds,
@@ -110,14 +110,14 @@ class TestReplay:
         """The version is judged on the new images by itself, on those it learnt from by what is remembered."""
         replay = Replay(data, stranger(), FILE_ORDER, tmp_path, FakeTrainer([starter()]), cadence=EACH_ROUND)
         _, [first, second] = replay.run()
-        assert first.promoted and not second.promoted and second.judged == 11
+        assert first.promoted and not second.promoted and second.judged == 7
         assert second.remembered == first.remembered
-        assert sorted(map(int, first.remembered)) == sorted(data.pool[:9])
+        assert sorted(map(int, first.remembered)) == sorted(data.pool[:5])
         assert (second.thresholds, second.calibration) == (first.thresholds, first.calibration)
 
     def test_a_candidate_that_is_worse_does_not_serve(self, data: ReplayData, tmp_path: Path):
         trainer = FakeTrainer([ignorant()])
-        start, [result] = Replay(data, starter(), replace(FILE_ORDER, rounds=(9,)), tmp_path, trainer).run()
+        start, [result] = Replay(data, starter(), replace(FILE_ORDER, rounds=(5,)), tmp_path, trainer).run()
         assert start.known_labels == SCENE_LABELS
         assert result.is_trained and not result.promoted and result.box_AP50 > 0.3
         assert result.person_seconds < result.person_seconds_without, "the start weights pre-label"
@@ -161,9 +161,9 @@ class TestReplay:
         assert set(results[0].image_ids) != set(results[1].image_ids)
 
     def test_rounds_larger_than_the_data_become_one(self, data: ReplayData, tmp_path: Path):
-        settings = replace(FILE_ORDER, rounds=(10, 50, 100))
+        settings = replace(FILE_ORDER, rounds=(7, 50, 100))
         _, results = Replay(data, stranger(), settings, tmp_path, FakeTrainer([stranger()])).run()
-        assert [result.labels for result in results] == [10, TRAIN]
+        assert [result.labels for result in results] == [7, TRAIN]
 
 
 class TestGoingOn:
@@ -177,7 +177,7 @@ class TestGoingOn:
             cut.run()
         again = FakeTrainer([starter()])
         assert replace(cut, trainer=again).run() == whole.run()
-        assert [call["images"] for call in again.calls] == [list(data.pool)]
+        assert [call["images"] for call in again.calls] == [list(data.pool[:7])]
         assert (
             replace(cut, trainer=FakeTrainer([AssertionError("nothing is left to do")])).run() == whole.run()
         )
@@ -268,16 +268,16 @@ class TestOrders:
 
 class TestWithoutTheGate:
     def test_every_candidate_serves(self, data: ReplayData, tmp_path: Path):
-        settings = replace(FILE_ORDER, rounds=(9,), gated=False)
+        settings = replace(FILE_ORDER, rounds=(5,), gated=False)
         start, [result] = Replay(data, starter(), settings, tmp_path, FakeTrainer([ignorant()])).run()
         assert result.promoted and result.box_AP50 == 0 < start.box_AP50
 
     def test_its_calibration_comes_from_images_that_were_left_out(self, data: ReplayData, tmp_path: Path):
-        settings = replace(FILE_ORDER, rounds=(9,), gated=False)
+        settings = replace(FILE_ORDER, rounds=(5,), gated=False)
         replay = Replay(data, stranger(), settings, tmp_path, FakeTrainer([starter()]))
         [result] = replay.run()[1]
-        images = data.of(data.pool[:9])
-        left_out = dict(zip(map(str, data.pool[:9]), findings_of(detector(), images), strict=True))
+        images = data.of(data.pool[:5])
+        left_out = dict(zip(map(str, data.pool[:5]), findings_of(detector(), images), strict=True))
         judged = judged_at_own_point(left_out, data.labels, settings.effort, settings.score_threshold)
         assert result.calibration == fit_calibration(judged.regions)
         assert (result.thresholds, result.remembered) == (judged.thresholds, judged.by_key)
