@@ -1,4 +1,4 @@
-"""How often the gate errs: equal, worse, better and shuffled candidates against a serving version, by number of images.
+"""How often the gate errs: equal, worse, better and shuffled candidates against a serving version, by images.
 
     python benchmarks/gate.py [--trials 150]
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=150)
     trials = parser.parse_args().trials
-    print(f"share promoted of {trials}; images to judge by: {', '.join(map(str, IMAGES))}")
+    print(f"share promoted of {trials}; images: {', '.join(map(str, IMAGES))}")
     for masks in (True, False):
         print("objects with masks" if masks else "boxes only")
         for name, skill in CANDIDATES.items():
@@ -53,22 +53,16 @@ def promoted(
     passed = 0
     for trial in range(trials):
         truth = Blocks(images, trial, kinds, masks)
-        found = by_key(DiceDetector(candidate, truth, 2 * trial, masks), truth)
-        known = by_key(DiceDetector(serving, truth, 2 * trial + 1, masks), truth) if serving else None
-        result = compare(
-            found,
-            Served(known) if known else None,
-            truth.labels,
-            effort=Effort(),
-            score_threshold=SCORE_THRESHOLD,
-        )
+        new = found(DiceDetector(candidate, truth, 2 * trial, masks))
+        old = Served(found(DiceDetector(serving, truth, 2 * trial + 1, masks))) if serving else None
+        result = compare(new, old, truth.labels, effort=Effort(), score_threshold=SCORE_THRESHOLD)
         passed += result.decision.promoted
     return passed / trials
 
 
-def by_key(detector: DiceDetector, truth: Blocks) -> dict[str, ImageFindings]:
-    """What it finds in each image."""
-    return {str(place): found for place, found in enumerate(findings_of(detector, truth))}
+def found(detector: DiceDetector) -> dict[str, ImageFindings]:
+    """By the numbers of the images."""
+    return dict(zip(map(str, range(len(detector.truth))), findings_of(detector, detector.truth), strict=True))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,16 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from PIL import Image
 
 from fbnetv3.data.coco import CocoExamples, to_coco
-from fbnetv3.data.examples import SceneExamples
-from fbnetv3.finetuning import FineTuningSettings, Progress
+from fbnetv3.data.examples import Examples, SceneExamples
+from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress
+from fbnetv3.finetuning.cross_fitting import CrossFitted, LeftOut, folds_of
+from fbnetv3.finetuning.plan import Outlines, make_plan
+from fbnetv3.finetuning.start import Sources
 from fbnetv3.weights import Checkpoint
 
 SIZE = (192, 256)
@@ -37,7 +39,8 @@ def write_scenes(folder: Path, splits: list[str | None]) -> Path:
 
 @dataclass
 class FakeTrainer:
-    """Answers with these weights in turn, the last ones for ever; keeps what it was given."""
+    """Stands in for `cross_fit`: answers with these weights in turn, the last ones for ever, in each fold too; keeps
+    what it was given."""
 
     answers: list[Checkpoint | Exception]
     calls: list[dict[str, Any]] = field(default_factory=list)
@@ -45,24 +48,32 @@ class FakeTrainer:
     def __call__(
         self,
         start: Checkpoint,
-        train: CocoExamples,
-        holdout: CocoExamples,
+        images: CocoExamples,
         folder: Path,
         settings: FineTuningSettings,
         *,
+        sources: Sources,
         on_progress: Callable[[Progress], None],
-    ) -> Any:
-        folder.mkdir(parents=True, exist_ok=True)
+    ) -> CrossFitted:
+        (folder / "fold1").mkdir(parents=True, exist_ok=True)
         (folder / "state.pt").write_text("where it can go on from")
         assert settings.cache is not None
         Path(settings.cache).mkdir(exist_ok=True)
-        given = {"start": start.digest, "train": ids(train), "holdout": ids(holdout), "settings": settings}
-        self.calls.append(given)
+        self.calls.append({"start": start.digest, "images": ids(images), "settings": settings})
         answer = self.answers[min(len(self.calls), len(self.answers)) - 1]
         if isinstance(answer, Exception):
             raise answer
         on_progress(Progress(1, 1, {"loss": 1.0}, 0.1, 2.0, 0.0))
-        return SimpleNamespace(checkpoint=answer, train_seconds=10.0 * len(train))
+        return cross_fitted(answer, start, images, settings, sources)
+
+
+def cross_fitted(
+    answer: Checkpoint, start: Checkpoint, images: Examples, settings: FineTuningSettings, sources: Sources
+) -> CrossFitted:
+    """As if all runs of a cross-fitting had come to these weights."""
+    folds = tuple(LeftOut(answer, places, 2.0) for places in folds_of(len(images)))
+    plan = make_plan(start, Outlines.of(images), settings, sources=sources)
+    return CrossFitted(FineTuned(answer, plan, 10.0 * len(images), 1), folds)
 
 
 def ids(examples: CocoExamples) -> list[int]:

@@ -116,8 +116,8 @@ def _shown(replay: Replay) -> Iterator[tuple[Replay, Callable[[str], None]]]:
             progress.console.print(escape(line), highlight=False, soft_wrap=True)
 
         def tell(result: RoundResult) -> None:
-            end = "promoted" if result.promoted else "rejected"
-            write(f"seed {result.seed}, {result.labels} labels: {end}. {result.reason}")
+            ended = f"{'promoted' if result.promoted else 'rejected'}. " if result.is_trained else ""
+            write(f"seed {result.seed}, {result.labels} labels: {ended}{result.reason}")
 
         yield replace(replay, on_round=tell, on_step=say), write
 

@@ -207,7 +207,7 @@ def _print(report: Report, out: Path) -> None:
     if figures.images:
         masks = "" if figures.mask_AP50 is None else f", mask AP50 {figures.mask_AP50:.3f}"
         console.print(
-            f"On {figures.images} held-out images: box AP50 {figures.box_AP50:.3f}{masks}, "
+            f"On {figures.images} images that were left out: box AP50 {figures.box_AP50:.3f}{masks}, "
             f"{figures.no_edit_share:.0%} of {figures.objects} objects need no edit, "
             f"{figures.false_positives_per_image:.1f} false positives per image."
         )

@@ -219,9 +219,8 @@ def snapshot_of_coco(found: CocoDataSet) -> Snapshot:
     else:
         strange = ", ".join(sorted(repr(split) for split in splits - SPLITS.keys()))
         raise CocoError(f"{found.name} has images whose split is {strange} instead of train, val or test")
-    return Snapshot(
-        Path(found.name), found.images, {**data, "images": divided}, is_set_apart=splits != {None}
-    )
+    is_set_apart = not splits <= {None, TRAIN}
+    return Snapshot(Path(found.name), found.images, {**data, "images": divided}, is_set_apart)
 
 
 def _check(data: Any, file: Path) -> None:

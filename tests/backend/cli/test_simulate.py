@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from typer.testing import CliRunner
 from fbnetv3.weights import load_checkpoint
 from prelabel.cli import app
 
-#: Of the nine images to label, numbers 8 and 9 are held out.
 SPLITS = ["train"] * 9 + ["val"]
 ASKED = {
     "labels",
@@ -37,8 +37,10 @@ def annotations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def trainer(monkeypatch: pytest.MonkeyPatch, bare_environment: None) -> FakeTrainer:
     monkeypatch.setenv("COLUMNS", "120")
-    fake = FakeTrainer([load_checkpoint("starter")])
-    monkeypatch.setattr("fbnetv3.finetuning.fine_tune", fake)
+    starter = load_checkpoint("starter")
+    quick = {"min_size": 192, "max_size": 256, "post_nms_proposals_test": 30}
+    fake = FakeTrainer([replace(starter, settings=starter.settings | quick)])
+    monkeypatch.setattr("fbnetv3.finetuning.cross_fitting.cross_fit", fake)
     return fake
 
 
@@ -51,7 +53,7 @@ def test_a_simulation(annotations: Path, trainer: FakeTrainer, tmp_path: Path):
     out = tmp_path / "out"
     options = (
         "--rounds",
-        "4,50",
+        "2,4,50",
         "--order",
         "file",
         "--seeds",
@@ -64,20 +66,24 @@ def test_a_simulation(annotations: Path, trainer: FakeTrainer, tmp_path: Path):
     result = simulate(annotations, *options, "--out", out)
     assert result.exit_code == 0, result.output
     assert "larger rounds become 9" in result.stderr
-    assert "seed 0, 4 labels: rejected. Not judged: no image is held out yet" in result.stderr
-    assert "seed 0, 9 labels: rejected. Not better" in result.stderr
+    said = result.stderr.splitlines()
+    assert "seed 0, 2 labels: No training run is due." in said
+    for labels in (4, 9):
+        [one] = [line for line in said if line.startswith(f"seed 0, {labels} labels: ")]
+        assert f"per image on {labels} images" in one
+        assert ("rejected. Not better" in one) != ("promoted. Better" in one)
     rows = [line.split() for line in result.stdout.splitlines() if line.strip()[:1].isdigit()]
-    assert [row[0] for row in rows] == ["0", "4", "9"]
+    assert [row[0] for row in rows] == ["0", "2", "4", "9"]
 
     settings = trainer.calls[0]["settings"]
     assert (settings.frozen_stages, settings.threads, settings.device) == (4, 1, "cpu")
     content = json.loads((out / "simulate.json").read_text())
-    assert [one["labels"] for one in content["rounds"]] == [4, 9]
+    assert [one["labels"] for one in content["rounds"]] == [2, 4, 9]
     for one in content["rounds"]:
         assert one.keys() >= ASKED and one["seeds"][0].keys() >= ASKED
         assert one["person_seconds"] < one["person_seconds_without"]
     assert content["start"]["known_labels"] == content["labels"]
-    assert content["settings"]["rounds"] == [4, 9] and content["settings"]["effort"]["draw_box"] == 7
+    assert content["settings"]["rounds"] == [2, 4, 9] and content["settings"]["effort"]["draw_box"] == 7
     assert content["images"] == {"to_label": 9, "for_figures": 1, "figures_from": "val"}
     assert (out / "simulate.png").read_bytes().startswith(b"\x89PNG")
 
@@ -94,14 +100,14 @@ def test_a_strategy_beside_the_random_order(
     monkeypatch.setenv("PRELABEL_SECONDS_DRAW_BOX", "9")
     monkeypatch.setenv("MODEL_SCORE_THRESHOLD", "0.4")
     out = tmp_path / "out"
-    options = ("--rounds", "2,4", "--seeds", "1", "--threads", "1", "--min-size", "128", "--max-size", "192")
+    options = ("--rounds", "3,5", "--seeds", "1", "--threads", "1", "--min-size", "128", "--max-size", "192")
     result = simulate(
         annotations, *options, "--order", "margin", "--no-gate", "--no-masks", "--epochs", "3", "--out", out
     )
     assert result.exit_code == 0, result.output
     rows = [line.split() for line in result.stdout.splitlines() if line.strip()[:1].isdigit()]
-    assert [row[:2] for row in rows] == [["2", "random"], ["2", "margin"], ["4", "random"], ["4", "margin"]]
-    assert "random:\nseed 0, 2 labels: promoted" in result.stderr and "margin:\nseed 0, 2" in result.stderr
+    assert [row[:2] for row in rows] == [["3", "random"], ["3", "margin"], ["5", "random"], ["5", "margin"]]
+    assert "random:\nseed 0, 3 labels: promoted" in result.stderr and "margin:\nseed 0, 3" in result.stderr
     content = json.loads((out / "compare.json").read_text())
     assert list(content["orders"]) == ["random", "margin"]
     assert content["settings"]["random_share"] == 0.1 and content["settings"]["gated"] is False

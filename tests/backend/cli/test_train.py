@@ -22,6 +22,7 @@ from fbnetv3.data.examples import SceneExamples
 from fbnetv3.detector import Detector
 from fbnetv3.finetuning.settings import HYPER_PARAMETERS
 from fbnetv3.images import read_image
+from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.weights import load_checkpoint
 from prelabel.cli import app
 from prelabel.cli.simulate import simulate as simulate_command
@@ -77,7 +78,7 @@ def test_a_fine_tuning_and_what_its_weights_are_good_for(annotations: Path, tmp_
     assert result.exit_code == 0, result.output
     assert "epochs = 2.0: as given" in result.stderr
     assert "learning_rate = 0.0005: measured on small sets" in result.stderr
-    assert "On 1 held-out images: box AP50" in result.stdout and "etter" in result.stdout
+    assert "On 1 images that were left out: box AP50" in result.stdout and "etter" in result.stdout
     assert str(out / "weights.safetensors") in result.stdout
     plan = json.loads((out / "plan.json").read_text())
     assert (plan["epochs"], plan["flip"], plan["min_size"]) == (2, False, 64)
@@ -93,6 +94,22 @@ def test_a_fine_tuning_and_what_its_weights_are_good_for(annotations: Path, tmp_
     result = typed("evaluate", *command, "--engine", "torch", "--json", str(figures))
     assert result.exit_code == 0, result.output
     assert json.loads(figures.read_text())["images"] == 1
+
+
+@pytest.mark.usefixtures("environment")
+def test_where_nobody_set_images_apart_all_of_them_teach_and_judge(tmp_path: Path) -> None:
+    """By the choice of a project one of the five would be held out."""
+    out = tmp_path / "out"
+    annotations = write_scenes(tmp_path, [None] * 5)
+    result = train(annotations, *TINY, "--epochs", "1", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "On 5 images that were left out: box AP50" in result.stdout
+    assert "all 5 images" in (out / "train.log").read_text()
+    judged = json.loads((out / "judgement.json").read_text())
+    assert len(set(judged["candidate"]["keys"])) == judged["start"]["images"] == 5
+    digests = {load_checkpoint(file).digest for file in out.rglob("weights.safetensors")}
+    assert len(digests) == 4, "of three folds, and of all images"
+    assert Detector.load(out / "weights.safetensors", engine="torch", threads=1).labels == SCENE_LABELS
 
 
 @pytest.mark.usefixtures("environment")
@@ -132,7 +149,7 @@ def test_two_processes_of_torchrun_come_to_the_same_weights(annotations: Path, t
     assert ran.returncode == 0, ran.stderr
     first, second = (load_checkpoint(tmp_path / rank / "weights.safetensors").digest for rank in "01")
     assert first == second
-    assert ran.stdout.count("held-out images") == 1, "only the first process speaks"
+    assert ran.stdout.count("images that were left out") == 1, "only the first process speaks"
     assert not (tmp_path / "1" / "metrics.jsonl").exists()
 
 

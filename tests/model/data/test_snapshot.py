@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,70 @@ def test_what_was_changed_later_is_refused(data: dict[str, Any], images: Path, t
         read_snapshot(file)
 
 
+def test_everything_is_what_is_learnt_from_and_then_what_judges(data: dict[str, Any], images: Path) -> None:
+    snapshot = Snapshot(Path("one.json"), images, data)
+    reds = [snapshot.everything[i].image[0, 0, 0] for i in range(len(snapshot.everything))]
+    assert reds == [1, 3, 2], "the second image is held out"
+    assert [len(snapshot.everything[i].boxes) for i in range(3)] == [1, 0, 1]
+    assert snapshot.everything.labels == snapshot.labels
+    with pytest.raises(IndexError):
+        snapshot.everything[3]
+
+
+class TestKeys:
+    """What an image is known by from one snapshot to the next."""
+
+    @staticmethod
+    def keys(data: dict[str, Any], images: Path) -> tuple[str, ...]:
+        return Snapshot(Path("one.json"), images, data).keys
+
+    def test_one_each_in_the_order_of_everything(self, data: dict[str, Any], images: Path) -> None:
+        first, third, second = self.keys(data, images)
+        assert len({first, second, third}) == 3 and {len(key) for key in (first, second, third)} == {12}
+        data["images"].reverse()
+        assert self.keys(data, images) == (third, first, second)
+
+    def test_they_stay_where_the_image_and_its_labels_do(self, data: dict[str, Any], images: Path) -> None:
+        """Numbers, names, splits, the order of labels and other labels of the project are nothing to an image."""
+        twice = {"bbox": [1, 1, 3, 3], "category_id": 2, "id": 9, "image_id": 1}
+        data["annotations"].append(twice)
+        first, third, second = self.keys(data, images)
+        other = copy.deepcopy(data)
+        other["annotations"].reverse()
+        other["categories"] = [
+            {"id": 5, "name": "gear"},
+            {"id": 6, "name": "nut"},
+            {"id": 7, "name": "bolt"},
+        ]
+        for label in other["annotations"]:
+            label.update(id=label["id"] + 20, category_id=label["category_id"] + 5)
+        other["images"][0]["split"] = "holdout"
+        assert self.keys(other, images) == (third, first, second)
+
+    @pytest.mark.parametrize("change", ["bbox", "segmentation", "category", "pixels", "gone"])
+    def test_they_change_with_what_is_learnt(self, change: str, data: dict[str, Any], images: Path) -> None:
+        first, third, second = self.keys(data, images)
+        match change:
+            case "bbox":
+                data["annotations"][0]["bbox"] = [2.5, 2, 6, 6]
+            case "segmentation":
+                del data["annotations"][0]["segmentation"]
+            case "category":
+                data["annotations"][0]["category_id"] = 2
+            case "pixels":
+                Image.new("RGB", (20, 10), "white").save(images / "1.png")
+            case "gone":
+                del data["annotations"][0]
+        changed = self.keys(data, images)
+        assert changed[0] != first and changed[1:] == (third, second)
+
+    def test_the_same_with_the_hash_of_label_studio_s_files(self, data: dict[str, Any], images: Path) -> None:
+        known = copy.deepcopy(data)
+        for image in known["images"]:
+            image["sha256"] = hashlib.sha256((images / image["file_name"]).read_bytes()).hexdigest()
+        assert self.keys(known, images) == self.keys(data, images)
+
+
 def test_a_missing_image_is_named(data: dict[str, Any], images: Path, tmp_path: Path) -> None:
     file = write_snapshot(data, images, tmp_path / "one.json").file
     (images / "2.png").unlink()
@@ -173,6 +238,20 @@ class TestCocoFiles:
         snapshot = self.read(images, "train", "val", "test")
         assert [len(snapshot.train), len(snapshot.holdout)] == [1, 2]
         assert len(snapshot.digest) == 12 and snapshot.labels == ("nut", "bolt")
+
+    @pytest.mark.parametrize(
+        ("splits", "is_set_apart"),
+        [
+            (("train", "val"), True),
+            (("train", "test"), True),
+            (("train", "train"), False),
+            ((None, None), False),
+        ],
+    )
+    def test_whether_a_person_set_images_apart(
+        self, splits: tuple[str | None, ...], is_set_apart: bool, images: Path
+    ) -> None:
+        assert self.read(images, *splits).is_set_apart == is_set_apart
 
     def test_without_splits_the_ids_decide(self, images: Path) -> None:
         for number in range(4, 13):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import torch
 from small_networks import as_checkpoint, small_network
 
 from fbnetv3.data.examples import ChosenExamples, Examples, SceneExamples
-from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, cross_fitting
-from fbnetv3.finetuning.cross_fitting import CrossFitted, cross_fit, folds_of, mean_of
+from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, cross_fitting, loop
+from fbnetv3.finetuning.cross_fitting import CrossFitted, LeftOut, cross_fit, folds_of, kept_folds, mean_of
+from fbnetv3.finetuning.evidence import left_out_findings
 from fbnetv3.finetuning.start import sources_by_name
+from fbnetv3.instances import Instances
 from fbnetv3.weights import Checkpoint
 
 SMALL = FineTuningSettings(epochs=2, min_size=64, max_size=96, threads=1)
@@ -40,8 +43,9 @@ class Trainings:
         settings: FineTuningSettings,
         **others: Any,
     ) -> FineTuned:
-        assert isinstance(train, ChosenExamples) and not len(holdout)
-        self.calls.append((start, tuple(train.places), settings))
+        assert not len(holdout)
+        places = tuple(train.places) if isinstance(train, ChosenExamples) else tuple(range(len(train)))
+        self.calls.append((start, places, settings))
         state = {name: value + len(self.calls) for name, value in start.state.items()}
         checkpoint = Checkpoint(state, start.model, train.labels, start.settings)
         others["on_progress"](Progress(5, 10, {}, 0.1, 4.0, 5.0))
@@ -125,17 +129,46 @@ class TestRuns:
         left = [one.seconds_left for one in heard]
         assert left == sorted(left, reverse=True) and left[-1] == 5
 
-    def test_folds_that_are_done_are_not_trained_again(
+    def test_an_interrupted_one_ends_as_an_uninterrupted_one(
         self, start: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        trainings = Trainings()
-        monkeypatch.setattr(cross_fitting, "fine_tune", trainings)
-        first = cross_fitted(start, tmp_path)
-        again = cross_fitted(start, tmp_path)
-        assert len(trainings.calls) == 5, "the last run alone: it goes on by itself"
-        assert [one.checkpoint.digest for one in again.folds] == [
-            one.checkpoint.digest for one in first.folds
-        ]
+        """Stopped in the last fold: those before it are not trained again."""
+        monkeypatch.setattr(loop, "REPORT_EVERY", 1)
+        three = SceneExamples(0, 3, (128, 160))
+        told: list[int] = []
+        whole = cross_fitted(start, tmp_path / "whole", three, on_progress=lambda one: told.append(one.step))
+        last_fold = told[len(told) // 2]
+
+        def interrupt(progress: Progress) -> None:
+            if progress.step == last_fold:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            cross_fitted(start, tmp_path / "cut", three, on_progress=interrupt)
+        again: list[int] = []
+        resumed = cross_fitted(start, tmp_path / "cut", three, on_progress=lambda one: again.append(one.step))
+        assert resumed.tuned.checkpoint.digest == whole.tuned.checkpoint.digest
+        digests = [[fold.checkpoint.digest for fold in one.folds] for one in (resumed, whole)]
+        assert digests[0] == digests[1]
+        assert len(again) < len(told)
+
+    def test_folds_are_read_as_they_were_kept(
+        self, start: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By the process that judges, which may be another one."""
+        monkeypatch.setattr(cross_fitting, "fine_tune", Trainings())
+        folds = cross_fitted(start, tmp_path).folds
+        kept = kept_folds(tmp_path)
+        assert [(one.places, one.train_seconds) for one in kept] == [((0, 3), 1.0), ((1,), 1.0), ((2,), 1.0)]
+        assert [one.checkpoint.digest for one in kept] == [one.checkpoint.digest for one in folds]
+
+    def test_too_few_images_are_learnt_from_by_one_run(
+        self, start: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cross_fitting, "fine_tune", trainings := Trainings())
+        found = cross_fitted(start, tmp_path, SceneExamples(0, 2, (128, 160)))
+        [(begun_with, places, _)] = trainings.calls
+        assert begun_with is start and places == (0, 1) and not found.folds and not kept_folds(tmp_path)
 
     def test_it_trains(self, tmp_path: Path) -> None:
         found = cross_fitted(as_checkpoint(small_network()), tmp_path)
@@ -150,3 +183,38 @@ def test_the_mean_of_weights_is_that_of_each_tensor(start: Checkpoint) -> None:
     for name, value in found.state.items():
         if value.is_floating_point():
             assert torch.allclose(value, (start.state[name] + other.state[name]) / 2)
+
+
+class TestEvidence:
+    @dataclass
+    class Noting:
+        """A detector that notes the images which it is shown, and finds nothing."""
+
+        shown: list[Any] = field(default_factory=list)
+        labels: tuple[str, ...] = SCENES.labels
+        has_masks: bool = False
+
+        def predict(self, images: Sequence[Any], *_: Any, **__: Any) -> list[Instances]:
+            self.shown += images
+            return [Instances.empty(image.shape[:2], self.labels) for image in images]
+
+    def test_each_image_is_shown_to_the_fold_that_it_was_kept_from(self, start: Checkpoint) -> None:
+        places = ((0, 3), (2,))
+        folds = [
+            LeftOut(replace(start, provenance={"fold": str(i)}), one, 1.0) for i, one in enumerate(places)
+        ]
+        detectors = {str(i): self.Noting() for i in range(2)}
+        heard: list[int] = []
+        found = left_out_findings(
+            folds,
+            SCENES,
+            ("a", "b", "c", "d"),
+            lambda weights: detectors[weights.provenance["fold"]],  # type: ignore[arg-type, return-value]
+            lambda: heard.append(1),
+        )
+        assert list(found) == ["a", "c", "d"] and len(heard) == 3
+        for number, own in enumerate(places):
+            shown = detectors[str(number)].shown
+            assert len(shown) == len(own)
+            for image, place in zip(shown, own, strict=True):
+                assert (image == SCENES[place].image).all()

@@ -6,11 +6,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fbnetv3.judging import Effort, GateDecision, ImageOutcome, Judgement, ScoredRegion, gate
-from fbnetv3.judging.gate import bootstrap_share
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 from gate import CANDIDATES, SERVING, promoted
@@ -49,37 +47,24 @@ class TestDecide:
     def test_worse(self):
         assert decide(TEN, BETTER).reason.startswith("Not better: -5.0 s")
 
-    @pytest.mark.parametrize(("lost", "promoted"), [(0.019, True), (0.021, False)])
-    def test_ap50_may_fall_a_little(self, lost: float, promoted: bool):
-        decision = decide(replace(BETTER, box_AP50=0.5 - lost), TEN)
-        assert decision.promoted == promoted and ("AP50 is worse" in decision.reason) != promoted
+    @pytest.mark.parametrize("ap50", [0.0, 1.0])
+    def test_seconds_alone_decide(self, ap50: float):
+        """Whatever AP does, which counts regions that nobody is shown."""
+        assert decide(replace(BETTER, box_AP50=ap50), replace(TEN, mask_AP50=0.9)).promoted
+        assert not decide(replace(TEN, box_AP50=ap50), TEN).promoted
 
-    @pytest.mark.parametrize("mask", [0.47, None])
-    def test_masks_must_not_get_worse_or_lost(self, mask: float | None):
-        serving, candidate = (replace(one, mask_AP50=0.5) for one in (TEN, BETTER))
-        assert decide(candidate, serving).promoted
-        assert "AP50 is worse" in decide(replace(candidate, mask_AP50=mask), serving).reason
+    @pytest.mark.parametrize(
+        ("no_edit", "promoted"),
+        [((9, 4, 4), True), ((8, 4, 4), True), ((7, 4, 4), False), ((6, 4, 4), False)],
+    )
+    def test_the_total_counts_not_how_many_images_gain(self, no_edit: tuple[int, ...], promoted: bool):
+        """Two images lose two boxes together; the other gains four, three, two, one."""
+        assert decide(judged(*no_edit), THREE).promoted == promoted
 
-    def test_masks_that_were_worth_nothing_may_be_lost(self):
-        assert decide(BETTER, replace(TEN, mask_AP50=0.01)).promoted
-
-    def test_on_few_images_half_a_second_is_a_gain(self):
-        """Boxes that cost 6.5 s to draw and 6 s to check: each image that has one more right gains half a second."""
+    def test_half_a_second_is_a_gain(self):
+        """Boxes that cost 6.5 s to draw and 6 s to check: one more that is right gains half a second."""
         effort = Effort(check=6.0, draw_box=6.5)
-        assert decide(judged(6, 6, 5), THREE, effort).promoted
-
-    def test_gains_on_few_images_only_may_be_chance(self):
-        """A gain of 10 s on one image, a loss of 5 s on another: resamples disagree."""
-        candidate = judged(7, 4, *[5] * 8)
-        decision = decide(candidate, TEN)
-        assert not decision.promoted and "Perhaps chance" in decision.reason
-
-    def test_three_quarters_of_the_resamples_must_be_better(self):
-        """Gains of 10 s on three images, and losses of 5 s on three or of 10 s on two: 74.8 % and 78.5 %."""
-        barely_not = decide(judged(7, 7, 7, 4, 4, 4, *[5] * 4), TEN)
-        barely = decide(judged(8, 8, 8, 3, 3, *[5] * 5), TEN)
-        assert not barely_not.promoted and "75% needed" in barely_not.reason
-        assert barely.promoted
+        assert decide(judged(6, 5, 5), THREE, effort).promoted
 
     def test_alarms_count_against_it(self):
         assert decide(replace(BETTER, outcomes=judged(*[6] * 10, alarms=2).outcomes), TEN).promoted is False
@@ -137,22 +122,6 @@ class TestFindsNothing:
         assert decide(judged(*[1] * 10), judged(*[0] * 10, ap50=0.5)).promoted
 
 
-class TestFewImages:
-    def test_better_in_total_and_on_most(self):
-        assert decide(judged(7, 6, 4), THREE).promoted
-
-    def test_one_lucky_image_is_not_enough(self):
-        assert "most images" in decide(judged(9, 4, 4), THREE).reason
-
-    @pytest.mark.parametrize(("count", "objection"), [(7, "most images"), (8, "Perhaps chance")])
-    def test_from_eight_on_the_bootstrap_decides(self, count: int, objection: str):
-        candidate, serving = judged(8, 4, 4, *[5] * (count - 3)), judged(*[5] * count)
-        assert objection in decide(candidate, serving).reason
-
-    def test_ap50_may_not_fall_at_all(self):
-        assert "AP50 is worse" in decide(judged(6, 6, 6, ap50=0.495), THREE).reason
-
-
 class TestNothingServes:
     def test_it_must_beat_drawing_everything(self):
         assert decide(TEN, None).promoted
@@ -179,36 +148,24 @@ class TestNothingServes:
         assert decide(replace(TEN, regions=usual, box_AP50=0.6), None).promoted
 
 
-class TestNoHeldOutImages:
+class TestNoImages:
     def test_only_the_first_version_passes(self):
         nobody = judged()
         assert decide(nobody, None).promoted
         assert not decide(nobody, nobody).promoted
 
 
-class TestBootstrap:
-    def test_is_the_share_of_better_resamples(self):
-        """Of two images, one gaining 1 and one losing 2: only resamples with the first twice, a quarter, gain."""
-        assert bootstrap_share(np.array([1.0, -2.0])) == pytest.approx(0.25, abs=0.03)
-        assert bootstrap_share(np.ones(9)) == 1 and bootstrap_share(np.zeros(9)) == 0
-
-    def test_says_the_same_every_time(self):
-        gains = np.random.default_rng(0).normal(0.2, 1, 12)
-        assert bootstrap_share(gains) == bootstrap_share(gains)
-
-    def test_chance_passes_as_rarely_as_the_level_says(self):
-        """Gains without a true difference pass in about a quarter of all cases (a little more: n is small)."""
-        rng = np.random.default_rng(1)
-        passed = np.mean([bootstrap_share(rng.normal(0, 1, 15)) >= 0.75 for _ in range(300)])
-        assert passed == pytest.approx(0.25, abs=0.05)
-
-
 @pytest.mark.parametrize("images", [5, 10])
 class TestErrors:
     """benchmarks/gate.py measures these shares with more trials; docs/gate.md has them."""
 
-    def test_shuffled_labels_do_not_pass(self, images: int):
-        assert promoted(CANDIDATES["shuffled labels"], SERVING, images, trials=15) <= 0.07
+    def test_shuffled_labels_seldom_pass(self, images: int):
+        """They find more objects than what serves, and guess what these are."""
+        assert promoted(CANDIDATES["shuffled labels"], SERVING, images, trials=15) <= 0.2
+
+    def test_a_worse_one_passes_less_often_than_one_that_is_equal(self, images: int):
+        worse, equal = (promoted(CANDIDATES[name], SERVING, images, trials=15) for name in ("worse", "equal"))
+        assert worse + 0.2 < equal
 
     def test_shuffled_labels_do_not_pass_as_a_first_version(self, images: int):
         assert promoted(CANDIDATES["shuffled labels"], None, images, trials=15) <= 0.07

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from fbnetv3.data.examples import SceneExamples
 from fbnetv3.instances import BoxMask, Instances
 from fbnetv3.judging import ImageOutcome, Judgement, judge, outcomes_of
 from fbnetv3.judging.average_precision import evaluate
+from fbnetv3.judging.judgement import with_outcomes
 from fbnetv3.judging.outcomes import image_outcome
 
 
@@ -176,3 +178,25 @@ class TestJudge:
         detector = Scripted([found(("bolt", HERE, 0.9), masks=(whole(HERE),))], has_masks=True)
         judgement = judge(detector, Examples((example(("bolt", HERE), masks=(whole(HERE),)),)))  # type: ignore[arg-type]
         assert Judgement.from_dict(json.loads(json.dumps(judgement.as_dict()))) == judgement
+
+    def test_what_was_found_in_an_image_is_kept_by_its_key(self):
+        """Records of older releases have no keys."""
+        detector = Scripted([found(("bolt", HERE, 0.9)), found()])
+        images = Examples((example(("bolt", HERE)), example(("nut", THERE))))
+        judgement = replace(judge(detector, images), keys=("first", "second"))  # type: ignore[arg-type]
+        written = json.loads(json.dumps(judgement.as_dict()))
+        assert Judgement.from_dict(written).by_key == {
+            "first": ImageOutcome(1, 1, 1, 0),
+            "second": ImageOutcome(1, 0, 0, 0),
+        }
+        del written["keys"]
+        assert Judgement.from_dict(written).by_key == {}
+
+    def test_the_figures_are_those_of_the_outcomes_that_it_is_given(self):
+        detector = Scripted([found(("bolt", HERE, 0.9))])
+        judgement = judge(detector, Examples((example(("bolt", HERE)),)))  # type: ignore[arg-type]
+        others = [ImageOutcome(4, 1, 2, 3), ImageOutcome(0, 0, 0, 2)]
+        given = with_outcomes(judgement, ("a", "b"), others)
+        assert (given.images, given.objects, given.keys) == (2, 4, ("a", "b"))
+        assert (given.no_edit_share, given.false_positives_per_image) == (0.25, 2.5)
+        assert (given.box_AP, given.regions) == (judgement.box_AP, judgement.regions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,15 @@ from exported_networks import NETWORKS, check_agreement, pair, scene
 from small_networks import LABELS
 
 from fbnetv3 import Detector
+from fbnetv3.data.examples import ChosenExamples, Example
+from fbnetv3.judging import ImageFindings, findings_of
 from fbnetv3.provisional import (
     LabelledRegions,
     RegionHead,
     fit_head,
+    fitting,
     labelled_regions,
+    left_out,
     provisional_detector,
     read_head,
     read_regions,
@@ -109,6 +114,90 @@ class TestFitting:
         renamed = [replace(one, owners=np.where(one.owners == 1, -1, one.owners)) for one in regions]
         same = fitted(renamed, "bolt")
         assert np.allclose(head.weight, same.weight) and np.allclose(head.bias, same.bias)
+
+    def test_of_many_images_the_last_ones_count(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fitting, "MOST_IMAGES", 3)
+        regions = drawn_objects(base())
+        head = fitted(regions, "nut", "bolt")
+        same, others = fitted(regions[3:], "nut", "bolt"), fitted(regions[:3], "nut", "bolt")
+        assert head.images == 3 and np.array_equal(head.weight, same.weight)
+        assert not np.array_equal(head.weight, others.weight)
+
+
+class TestLeftOut:
+    """What a head finds in an image tells how good it is only where it has not seen the image."""
+
+    @staticmethod
+    def found(
+        count: int, monkeypatch: pytest.MonkeyPatch
+    ) -> tuple[list[list[int]], dict[str, ImageFindings]]:
+        """For each image, in order: the places of the images that its head was fitted to, and what was found."""
+        detector = base()
+        regions = drawn_objects(detector, count)
+        fitted_to: dict[int, list[int]] = {}
+
+        def fit(chosen: list[LabelledRegions], start: RegionHead) -> RegionHead:
+            head = fit_head(chosen, start)
+            heads.append(head)
+            places = [next(i for i, one in enumerate(regions) if one is own) for own in chosen]
+            fitted_to[id(head.weight)] = places
+            return head
+
+        def look(base: Detector, examples: ChosenExamples, *_: Any, **__: Any) -> list[ImageFindings]:
+            for place in examples.places:
+                seen_by[place] = fitted_to[id(base.engine.class_scores.weight)]
+            return findings_of(base, examples)
+
+        heads: list[RegionHead] = []
+        seen_by: dict[int, list[int]] = {}
+        monkeypatch.setattr(left_out, "fit_head", fit)
+        monkeypatch.setattr(left_out, "findings_of", look)
+        images = Pictures(count)
+        start = start_head(detector, ("bolt", "nut"), {})
+        found = left_out.left_out_findings(detector, images, keys_of(count), regions, start)
+        return [seen_by[place] for place in range(count)], found
+
+    @pytest.mark.parametrize(("count", "alone"), [(2, True), (3, True), (5, False)])
+    def test_no_image_is_looked_at_by_a_head_that_was_fitted_to_it(
+        self, count: int, alone: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen_by, found = self.found(count, monkeypatch)
+        assert list(found) == keys_of(count)
+        for place, seen in enumerate(seen_by):
+            assert place not in seen and seen, place
+        assert all(len(seen) == count - 1 for seen in seen_by) is alone
+
+    def test_findings_are_in_the_order_of_the_images(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        _, found = self.found(5, monkeypatch)
+        assert [len(one.objects) for one in found.values()] == [0, 1, 2, 3, 4]
+
+    def test_a_lone_image_is_looked_at_with_what_is_known_without_it(self) -> None:
+        detector = base()
+        start = start_head(detector, LABELS, {label: [label] for label in LABELS})
+        regions = drawn_objects(detector, 1)
+        [one] = left_out.left_out_findings(detector, Pictures(1), ["a"], regions, start).values()
+        [expected] = findings_of(provisional_detector(detector, start, BASE), Pictures(1))
+        assert one.results == expected.results and one.results
+
+
+def keys_of(count: int) -> list[str]:
+    return [f"image {place}" for place in range(count)]
+
+
+class Pictures:
+    """Scenes, the n-th with n objects."""
+
+    labels = ("bolt", "nut")
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Example:
+        boxes = np.array([[0, 0, 9, 9]] * index, np.float32).reshape(-1, 4)
+        return Example(scene(index, (128, 160)), boxes, np.zeros(index, np.int64), None)
 
 
 class TestDetector:

@@ -17,18 +17,9 @@ from small_networks import as_checkpoint, small_network
 from fbnetv3 import Detector
 from fbnetv3.active_learning import STRATEGIES, pool_image
 from fbnetv3.data.coco import CocoError
-from fbnetv3.data.snapshot import is_held_out
 from fbnetv3.finetuning import FineTuningSettings, TrainingError
-from fbnetv3.judging import (
-    Effort,
-    comparison,
-    findings_of,
-    fit_calibration,
-    judge,
-    operating_point,
-    outcomes_of,
-    seconds_with,
-)
+from fbnetv3.finetuning.cadence import Cadence
+from fbnetv3.judging import ImageOutcome, findings_of, fit_calibration, judged_at_own_point
 from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.simulation import (
     OrderComparison,
@@ -44,10 +35,13 @@ from fbnetv3.simulation import (
 from fbnetv3.simulation.order_comparison_plot import plot_comparison
 from fbnetv3.simulation.orders import ORDERS, Queue
 from fbnetv3.simulation.plot import plot
+from fbnetv3.simulation.serving import Serving
 from fbnetv3.weights import Checkpoint, load_checkpoint
 
-TRAIN, VAL = 11, 2
-FILE_ORDER = SimulationSettings((9, 11), seeds=1, order="file")
+TRAIN, VAL = 8, 2
+FILE_ORDER = SimulationSettings((5, 7), seeds=1, order="file")
+EACH_ROUND = Cadence(3, 0.01)
+"""A training in every round that has three labels or more."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +52,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ReplayData:
 
 @cache
 def starter() -> Checkpoint:
-    return load_checkpoint("starter")
+    weights = load_checkpoint("starter")
+    quick = {"min_size": 192, "max_size": 256, "post_nms_proposals_test": 30}
+    return replace(weights, settings=weights.settings | quick)
+
+
+@cache
+def of_other_names() -> Checkpoint:
+    """Sees the same things, and calls them otherwise."""
+    return replace(starter(), labels=tuple(f"thing {i}" for i in range(len(SCENE_LABELS))))
 
 
 @cache
@@ -76,27 +78,24 @@ def ignorant() -> Checkpoint:
 class TestReplay:
     def test_like_the_product(self, data: ReplayData, tmp_path: Path):
         """Strange start weights pre-label nothing; the first training is promoted, and pre-labels from then on."""
-        trainer = FakeTrainer([starter()])
+        trainer = FakeTrainer([starter(), ignorant()])
         heard: list[RoundResult] = []
         said: list[str] = []
         settings = replace(FILE_ORDER, training=FineTuningSettings(frozen_stages=3))
         replay = Replay(data, stranger(), settings, tmp_path, trainer, heard.append, said.append)
-        start, results = replay.run()
+        start, results = replace(replay, cadence=EACH_ROUND).run()
         first, second = results
 
         assert start.known_labels == () and start.box_AP50 == start.no_edit_share == 0
         assert heard == results and any("step 1/1" in text for text in said)
-        assert [call["start"] for call in trainer.calls] == [stranger().digest, starter().digest]
-        for call, labels in zip(trainer.calls, (9, 11), strict=True):
-            labelled = data.pool[:labels]
-            assert call["train"] == [id_ for id_ in labelled if not is_held_out(id_)]
-            assert call["holdout"] == [id_ for id_ in labelled if is_held_out(id_)]
-            assert call["settings"].frozen_stages == 3
-        assert first.held_out > 0, "the test needs a held out image in the first round"
+        assert [call["start"] for call in trainer.calls] == [stranger().digest] * 2, "each begins anew"
+        assert [call["images"] for call in trainer.calls] == [list(data.pool[:5]), list(data.pool[:7])]
+        assert trainer.calls[0]["settings"].frozen_stages == 3
+        assert (first.judged, second.judged) == (5, 7), "every image judges"
 
-        assert first.promoted and not second.promoted, "the second one is equal"
+        assert first.promoted and not second.promoted, "the second one finds nothing"
         assert first.box_AP50 == second.box_AP50 > 0.3
-        assert (first.labels, second.labels) == (9, 11) and first.objects < second.objects
+        assert (first.labels, second.labels) == (5, 7) and first.objects < second.objects
         assert first.person_seconds == first.person_seconds_without > 0
         gained = [
             second.person_seconds - first.person_seconds,
@@ -104,20 +103,55 @@ class TestReplay:
         ]
         assert gained[0] < gained[1]
         assert len(list(tmp_path.rglob("weights.safetensors"))) == 1, "the rejected one is not kept"
-        assert not list(tmp_path.rglob("state.pt")) and not (tmp_path / "features").exists()
+        for name in ("state.pt", "fold1", "features"):
+            assert not list(tmp_path.rglob(name)), name
+
+    def test_what_is_equal_does_not_take_the_place_of_what_serves(self, data: ReplayData, tmp_path: Path):
+        """The version is judged on the new images by itself, on those it learnt from by what is remembered."""
+        replay = Replay(data, stranger(), FILE_ORDER, tmp_path, FakeTrainer([starter()]), cadence=EACH_ROUND)
+        _, [first, second] = replay.run()
+        assert first.promoted and not second.promoted and second.judged == 7
+        assert second.remembered == first.remembered
+        assert sorted(map(int, first.remembered)) == sorted(data.pool[:5])
+        assert (second.thresholds, second.calibration) == (first.thresholds, first.calibration)
 
     def test_a_candidate_that_is_worse_does_not_serve(self, data: ReplayData, tmp_path: Path):
         trainer = FakeTrainer([ignorant()])
-        start, [result] = Replay(data, starter(), replace(FILE_ORDER, rounds=(9,)), tmp_path, trainer).run()
+        start, [result] = Replay(data, starter(), replace(FILE_ORDER, rounds=(5,)), tmp_path, trainer).run()
         assert start.known_labels == SCENE_LABELS
-        assert not result.promoted and result.box_AP50 == start.box_AP50 > 0.3
+        assert result.is_trained and not result.promoted and result.box_AP50 > 0.3
         assert result.person_seconds < result.person_seconds_without, "the start weights pre-label"
 
     def test_a_training_that_fails_changes_nothing(self, data: ReplayData, tmp_path: Path):
         trainer = FakeTrainer([TrainingError("too few labels"), starter()])
-        _, [first, second] = Replay(data, stranger(), FILE_ORDER, tmp_path, trainer).run()
+        replay = Replay(data, stranger(), FILE_ORDER, tmp_path, trainer, cadence=EACH_ROUND)
+        _, [first, second] = replay.run()
         assert not first.promoted and "too few labels" in first.reason and first.train_seconds == 0
         assert second.promoted and trainer.calls[1]["start"] == stranger().digest
+
+    def test_a_training_runs_when_it_is_due(self, data: ReplayData, tmp_path: Path):
+        """At three labels, and then at half as many again: not at two or four."""
+        trainer = FakeTrainer([stranger()])
+        settings = replace(FILE_ORDER, rounds=(2, 3, 4, 5))
+        _, results = Replay(data, stranger(), settings, tmp_path, trainer).run()
+        assert [result.is_trained for result in results] == [False, True, False, True]
+        assert [len(call["images"]) for call in trainer.calls] == [3, 5]
+        assert {result.reason for result in results if not result.is_trained} == {"No training run is due."}
+        assert all(result.train_seconds == 0 for result in results if not result.is_trained)
+
+    def test_before_the_first_training_a_provisional_version_pre_labels(
+        self, data: ReplayData, tmp_path: Path
+    ):
+        """The start weights call everything otherwise: without it there would be no pre-label."""
+        trainer = FakeTrainer([AssertionError("no training is due")])
+        settings = replace(FILE_ORDER, rounds=(5, 8))
+        replay = Replay(data, of_other_names(), settings, tmp_path, trainer, cadence=Cadence(20))
+        start, [first, second] = replay.run()
+        assert start.box_AP50 == 0 < first.box_AP50
+        assert first.thresholds is not None and first.calibration.regions > 0 and not first.remembered
+        assert first.person_seconds == first.person_seconds_without
+        with_it = second.person_seconds - first.person_seconds
+        assert with_it < second.person_seconds_without - first.person_seconds_without
 
     def test_seeds_choose_other_images_and_other_training(self, data: ReplayData, tmp_path: Path):
         trainer = FakeTrainer([stranger()])
@@ -127,21 +161,23 @@ class TestReplay:
         assert set(results[0].image_ids) != set(results[1].image_ids)
 
     def test_rounds_larger_than_the_data_become_one(self, data: ReplayData, tmp_path: Path):
-        settings = replace(FILE_ORDER, rounds=(10, 50, 100))
+        settings = replace(FILE_ORDER, rounds=(7, 50, 100))
         _, results = Replay(data, stranger(), settings, tmp_path, FakeTrainer([stranger()])).run()
-        assert [result.labels for result in results] == [10, TRAIN]
+        assert [result.labels for result in results] == [7, TRAIN]
 
 
 class TestGoingOn:
     def test_what_is_finished_is_not_computed_again(self, data: ReplayData, tmp_path: Path):
         """Interrupted in the second round: the same command does that round only, and finds the same."""
-        whole = Replay(data, stranger(), FILE_ORDER, tmp_path / "whole", FakeTrainer([starter()]))
+        whole = Replay(
+            data, stranger(), FILE_ORDER, tmp_path / "whole", FakeTrainer([starter()]), cadence=EACH_ROUND
+        )
         cut = replace(whole, folder=tmp_path / "cut", trainer=FakeTrainer([starter(), Interrupted()]))
         with pytest.raises(Interrupted):
             cut.run()
         again = FakeTrainer([starter()])
         assert replace(cut, trainer=again).run() == whole.run()
-        assert len(again.calls) == 1 and again.calls[0]["start"] == starter().digest
+        assert [call["images"] for call in again.calls] == [list(data.pool[:7])]
         assert (
             replace(cut, trainer=FakeTrainer([AssertionError("nothing is left to do")])).run() == whole.run()
         )
@@ -155,6 +191,8 @@ class TestGoingOn:
             replace(one, settings=SimulationSettings((4,), order="file")).run()
         with pytest.raises(SimulationError, match="another weights"):
             replace(one, start=ignorant()).run()
+        with pytest.raises(SimulationError, match="another cadence"):
+            replace(one, cadence=EACH_ROUND).run()
         faster = SimulationSettings((3,), 1, training=FineTuningSettings(threads=1, cache_bytes=0))
         replace(one, settings=faster).run()
 
@@ -230,48 +268,53 @@ class TestOrders:
 
 class TestWithoutTheGate:
     def test_every_candidate_serves(self, data: ReplayData, tmp_path: Path):
-        settings = replace(FILE_ORDER, rounds=(9,), gated=False)
+        settings = replace(FILE_ORDER, rounds=(5,), gated=False)
         start, [result] = Replay(data, starter(), settings, tmp_path, FakeTrainer([ignorant()])).run()
         assert result.promoted and result.box_AP50 == 0 < start.box_AP50
 
-    def test_its_calibration_comes_from_the_hold_out(self, data: ReplayData, tmp_path: Path):
-        settings = replace(FILE_ORDER, rounds=(9,), gated=False)
+    def test_its_calibration_comes_from_images_that_were_left_out(self, data: ReplayData, tmp_path: Path):
+        settings = replace(FILE_ORDER, rounds=(5,), gated=False)
         replay = Replay(data, stranger(), settings, tmp_path, FakeTrainer([starter()]))
         [result] = replay.run()[1]
-        holdout = data.of(id_ for id_ in data.pool[:9] if is_held_out(id_))
-        assert result.calibration == fit_calibration(judge(detector(), holdout).regions)
+        images = data.of(data.pool[:5])
+        left_out = dict(zip(map(str, data.pool[:5]), findings_of(detector(), images), strict=True))
+        judged = judged_at_own_point(left_out, data.labels, settings.effort, settings.score_threshold)
+        assert result.calibration == fit_calibration(judged.regions)
+        assert (result.thresholds, result.remembered) == (judged.thresholds, judged.by_key)
         assert result.calibration.regions > 0 and replay.run()[1] == [result], "and is kept"
-        found = findings_of(detector(), holdout)
-        assert result.thresholds == operating_point(found, data.labels, Effort(), 0.3)
 
-    def test_the_person_and_the_figures_see_regions_from_the_thresholds_on(
-        self, data: ReplayData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ):
-        own = dict.fromkeys(data.labels, 0.9)
-        monkeypatch.setattr(comparison, "operating_point", lambda *_: own)
-        settings = replace(FILE_ORDER, gated=False)
-        start, (first, second) = Replay(data, stranger(), settings, tmp_path, FakeTrainer([starter()])).run()
-        assert first.thresholds == second.thresholds == own
-        figures = judge(detector(), data.of(data.figures), 0.9)
-        assert first.no_edit_share == figures.no_edit_share != start.no_edit_share
-        outcomes = outcomes_of(detector(), data.of(second.image_ids), own)
-        assert second.person_seconds - first.person_seconds == pytest.approx(seconds_with(outcomes), abs=0.1)
+
+class TestServing:
+    def test_a_version_looks_at_images_that_it_has_not_learnt_from(self, data: ReplayData):
+        """Whatever it is shown: of the others it says what is remembered."""
+        images, keys = data.of(data.pool[:3]), ("1", "2", "3")
+        remembered = {"1": ImageOutcome(1, 0, 0, 0), "3": ImageOutcome(1, 1, 1, 0)}
+        version = Serving(detector(), {}, remembered=remembered, learnt=frozenset(remembered))
+        served = version.served(images, keys)
+        assert list(served.findings) == ["2"] and served.remembered == remembered
+        [expected] = findings_of(detector(), data.of(data.pool[1:2]))
+        assert served.findings["2"].results == expected.results
+        assert version.is_version and not Serving(detector()).is_version
+
+    def test_start_weights_look_at_all(self, data: ReplayData):
+        served = Serving(detector()).served(data.of(data.pool[:2]), ("1", "2"))
+        assert list(served.findings) == ["1", "2"] and served.thresholds is None and not served.remembered
 
 
 class TestComparison:
-    SETTINGS = SimulationSettings((2, 3), seeds=2)
+    SETTINGS = SimulationSettings((3, 4), seeds=2)
 
     def test_random_beside_and_equal_first_rounds_once(self, data: ReplayData, tmp_path: Path):
         trainer = FakeTrainer([stranger()])
         few = replace(data, pool=data.pool[:4], figures=data.figures[:1])
-        replay = Replay(few, stranger(), self.SETTINGS, tmp_path, trainer)
+        replay = Replay(few, stranger(), self.SETTINGS, tmp_path, trainer, cadence=EACH_ROUND)
         reports = OrderComparison(replay, ("entropy",)).run()
         assert list(reports) == ["random", "entropy"]
-        assert [one["labels"] for one in reports["entropy"]["rounds"]] == [2, 3]
+        assert [one["labels"] for one in reports["entropy"]["rounds"]] == [3, 4]
         assert len(reports["random"]["rounds"][0]["seeds"]) == 2
         # Strange weights: entropy begins as random does. Each of 2 seeds: 2 rounds of two orders, less one.
         assert len(trainer.calls) == 2 * 3 and not (tmp_path / "features").exists()
-        assert (tmp_path / "entropy" / "seed1" / "labels2" / "result.json").exists()
+        assert (tmp_path / "entropy" / "seed1" / "labels3" / "result.json").exists()
         again = OrderComparison(replace(replay, trainer=FakeTrainer([AssertionError()])), ("entropy",))
         assert again.run() == reports
 
@@ -322,6 +365,7 @@ def result(seed: int, labels: int, **changes: float | None) -> RoundResult:
         value,
         value,
         value,
+        True,
         True,
         "",
         (7,),
