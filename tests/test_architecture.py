@@ -51,6 +51,7 @@ ORDERS = {
         versions
         connect publish
         queue training
+        provisional
         review worker
         server demo
         cli

@@ -15,6 +15,9 @@ from prelabel.store.database import Base, Database, UtcDateTime
 from prelabel.store.label_counts import LabelCount
 from prelabel.store.versions import PromotionRow
 
+TO_BE_READ_AGAIN = -1
+"""In the place of the number of changes: for want of Label Studio not everything could be read."""
+
 NAME = re.compile(r"p(?P<project>[1-9]\d{0,9})-provisional-(?P<number>[1-9]\d{0,8})", re.ASCII)
 """`p`, the project's id, `-provisional-`, a number that rises with every one of the project."""
 
@@ -74,6 +77,11 @@ class ProvisionalRow(Base):
 def name_of(project_id: int, number: int) -> str:
     """The name of a provisional version."""
     return f"p{project_id}-provisional-{number}"
+
+
+def is_provisional(name: str | None) -> bool:
+    """Whether this is the name of a provisional version, of whatever project."""
+    return NAME.fullmatch(name or "") is not None
 
 
 def provisional_version(database: Database, project_id: int) -> ProvisionalVersion | None:

@@ -11,8 +11,8 @@ from fbnetv3.weights.folders import STARTER, stored_names
 from fbnetv3.weights.zoo import ZOO
 from prelabel.labelstudio.api.backends import AttachedBackend, recorded_versions
 from prelabel.settings import Settings
-from prelabel.store import provisional
 from prelabel.store.database import Database
+from prelabel.store.provisional import given_names, is_provisional
 from prelabel.store.versions import NAME, project_versions
 from prelabel.versions.loading import chosen_weights
 
@@ -51,7 +51,7 @@ class OwnVersions:
     ) -> OwnVersions:
         """Those known here, of the settings' weights, the project's in the store, and on record with its backends."""
         stored = [version.name for version in project_versions(database, project_id)]
-        stored += provisional.given_names(database, project_id)
+        stored += given_names(database, project_id)
         own = cls.known_here(*in_use, declared=[*stored, *recorded_versions(backends), *declared])
         return replace(own, names=own.names | {Path(chosen_weights(settings)).stem})
 
@@ -65,8 +65,8 @@ class OwnVersions:
 
 def has_own_form(version: str | None) -> bool:
     """Whether the version has prelabel's form, made by anybody: enough to speak of it, not to delete."""
-    names = (NAME, provisional.NAME)
-    return _name(version) is not None or any(name.fullmatch(version or "") for name in names)
+    is_numbered = NAME.fullmatch(version or "") is not None or is_provisional(version)
+    return is_numbered or _name(version) is not None
 
 
 def _name(version: str | None) -> str | None:

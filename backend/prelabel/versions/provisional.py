@@ -23,8 +23,10 @@ from prelabel.inference.predictor import Predictor
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.provisional import (
+    NAME,
     LabelsRead,
     ProvisionalVersion,
+    find_provisional,
     kept_files,
     name_of,
     newest_number,
@@ -32,8 +34,11 @@ from prelabel.store.provisional import (
     put_version,
     set_kept_files,
 )
+from prelabel.versions.records import VersionError
 
 SUFFIX = ".safetensors"
+
+MADE_AGAIN = "it is made again with the next label, or when the worker starts"
 
 UNFINISHED = "making.tmp"
 
@@ -86,45 +91,61 @@ def store_provisional(
     return version
 
 
-def provisional_file(settings: Settings, version: ProvisionalVersion) -> Path:
-    """The file of a provisional version, its content as it was stored. Raises WeightsError."""
-    path = _folder(settings) / _file_name(version.name, version.sha256)
-    try:
-        found = file_sha256(path)
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-    else:
-        if found == version.sha256:
-            return path
-        problem = "is not what was stored"
-    raise WeightsError(
-        f"{path}, of {version.name}, {problem}: the base weights answer until the next label, or start of the worker"
+def named_provisional(database: Database, name: str) -> ProvisionalVersion:
+    """The one of this name. Raises VersionError where it is not its project's newest, or the project has none now."""
+    if version := find_provisional(database, name):
+        return version
+    raise VersionError(
+        f"{name} is no provisional version by now: a project has one at most, its newest, until the first promotion"
     )
 
 
-def provisional_predictor(settings: Settings, version: ProvisionalVersion, base: Predictor) -> Predictor:
+def provisional_head(settings: Settings, database: Database, name: str) -> RegionHead:
+    """The head of a provisional version, its file as it was stored: the newest of its project, or the one before it.
+
+    Raises VersionError for any other, and WeightsError where the file is not there or has changed.
+    """
+    match = NAME.fullmatch(name)
+    files = kept_files(database, int(match["project"])) if match else []
+    file = next((one for one in files if one.startswith(f"{name}-")), None)
+    if file is None:
+        raise VersionError(f"there is no provisional version {name!r} (any more)")
+    path = _folder(settings) / file
+    try:
+        is_unchanged = _file_name(name, file_sha256(path)) == file
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}); {MADE_AGAIN}") from error
+    if not is_unchanged:
+        raise WeightsError(f"{path} is not what was stored; {MADE_AGAIN}")
+    return read_head(path)
+
+
+def provisional_predictor(settings: Settings, database: Database, name: str, base: Predictor) -> Predictor:
     """The base predictor with the head of a provisional version: milliseconds, as what is loaded is shared.
 
-    Raises WeightsError, also for a version on other base weights.
+    Raises what `provisional_head` raises, and VersionError for a version on other base weights.
     """
-    head = read_head(provisional_file(settings, version))
+    head = provisional_head(settings, database, name)
     if head.base != base.version:
-        raise WeightsError(
-            f"{version.name} belongs to the base weights {head.base}, and {base.version} serve: the worker makes "
-            "another one"
-        )
-    return base.with_detector(provisional_detector(base.detector, head, version.name))
+        raise VersionError(f"{name} belongs to the base weights {head.base}, and {base.version} serve")
+    return with_head(base, head, name)
+
+
+def with_head(base: Predictor, head: RegionHead, name: str) -> Predictor:
+    """The base predictor with a head that was fitted to its detector's vectors."""
+    return base.with_detector(provisional_detector(base.detector, head, name))
 
 
 def project_provisional(
     settings: Settings, database: Database, project_id: int, base: Predictor
 ) -> Predictor | None:
     """What answers for a project without a promotion in the place of the base predictor, None: that itself. Raises
-    WeightsError."""
+    what `provisional_head` raises.
+    """
     version = provisional_version(database, project_id) if settings.prelabel_provisional else None
     if version is None or version.base != base.version:
         return None
-    return provisional_predictor(settings, version, base)
+    return provisional_predictor(settings, database, version.name, base)
 
 
 def _folder(settings: Settings) -> Path:
