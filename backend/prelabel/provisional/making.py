@@ -112,7 +112,7 @@ class ProvisionalMaker:
         store = image_store(self._fetcher, images, self._settings.prelabel_max_image_pixels)
         return collect_labels(tasks, project.objects_config, self._known.before(store))
 
-    def _learn(self, project: Project, found: CollectedLabels, read: LabelsRead) -> Made | None:
+    def _learn(self, project: Project, found: CollectedLabels, read: LabelsRead) -> ProvisionalVersion | None:
         folder = project_folder(self._settings, project.id)
         kept = KeptRegions(self._base.detector, folder / "provisional", folder / "images")
         images = image_labels(found)

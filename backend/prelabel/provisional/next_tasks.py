@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from prelabel.inference.predictor import Predictor
@@ -68,11 +68,9 @@ def renew_next_tasks(
 
 
 def _unlabelled_after(client: LabelStudioClient, project_id: int, last: int) -> Iterator[SurveyedTask]:
-    parts = (
-        survey(client, project_id, filters=[UNLABELLED, _id(how, last)], page_size=NEXT_TASKS)
-        for how in ("greater", "less")
-    )
-    return chain.from_iterable(parts)
+    for operator in ("greater", "less"):
+        filters = [UNLABELLED, _id(operator, last)]
+        yield from survey(client, project_id, filters=filters, page_size=NEXT_TASKS)
 
 
 def _id(operator: str, value: int) -> dict[str, Any]:

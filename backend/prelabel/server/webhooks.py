@@ -52,8 +52,8 @@ def webhook_routes(settings: Settings, database: Database) -> Blueprint:
 
 
 class Trigger:
-    """Requests the training runs that events are a reason for, and wakes the worker, for changed labels too, in a thread of its own: a message
-    takes several milliseconds, and seconds where Redis is away.
+    """Requests the training runs that events are a reason for, and wakes the worker for these and for changed labels,
+    in a thread of its own: a message takes several milliseconds, and seconds where Redis is away.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:

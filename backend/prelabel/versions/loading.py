@@ -91,15 +91,19 @@ def chosen_weights(settings: Settings) -> str:
     return "coco" if find_weights("coco") else "starter"
 
 
-def project_predictor(settings: Settings, database: Database, project_id: int) -> Predictor:
-    """A predictor with what answers for the project: its serving version, its provisional one, or the base weights.
+def project_predictor(
+    settings: Settings, database: Database, project_id: int, *, provisional: bool = False
+) -> Predictor:
+    """A predictor with what serves the project, or else the base weights. `provisional`: with the project's
+    provisional version before these.
 
     Raises WeightsError, ConfigError, LabelStudioError.
     """
     if version := serving_version(database, project_id):
         return version_predictor(settings, version)
     base = base_predictor(settings)
-    return project_provisional(settings, database, project_id, base) or base
+    early = project_provisional(settings, database, project_id, base) if provisional else None
+    return early or base
 
 
 def base_predictor(settings: Settings, prompt_features: PromptFeatures | None = None) -> Predictor:
