@@ -11,6 +11,9 @@ SETTLE_SECONDS = 0.5
 LONGEST_SETTLE_SECONDS = 5.0
 """For which labels that keep coming hold a version back."""
 
+POLL_SECONDS = 0.25
+"""Between two looks at the store."""
+
 REST = 2.0
 """A project rests after a version for so many times as long as that took, so that many labelled images, or a slow
 Label Studio, cost no more than a third of the time."""

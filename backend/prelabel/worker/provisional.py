@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from prelabel.errors import FORESEEN
 from prelabel.logs import logging_config
-from prelabel.provisional.pacing import RETRY_SECONDS, Pacing
+from prelabel.provisional.pacing import POLL_SECONDS, RETRY_SECONDS, Pacing
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database, StoreError
 from prelabel.store.provisional import projects_to_make, provisional_versions
@@ -37,8 +37,6 @@ PROVISIONAL = (sys.executable, "-m", "prelabel.worker.provisional")
 
 IDLE_SECONDS = 300.0
 """After the last label: people take minutes over one task, seldom more."""
-
-POLL_SECONDS = 0.25
 
 
 class ProvisionalProcess:
