@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fbnetv3.provisional import LabelledRegions, RegionHead, fit_head
+from fbnetv3.detector import Detector
+from fbnetv3.provisional import LabelledRegions, RegionHead, fit_head, start_head
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,6 @@ class Lesson:
         content = [self.labels, self.sources, self.base, sorted(self.keys)]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def fit(self, regions: Sequence[LabelledRegions]) -> RegionHead:
-        """The head for the labels, of the regions of its images."""
-        return fit_head(regions, self.labels, self.base)
+    def fit(self, detector: Detector, regions: Sequence[LabelledRegions]) -> RegionHead:
+        """The head for the labels: what the base weights' detector knows of them, and the regions of its images."""
+        return fit_head(regions, start_head(detector, self.labels, self.sources))

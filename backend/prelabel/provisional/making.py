@@ -130,9 +130,8 @@ class ProvisionalMaker:
         if not any(one.names for one in regions):
             note_read(self._database, project.id, read, has_labels=False)
             return None
-        return store_provisional(
-            self._settings, self._database, project.id, lesson.fit(regions), lesson.digest, read
-        )
+        head = lesson.fit(self._base.detector, regions)
+        return store_provisional(self._settings, self._database, project.id, head, lesson.digest, read)
 
     def _is_there(self, project_id: int, lesson: Lesson) -> bool:
         version = provisional_version(self._database, project_id)
