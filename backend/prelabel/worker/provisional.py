@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 from logging.config import dictConfig
+from time import sleep
 from typing import TYPE_CHECKING
 
 from prelabel.errors import FORESEEN
@@ -123,7 +124,7 @@ class Making:
                 self._make(project_id)
             if waiting:
                 idle_since = time.monotonic()
-            time.sleep(POLL_SECONDS)
+            sleep(POLL_SECONDS)
 
     def _is_servable(self, name: str) -> bool:
         from prelabel.versions.provisional import provisional_predictor
