@@ -54,6 +54,22 @@ def test_every_third_label_starts_a_training_once(serving: Serving, database: Da
     assert [(run.project_id, run.requested_by) for run in list_runs(database)] == [(7, "3 new labels")]
 
 
+def test_changed_labels_wake_the_worker_once_for_a_burst(
+    serve: Callable[..., Serving], load: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[None] = []
+    monkeypatch.setattr(WakeUpMessages, "send", lambda _: sent.append(None))
+    client = serve(load).client
+    for number in range(10):
+        send(client, created(number))
+    wait_until(lambda: sent, "a message")
+    assert len(sent) == 1
+    quiet = serve(load, prelabel_provisional=False).client
+    send(quiet, created(11) | {"action": "ANNOTATION_UPDATED"})
+    send(quiet, created(12) | {"action": "TASKS_CREATED"})
+    assert len(sent) == 1
+
+
 def test_labels_of_a_failed_run_count_on_and_another_three_start_one_at_once(
     serving: Serving, database: Database
 ) -> None:
