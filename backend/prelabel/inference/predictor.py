@@ -95,12 +95,12 @@ class Predictor:
         self._pool = ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="image")
         self._spec = lru_cache(maxsize=KNOWN_CONFIGS)(self._read_config)
 
-    def with_detector(self, detector: Detector) -> Predictor:
+    def with_detector(self, detector: Detector, thresholds: Mapping[str, float]) -> Predictor:
         """The same with a detector that reads the features of this one's: images are viewed, and kept for prompts, by
-        what is loaded already. Its scores are not calibrated.
+        what is loaded already. `thresholds`: its operating point; its scores are not calibrated.
         """
         other = copy(self)
-        other.detector, other.calibration = detector, IDENTITY
+        other.detector, other.thresholds, other.calibration = detector, thresholds, IDENTITY
         other.capabilities = Capabilities(detector, self._choices)
         other._spec = lru_cache(maxsize=KNOWN_CONFIGS)(other._read_config)
         return other

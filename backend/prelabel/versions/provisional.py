@@ -132,8 +132,8 @@ def provisional_predictor(settings: Settings, database: Database, name: str, bas
 
 
 def with_head(base: Predictor, head: RegionHead, name: str) -> Predictor:
-    """The base predictor with a head that was fitted to its detector's vectors."""
-    return base.with_detector(provisional_detector(base.detector, head, name))
+    """The base predictor with a head that was fitted to its detector's vectors, and the thresholds that it has."""
+    return base.with_detector(provisional_detector(base.detector, head, name), head.thresholds)
 
 
 def project_provisional(

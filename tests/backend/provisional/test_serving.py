@@ -97,7 +97,8 @@ def test_one_of_other_base_weights_does_not_answer(
     other = workplace.base.with_detector(
         workplace.base.detector.with_engine(
             workplace.base.detector.engine, workplace.base.labels, "other-000000000000"
-        )
+        ),
+        {},
     )
     assert _answering(workplace.settings, workplace.database, ready(other)) == {}
     loading: Future[Predictor] = Future()
