@@ -34,12 +34,13 @@ ORDERS = {
         images overlap pasting network scenes weights
         data drawing edges factory
         engines training trial
+        class_scores
         image_features recipes
         prompts
         detector
         classification exporting
         judging
-        active_learning finetuning
+        active_learning finetuning provisional
         review simulation
     """,
     "backend/prelabel": """
