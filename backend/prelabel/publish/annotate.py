@@ -84,7 +84,6 @@ def annotate_project(
     project: Project,
     own: OwnVersions,
     *,
-    tasks: Sequence[SurveyedTask] | None = None,
     stale_only: bool = False,
     include_labelled: bool = False,
     least_sure_first: bool = False,
@@ -94,7 +93,7 @@ def annotate_project(
     keep_going: Callable[[], bool] = lambda: True,
     on_features: OnFeatures | None = None,
 ) -> Summary:
-    """Give the project's tasks, or only `tasks`, predictions of this predictor's version; see the module for which.
+    """Give the project's tasks predictions of this predictor's version; see the module for which tasks.
 
     `on_progress` gets the summary so far, first when the work is known, then after every batch. `keep_going` is
     asked before every batch; on a no the rest is left to another run. `on_features`: see Predictor.predict.
@@ -108,13 +107,8 @@ def annotate_project(
     failed = FailedPredictions(client, project.id, predictor.version, project.shown_version)
     run = _Run(client, predictor, project, own, failed, on_features)
     run.summary.left_out = spec.left_out
-    if tasks is None:
-        every = (
-            survey(client, project.id, own.__contains__) if least_sure_first else survey(client, project.id)
-        )
-        run.plan(every, stale_only, include_labelled)
-    else:
-        run.plan(tasks, stale_only, include_labelled)
+    tasks = survey(client, project.id, own.__contains__) if least_sure_first else survey(client, project.id)
+    run.plan(tasks, stale_only, include_labelled)
     on_progress(run.summary)
     for _ in run.steps(batch_size, keep_going):
         on_progress(run.summary)

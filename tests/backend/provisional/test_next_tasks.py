@@ -1,4 +1,4 @@
-"""Which stored predictions a new provisional version replaces: those of the tasks that come next, and no others."""
+"""Which stored predictions a new provisional version renews: those of the tasks that come next, and no others."""
 
 from __future__ import annotations
 
@@ -64,7 +64,31 @@ def test_a_task_without_a_prediction_is_left_to_label_studio_and_others_predicti
     studio.add_prediction(tasks[4], FOREIGN)
     assert renew(workplace) == NEXT_TASKS - 1
     assert studio.versions(tasks[3]) == []
-    assert studio.versions(tasks[4]) == [FOREIGN, NAME]
+    assert studio.versions(tasks[4]) == [NAME, FOREIGN]
+
+
+def test_a_prediction_keeps_its_id_since_its_task_may_be_open(workplace: Workplace, tasks: list[int]) -> None:
+    before = {number: row["task"] for number, row in workplace.studio.predictions.items()}
+    renew(workplace)
+    after = {number: row["task"] for number, row in workplace.studio.predictions.items()}
+    assert after == before
+    [row] = [one for one in workplace.studio.predictions.values() if one["task"] == tasks[3]]
+    assert row["result"] and row["score"] > 0
+
+
+def test_the_prediction_that_shows_is_the_one_that_is_renewed(workplace: Workplace, tasks: list[int]) -> None:
+    studio = workplace.studio
+    studio.add_prediction(tasks[3], "coco-bbbbbbbbbbbb")
+    studio.project["model_version"] = "coco-bbbbbbbbbbbb"
+    renew(workplace)
+    assert studio.versions(tasks[3]) == [workplace.base.version, NAME]
+    assert studio.versions(tasks[4]) == [NAME]
+
+
+def test_an_image_that_cannot_be_had_keeps_its_prediction(workplace: Workplace, tasks: list[int]) -> None:
+    workplace.studio.tasks[tasks[3]]["data"]["image"] = "data:image/png;base64,AAAA"
+    assert renew(workplace) == NEXT_TASKS - 1
+    assert workplace.studio.versions(tasks[3]) == [workplace.base.version]
 
 
 def test_where_the_stream_follows_scores_they_stay(workplace: Workplace, tasks: list[int]) -> None:
