@@ -177,8 +177,17 @@ def test_a_click_is_answered_with_the_new_label(project: Project) -> None:
     assert answer["data"]["model_version"] == served(project.server, project.id)
 
 
+def test_whoever_has_a_task_open_while_its_prediction_is_renewed_can_submit(project: Project) -> None:
+    [opened] = project.client.task_predictions(project.tasks[4])
+    project.submit(2)
+    wait_until(lambda: project.versions(4) != [opened["model_version"]], "another prediction")
+    body = {"result": opened["result"], "parent_prediction": opened["id"], "lead_time": 20.0}
+    made = project.client.json("POST", f"/api/tasks/{project.tasks[4]}/annotations/", json=body)
+    assert made["parent_prediction"] == opened["id"]
+
+
 def test_without_labels_the_base_weights_answer_again(project: Project) -> None:
-    for number in (0, 1):
+    for number in range(TASKS):
         for annotation in project.client.task(project.tasks[number])["annotations"]:
             project.client.delete(f"/api/annotations/{annotation['id']}/")
     # Deleting through the API is told by no webhook; from the Data Manager it is.

@@ -1,6 +1,6 @@
 """The labelled regions of a project's images, computed once for each image, its labels and the base weights.
 
-projects/3/provisional/<digest>.safetensors      some hundred kilobytes
+projects/3/provisional/<digest>.safetensors      some ten kilobytes
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.label_counts import known_projects, note_change
-from prelabel.store.provisional import labelled_when_read
+from prelabel.store.provisional import is_promoted, labelled_when_read
 from prelabel.store.runs import has_open_run, last_read, last_trained
 from prelabel.training.bursts import PATIENCE
 from prelabel.training.triggers import TriggerRules, timer_reason
@@ -36,6 +36,7 @@ class Reconciliation:
         self._messages = messages
         self._client = client
         self._rules = TriggerRules.of(settings)
+        self._makes_provisional = settings.prelabel_provisional
         self._interval = settings.prelabel_reconcile_minutes * 60
         self._due = time.monotonic()
 
@@ -54,11 +55,17 @@ class Reconciliation:
 
     def _reconcile(self, client: LabelStudioClient, project_id: int) -> None:
         labelled = read_project(client, project_id).labelled_tasks
-        if labelled != labelled_when_read(self._database, project_id):
-            note_change(self._database, project_id)
+        self._note_change(project_id, labelled)
         if has_open_run(self._database, project_id):
             return
         decided, read = last_trained(self._database, project_id), last_read(self._database, project_id)
         if reason := timer_reason(self._rules, labelled, decided, read, datetime.now(UTC)):
             run = request_and_wake(self._database, self._messages, project_id, reason, PATIENCE)
             logger.info("project %s: run %s requested: %s", project_id, run.id, reason)
+
+    def _note_change(self, project_id: int, labelled: int) -> None:
+        """So that a provisional version is made, where there is to be one."""
+        if not self._makes_provisional or is_promoted(self._database, project_id):
+            return
+        if labelled != labelled_when_read(self._database, project_id):
+            note_change(self._database, project_id)
