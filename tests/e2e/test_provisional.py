@@ -45,6 +45,7 @@ def settings(demo: Demo, client: LabelStudioClient, tmp_path_factory: pytest.Tem
         prelabel_home=tmp_path_factory.mktemp("provisional") / "home",
         prelabel_weights="starter",
         prelabel_reconcile_minutes=1000,
+        prelabel_train_every=0,
         workers=2,
     )
 
