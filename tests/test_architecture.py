@@ -34,7 +34,7 @@ ORDERS = {
         images overlap pasting network scenes weights
         data drawing edges factory
         engines training trial
-        class_scores
+        class_scores folds
         image_features recipes
         prompts
         detector
