@@ -34,7 +34,8 @@ ORDERS = {
         images overlap pasting network scenes weights
         data drawing edges factory
         engines training trial
-        class_scores image_features recipes
+        class_scores folds
+        image_features recipes
         prompts
         detector
         classification exporting
@@ -51,6 +52,7 @@ ORDERS = {
         versions
         connect publish
         queue training
+        provisional
         review worker
         server demo
         cli

@@ -155,6 +155,7 @@ class LabelStudioStandIn:
         rows = [self._row(task) for task in self.tasks.values()]
         if "total_predictions" in query.get("query", ""):
             rows = [row for row in rows if row["predictions_model_versions"]]
+        rows = [row for row in rows if all(_holds(one, row) for one in _filters(query))]
         if "view" in query:
             rows = self._in_tab(rows)
         return 200, {"tasks": rows[(page - 1) * size : page * size], "total": len(rows)}
@@ -362,6 +363,19 @@ def label_studio_stand_in() -> Iterator[LabelStudioStandIn]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _filters(query: Json) -> list[Json]:
+    """Those of a Data Manager's query that compare a number of the task."""
+    items = json.loads(query.get("query") or "{}").get("filters", {}).get("items", [])
+    return [one for one in items if one["filter"] in ("filter:tasks:id", "filter:tasks:total_annotations")]
+
+
+def _holds(one: Json, row: Json) -> bool:
+    value = row[one["filter"].rpartition(":")[2]]
+    return {"greater": value > one["value"], "less": value < one["value"], "equal": value == one["value"]}[
+        one["operator"]
+    ]
 
 
 def _auth(body: Json) -> Json:

@@ -72,6 +72,7 @@ def settings(demo: Demo, client: LabelStudioClient, tmp_path_factory: pytest.Tem
         prelabel_weights="starter",
         prelabel_webhook_secret=SECRET,
         prelabel_train_every=LABELLED,
+        prelabel_provisional=False,  # people correct the base weights' predictions here
         prelabel_reconcile_minutes=1000,
         prelabel_frozen_stages=4,
         prelabel_train_epochs=12,

@@ -25,6 +25,7 @@ from prelabel.demo.run import Demo
 from prelabel.inference.predictor import Predictor
 from prelabel.labels.accepted import accepted_tasks
 from prelabel.labels.collecting import collect_labels
+from prelabel.labels.stored_images import image_store
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.config.project_config import ProjectConfig
@@ -133,7 +134,7 @@ def test_a_person_sees_both_pages_and_what_they_submit_is_learnt(
     assert {one["to_name"] for one in annotation["result"]} == {"page_0", "page_1"}
     assert len(annotation["result"]) == len(task["predictions"][0]["result"])
     config = ProjectConfig(client.project(project_id)["label_config"])
-    read = collect_labels(accepted_tasks(client, project_id), config, fetcher, tmp_path, 10**7)
+    read = collect_labels(accepted_tasks(client, project_id), config, image_store(fetcher, tmp_path, 10**7))
     assert (len(read.images), read.left_out) == (2, [])
     boxes = [region for region in annotation["result"] if region["type"] == "rectanglelabels"]
     assert len(read.annotations) == len(boxes)

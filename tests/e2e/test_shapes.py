@@ -25,6 +25,7 @@ from prelabel.demo.images import write_photo
 from prelabel.demo.run import Demo
 from prelabel.labels.accepted import accepted_tasks
 from prelabel.labels.collecting import collect_labels
+from prelabel.labels.stored_images import image_store
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.label_spec import LabelSpec
 from prelabel.labelstudio.config.object_controls import ObjectControls
@@ -143,7 +144,9 @@ def test_a_person_sees_every_shape_with_its_label_and_submits_it(
 
     fetcher = ImageFetcher(client, fetch_limits(), tmp_path / "cache")
     config = ProjectConfig(client.project(task["project"])["label_config"])
-    read = collect_labels(accepted_tasks(client, task["project"]), config, fetcher, tmp_path, 10_000_000)
+    read = collect_labels(
+        accepted_tasks(client, task["project"]), config, image_store(fetcher, tmp_path, 10_000_000)
+    )
     assert read.left_out == []
     example = CocoExamples(read.data(), tmp_path)[0]
     assert example.classes.tolist() == instances.classes.tolist(), "all forms of an object are one"

@@ -13,9 +13,10 @@ from PIL import Image
 from fbnetv3.data.coco import CocoExamples, to_coco
 from fbnetv3.data.examples import Examples, SceneExamples
 from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress
-from fbnetv3.finetuning.cross_fitting import CrossFitted, LeftOut, folds_of
+from fbnetv3.finetuning.cross_fitting import CrossFitted, LeftOut
 from fbnetv3.finetuning.plan import Outlines, make_plan
 from fbnetv3.finetuning.start import Sources
+from fbnetv3.folds import folds_of
 from fbnetv3.weights import Checkpoint
 
 SIZE = (192, 256)
@@ -71,7 +72,7 @@ def cross_fitted(
     answer: Checkpoint, start: Checkpoint, images: Examples, settings: FineTuningSettings, sources: Sources
 ) -> CrossFitted:
     """As if all runs of a cross-fitting had come to these weights."""
-    folds = tuple(LeftOut(answer, places, 2.0) for places in folds_of(len(images)))
+    folds = tuple(LeftOut(answer, places, 2.0) for places in folds_of(range(len(images))))
     plan = make_plan(start, Outlines.of(images), settings, sources=sources)
     return CrossFitted(FineTuned(answer, plan, 10.0 * len(images), 1), folds)
 

@@ -52,7 +52,7 @@ def annotate(
         from prelabel.publish.annotate import annotate_project
         from prelabel.publish.shown_version import notes_after
 
-        client, predictor, own = open_project(settings, project, replace or ())
+        client, predictor, own = open_project(settings, project, replace or (), provisional=True)
         console.print(f"Predicting with {predictor.version}.")
         with stoppable(), progress_bar() as show:
             summary = annotate_project(

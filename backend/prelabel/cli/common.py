@@ -71,10 +71,10 @@ def settings_or_fail(**overrides: Any) -> Settings:
 
 
 def open_project(
-    settings: Settings, project_id: int, declared: Sequence[str] = ()
+    settings: Settings, project_id: int, declared: Sequence[str] = (), *, provisional: bool = False
 ) -> tuple[LabelStudioClient, Predictor, OwnVersions]:
     """What pushes predictions into a project: of what serves it, whose own versions are known, `declared` ones too. A
-    warning where the project's server serves another version.
+    warning where the project's server serves another version. `provisional`: whether of a provisional version, too.
     """
     from prelabel.labelstudio.api.backends import attached_backends
     from prelabel.labelstudio.api.client import label_studio_client
@@ -89,7 +89,7 @@ def open_project(
     # What fails for one task is in the summary; in the log it would tear the progress bar apart.
     logging.getLogger("prelabel").addHandler(logging.NullHandler())
     with console.status("loading the weights"):
-        predictor = project_predictor(settings, database, project_id)
+        predictor = project_predictor(settings, database, project_id, provisional=provisional)
     own = OwnVersions.of_project(
         settings, database, project_id, backends, predictor.version, declared=declared
     )

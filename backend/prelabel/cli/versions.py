@@ -18,6 +18,7 @@ from prelabel.settings import Settings, load_settings
 if TYPE_CHECKING:
     from fbnetv3.judging import HeadJudgement
     from prelabel.store.database import Database
+    from prelabel.store.provisional import ProvisionalVersion
     from prelabel.versions.records import Version
 
 app = typer.Typer(help="List, show, roll back and export the versions of projects.", no_args_is_help=True)
@@ -45,12 +46,14 @@ Name = Annotated[str, typer.Argument(help="Name of a version, such as p3-v7.")]
 @app.command("list")
 def list_versions(project: ProjectId) -> None:
     """List a project's versions with their figures on the hold-out, newest first."""
+    from prelabel.store.provisional import provisional_version
     from prelabel.versions.records import file_problem, project_versions
 
     with _store() as (settings, database):
         versions = project_versions(database, project)
         serving = next((version for version in versions if version.state == "serving"), None)
         problem = file_problem(settings, serving) if serving else None
+        early = provisional_version(database, project) if settings.prelabel_provisional else None
     table = Table(box=None, padding=(0, 1, 0, 0))
     facts = ("version", "state", "made (UTC)")
     headings = [*FIGURES, *([CHOICES] if any(_judged_choices(version) for version in versions) else [])]
@@ -62,7 +65,13 @@ def list_versions(project: ProjectId) -> None:
         table.add_row(version.name, version.state, made, *(figures[heading] for heading in headings))
     if versions:
         console.print(table)
-    if serving is None:
+    if early:
+        console.print(
+            f"{early.name} is provisional: {_made_of(early)}. It answers in the place of the base weights "
+            f"{early.base} until the first promotion.",
+            soft_wrap=True,
+        )
+    elif serving is None:
         console.print(f"Project {project} is served by the base weights.")
     if serving and problem:
         console.print(
@@ -78,11 +87,8 @@ def show(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Name of a version, such as p3-v7.")],
 ) -> None:
     """Show everything known about a version; several are shown side by side."""
-    from prelabel.versions.records import file_problem, named_version
-
     with _store() as (settings, database):
-        versions = [named_version(database, name) for name in names]
-        shown = [_description(version, file_problem(settings, version)) for version in versions]
+        shown = [_shown(settings, database, name) for name in names]
     table = Table.grid(padding=(0, 3))
     table.add_column(no_wrap=True)
     for _ in shown:
@@ -172,6 +178,34 @@ def _store() -> Iterator[tuple[Settings, Database]]:
     with errors_in_one_sentence():
         settings = load_settings()
         yield settings, Database.open(settings.database_url)
+
+
+def _shown(settings: Settings, database: Database, name: str) -> dict[str, str]:
+    """What `show` says of a version of either kind."""
+    from prelabel.store.provisional import is_provisional
+    from prelabel.versions.provisional import named_provisional
+    from prelabel.versions.records import file_problem, named_version
+
+    if is_provisional(name):
+        return _provisional_description(named_provisional(database, name))
+    version = named_version(database, name)
+    return _description(version, file_problem(settings, version))
+
+
+def _provisional_description(version: ProvisionalVersion) -> dict[str, str]:
+    return {
+        "version": version.name,
+        "state": "provisional, until the first promotion; no run made it, and no gate judged it",
+        "made": f"{version.created_at:%Y-%m-%d %H:%M} UTC",
+        "weights": f"a head of {version.sha256[:12]} on the base weights {version.base}",
+        "made from": f"{version.images} labelled images ({version.made_from[:12]})",
+        "labels": ", ".join(version.labels),
+    }
+
+
+def _made_of(version: ProvisionalVersion) -> str:
+    images = "1 labelled image" if version.images == 1 else f"{version.images} labelled images"
+    return f"made of {images} at {version.created_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _figures(version: Version) -> dict[str, str]:

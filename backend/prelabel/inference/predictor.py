@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import groupby, islice
@@ -93,6 +94,16 @@ class Predictor:
         )
         self._pool = ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="image")
         self._spec = lru_cache(maxsize=KNOWN_CONFIGS)(self._read_config)
+
+    def with_detector(self, detector: Detector, thresholds: Mapping[str, float]) -> Predictor:
+        """The same with a detector that reads the features of this one's: images are viewed, and kept for prompts, by
+        what is loaded already. `thresholds`: its operating point; its scores are not calibrated.
+        """
+        other = copy(self)
+        other.detector, other.thresholds, other.calibration = detector, thresholds, IDENTITY
+        other.capabilities = Capabilities(detector, self._choices)
+        other._spec = lru_cache(maxsize=KNOWN_CONFIGS)(other._read_config)
+        return other
 
     @property
     def version(self) -> str:

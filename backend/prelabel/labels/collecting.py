@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from fbnetv3.data.coco import encode_mask
 from fbnetv3.data.snapshot import HOLDOUT, TRAIN, is_held_out
 from prelabel.labels.accepted import AcceptedTask
 from prelabel.labels.accepted_choices import AcceptedChoices
-from prelabel.labels.stored_images import MissingImage, RequestedImage, StoredImage, store_image
+from prelabel.labels.stored_images import MissingImage, RequestedImage, StoredImage
 from prelabel.labelstudio.config.image_values import shown_key
 from prelabel.labelstudio.config.project_config import ProjectConfig
-from prelabel.labelstudio.fetching.fetcher import ImageFetcher
 from prelabel.labelstudio.regions.annotations import to_objects
 from prelabel.labelstudio.regions.labelled_objects import LabelledImage, LabelledObject
 
@@ -96,12 +93,12 @@ class CollectedLabels:
 def collect_labels(
     tasks: Sequence[AcceptedTask],
     config: ProjectConfig,
-    fetcher: ImageFetcher,
-    images: Path,
-    max_pixels: int,
+    store: Callable[[RequestedImage], StoredImage | MissingImage],
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CollectedLabels:
-    """The labels of tasks as COCO's records, and their images in the folder `images`; see `build_snapshot`."""
+    """The labels of tasks as COCO's records; see `build_snapshot`. `store` keeps an image, as `image_store` does, and
+    is called from several threads.
+    """
     read = [(task, config.of(task.data)) for task in tasks]
     its_choices = ((task, controls.choices) for task, controls in read)
     answers = AcceptedChoices(config.for_any_task().choices, its_choices)
@@ -111,7 +108,6 @@ def collect_labels(
         f"task {task.task_id}, {problem}" for task, controls in read for problem in controls.problems
     ]
     contents.labelled = len(requests) + len(contents.left_out)
-    store = partial(store_image, fetcher=fetcher, folder=images, max_pixels=max_pixels)
     with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="snapshot") as pool:
         for done, (request, stored) in enumerate(zip(requests, pool.map(store, requests), strict=True), 1):
             if isinstance(stored, MissingImage):

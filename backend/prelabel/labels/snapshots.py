@@ -14,6 +14,7 @@ from pathlib import Path
 from fbnetv3.data.snapshot import TRAIN, Snapshot, SnapshotError, content_digest, write_snapshot
 from prelabel.labels.accepted import accepted_tasks
 from prelabel.labels.collecting import CollectedLabels, collect_labels
+from prelabel.labels.stored_images import image_store
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.project import Project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
@@ -67,7 +68,7 @@ def build_snapshot(
     tasks = accepted_tasks(client, project.id)
     if not tasks:
         raise NothingToLearn(f"project {project.id} has no accepted labels")
-    found = collect_labels(tasks, config, fetcher, folder / "images", max_pixels, on_progress)
+    found = collect_labels(tasks, config, image_store(fetcher, folder / "images", max_pixels), on_progress)
     found.drop_images_that_are_held_out()
     _check_enough(found, project.id)
     data = found.data()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fbnetv3.data.snapshot import SnapshotError
@@ -44,6 +46,13 @@ class MissingImage:
 
     reason: str
     is_outage: bool = False
+
+
+def image_store(
+    fetcher: ImageFetcher, folder: Path, max_pixels: int
+) -> Callable[[RequestedImage], StoredImage | MissingImage]:
+    """`store_image` into this folder."""
+    return partial(store_image, fetcher=fetcher, folder=folder, max_pixels=max_pixels)
 
 
 def store_image(

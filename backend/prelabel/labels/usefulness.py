@@ -12,6 +12,7 @@ from prelabel.labels.edits import Edits, count_edits
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.settings import Settings
+from prelabel.store.provisional import NAME as PROVISIONAL
 
 UNNAMED = "without a version"
 GONE = "prediction was removed"
@@ -60,7 +61,7 @@ def usefulness(client: LabelStudioClient, project_id: int, effort: Effort) -> Us
             by_hand += 1
             continue
         prediction = _prediction(client, annotation, parent)
-        version = (prediction["model_version"] or UNNAMED) if prediction else GONE
+        version = _shown_version(prediction["model_version"]) if prediction else GONE
         edits = count_edits(_regions(annotation), _regions(prediction or {}))
         counted[version] = counted.get(version, Edits()) + edits
     return Usefulness(counted, by_hand, effort)
@@ -91,6 +92,12 @@ def _prediction(
         if error.status == HTTPStatus.NOT_FOUND:
             return None
         raise
+
+
+def _shown_version(version: str | None) -> str:
+    """Provisional versions count together: there is one with every label."""
+    match = PROVISIONAL.fullmatch(version or "")
+    return f"p{match['project']}-provisional" if match else version or UNNAMED
 
 
 def _regions(of: Mapping[str, Any]) -> list[dict[str, Any]]:

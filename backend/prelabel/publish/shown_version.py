@@ -7,15 +7,17 @@ from collections.abc import Iterable
 from prelabel.labelstudio.api.backends import AttachedBackend, attached_backends
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.project import read_project
+from prelabel.store.provisional import is_provisional
 from prelabel.versions.own_versions import OwnVersions, has_own_form
 
 
 def serving_note(backends: Iterable[AttachedBackend], version: str) -> str | None:
     """A warning where a prelabel server of the project serves another version than `version`, None
-    otherwise.
+    otherwise. A provisional one is another every few seconds.
     """
     for backend in backends:
-        if has_own_form(backend.served_version) and backend.served_version != version:
+        served = backend.served_version
+        if has_own_form(served) and served != version and not is_provisional(served):
             return (
                 f"The server at {backend.url} serves {backend.served_version}, this command uses {version}: give "
                 "both the same PRELABEL_WEIGHTS and PRELABEL_HOME, or Label Studio collects predictions of both."
@@ -47,7 +49,8 @@ def show_version(client: LabelStudioClient, project_id: int, version: str, own: 
 
     The project is read here and now, after what was pushed, which may have taken hours in which somebody decided.
     Only where nobody decided otherwise: the project shows none, or an older version of prelabel's that is no
-    ML backend's title. Returns a note where the version is not shown in the end. Raises LabelStudioError.
+    ML backend's title; and not for a provisional version, as there is another one with every label. Returns a note
+    where the version is not shown in the end. Raises LabelStudioError.
     """
     project = read_project(client, project_id)
     shown = project.shown_version
@@ -56,7 +59,7 @@ def show_version(client: LabelStudioClient, project_id: int, version: str, own: 
             "Annotators do not see predictions: "
             "switch them on in Settings > Annotation, or run `prelabel connect`."
         )
-    if shown == version:
+    if shown == version or is_provisional(version):
         return None
     titles = {backend.title for backend in attached_backends(client, project_id)}
     if shown and (shown not in own or shown in titles):

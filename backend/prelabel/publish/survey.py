@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from prelabel.labelstudio.api.client import LabelStudioClient
 PAGE_SIZE = 200
 """About 0.4 s of Label Studio per page; `fields=all` would take twice that and bring every mask along."""
 
-NO_HIDDEN_COLUMNS = json.dumps({"hiddenColumns": {"explore": [], "labeling": []}})
+NO_HIDDEN_COLUMNS: dict[str, Any] = {"hiddenColumns": {"explore": [], "labeling": []}}
 """Without this the Data Manager does not compute `predictions_model_versions`."""
 
 SCORE_COLUMN = "predictions_score"
@@ -42,13 +42,19 @@ def survey(
     client: LabelStudioClient,
     project_id: int,
     is_scored: Callable[[str | None], bool] = lambda version: False,
+    filters: Sequence[dict[str, Any]] = (),
+    page_size: int = PAGE_SIZE,
 ) -> Iterator[SurveyedTask]:
-    """Every task of the project in the order of the ids, fetched page by page. Raises LabelStudioError.
+    """Every task of the project for which the `filters` (the Data Manager's JSON) hold, in the order of the ids,
+    fetched page by page. Raises LabelStudioError.
 
     `is_scored`: tells the versions whose scores are wanted, which takes one more request for every unlabelled
     task that has such a prediction: Label Studio's score column knows only the version that the project shows.
     """
-    for row in client.tasks(project_id, PAGE_SIZE, with_results=False, query=NO_HIDDEN_COLUMNS):
+    query = dict(NO_HIDDEN_COLUMNS)
+    if filters:
+        query["filters"] = {"conjunction": "and", "items": [*filters]}
+    for row in client.tasks(project_id, page_size, with_results=False, query=json.dumps(query)):
         versions, is_labelled = _versions(client, row), row["total_annotations"] > 0
         has_score = not is_labelled and any(map(is_scored, versions))
         score = _score(client, row["id"], is_scored) if has_score else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ def prelabelled_images(client: LabelStudioClient, project: Project) -> list[Prel
     """
     config = project.objects_config
     shown = _shown(client.predictions(project.id), project.shown_version)
-    rows = client.tasks(project.id, PAGE_SIZE, with_results=False, query=NO_HIDDEN_COLUMNS)
+    rows = client.tasks(project.id, PAGE_SIZE, with_results=False, query=json.dumps(NO_HIDDEN_COLUMNS))
     unlabelled = {row["id"]: row["data"] for row in rows if not row["total_annotations"]}
     read = {task: config.of(data) for task, data in unlabelled.items()}
     labels = config.labels_of(read.values())

@@ -18,6 +18,7 @@ from fbnetv3.data.snapshot import HOLDOUT, SnapshotError
 from fbnetv3.instances import BoxMask, Instances
 from prelabel.labels.accepted import accepted_tasks
 from prelabel.labels.collecting import collect_labels
+from prelabel.labels.stored_images import image_store
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.project import Project
 from prelabel.labelstudio.fetching.fetcher import ImageFetcher
@@ -122,7 +123,7 @@ def project_subjects(
     tasks = accepted_tasks(client, project.id)
     if not tasks:
         raise SnapshotError(f"project {project.id} has no accepted labels to review")
-    found = collect_labels(tasks, config, fetcher, folder / "images", max_pixels, on_progress)
+    found = collect_labels(tasks, config, image_store(fetcher, folder / "images", max_pixels), on_progress)
     if not found.images:
         raise SnapshotError(
             f"none of the labelled images of project {project.id} can be used: {found.left_out[0]}"

@@ -18,6 +18,7 @@ from prelabel.server.model_holder import ModelHolder
 from prelabel.server.wire import PredictRequest, SetupRequest, project_id_of
 from prelabel.store.database import Database
 from prelabel.store.label_counts import note_project
+from prelabel.store.provisional import is_provisional
 
 if TYPE_CHECKING:
     from prelabel.inference.predictor import Predictor
@@ -48,7 +49,8 @@ def ml_backend_routes(model: ModelHolder, database: Database, metrics: Metrics) 
         if wanted.project_id is not None:
             know(wanted.project_id)
         predictor = model.predictor(SETUP_PATIENCE, wanted.project_id)
-        log_label_map(predictor, wanted.project_id, wanted.label_config)
+        if not is_provisional(predictor.version):  # there is another one with every label
+            log_label_map(predictor, wanted.project_id, wanted.label_config)
         return jsonify(model_version=predictor.version)
 
     @routes.post("/predict")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from logging.config import dictConfig
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from prelabel.server.project_models import ProjectModels
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.promotions import serving_names
+from prelabel.store.provisional import is_provisional, provisional_versions
 from prelabel.worker.keeper import WorkerKeeper
 from prelabel.worker.wake_up import open_huey
 
@@ -90,13 +92,27 @@ def serving_app(settings: Settings) -> Flask:
     """The application of one worker, its models loading in the background."""
     database = Database.open(settings.database_url)
     features = PromptFeatures(settings.prelabel_prompt_cache_bytes)
+    base = ThreadPoolExecutor(1, thread_name_prefix="base").submit(_load, settings, features)
     projects = ProjectModels(
-        partial(serving_names, database),
-        partial(_load_version, settings, features, database),
+        partial(_answering, settings, database, base),
+        partial(_load_answering, settings, features, database, base),
         settings.prelabel_loaded_versions,
     )
     projects.follow()
-    return create_app(settings, ModelHolder(partial(_load, settings, features), projects), database)
+    return create_app(settings, ModelHolder(base.result, projects), database)
+
+
+def _answering(settings: Settings, database: Database, base: Future[Predictor]) -> dict[int, str]:
+    """Project -> what answers for it in the place of the base weights: the version that serves it, else a provisional
+    one on these weights."""
+    serving = serving_names(database)
+    if not settings.prelabel_provisional:
+        return serving
+    found = provisional_versions(database)
+    if base.done() and not base.exception():
+        version = base.result().version
+        found = [one for one in found if one.base == version]
+    return serving | {one.project_id: one.name for one in found}
 
 
 def _load(settings: Settings, features: PromptFeatures) -> Predictor:
@@ -104,6 +120,17 @@ def _load(settings: Settings, features: PromptFeatures) -> Predictor:
     from prelabel.versions.loading import base_predictor
 
     return base_predictor(settings, features)
+
+
+def _load_answering(
+    settings: Settings, features: PromptFeatures, database: Database, base: Future[Predictor], name: str
+) -> Predictor:
+    """What `_answering` names."""
+    if not is_provisional(name):
+        return _load_version(settings, features, database, name)
+    from prelabel.versions.provisional import provisional_predictor
+
+    return provisional_predictor(settings, database, name, base.result())
 
 
 def _load_version(settings: Settings, features: PromptFeatures, database: Database, name: str) -> Predictor:

@@ -4,6 +4,9 @@ Every server process follows the store, which says what serves which project. A 
 before it goes on answering, so a promotion costs no request anything; where it cannot be loaded, the one before it
 stays. Versions that served when the process started are loaded at once, and waited for like the base weights: their
 answers must not begin with those of another version.
+
+Provisional versions are followed likewise. They share the network of the base weights: one is loaded in milliseconds,
+and takes no room of the others.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from cachetools import LRUCache
 from prelabel.errors import FORESEEN
 from prelabel.server.errors import ModelNotReady
 from prelabel.store.database import StoreError
+from prelabel.store.provisional import is_provisional
 
 if TYPE_CHECKING:
     from prelabel.inference.predictor import Predictor
@@ -38,7 +42,8 @@ RETRY_SECONDS = 60.0
 
 class ProjectModels:
     """Predictors by project. `serving` reads project id -> version from the store, most recently promoted first;
-    `load` makes a version's predictor; at most `capacity` are kept. Safe to share between threads.
+    `load` makes a version's predictor; at most `capacity` with a network of their own are kept. Safe to share between
+    threads.
     """
 
     def __init__(
@@ -50,7 +55,7 @@ class ProjectModels:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="versions")
         self._wanted: Mapping[int, str] = serving()
         self._answering = dict(self._wanted)
-        self._loaded: LRUCache[str, Predictor] = LRUCache(capacity)
+        self._loaded: LRUCache[str, Predictor] = LRUCache(capacity, _room)
         self._loading: dict[str, Future[Predictor]] = {}
         self._failed_at: dict[str, float] = {}
         self._checked_at = time.monotonic()
@@ -162,6 +167,10 @@ class ProjectModels:
             del self._loaded[retired]
         if name in serving:
             self._loaded[name] = predictor
+
+
+def _room(predictor: Predictor) -> int:
+    return 0 if is_provisional(predictor.version) else 1
 
 
 def _follow(models: weakref.ref[ProjectModels]) -> None:

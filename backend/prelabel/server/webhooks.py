@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from prelabel.server.wire import parse_json
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.events import action_of, project_of, record_event
-from prelabel.store.label_counts import accepted_labels
+from prelabel.store.label_counts import accepted_labels, changes_labels
 from prelabel.store.run_progress import request_run
 from prelabel.store.runs import NewLabels, new_labels
 from prelabel.training.bursts import PATIENCE
@@ -24,6 +25,10 @@ from prelabel.training.triggers import START_TRAINING, TriggerRules, event_reaso
 from prelabel.worker.wake_up import WakeUpMessages
 
 logger = logging.getLogger(__name__)
+
+
+WAKE_SECONDS = 1.0
+"""Between two messages about changed labels."""
 
 
 def webhook_routes(settings: Settings, database: Database) -> Blueprint:
@@ -47,14 +52,15 @@ def webhook_routes(settings: Settings, database: Database) -> Blueprint:
 
 
 class Trigger:
-    """Requests the training runs that events are a reason for, and wakes the worker in a thread of its own: a message
-    takes several milliseconds, and seconds where Redis is away.
+    """Requests the training runs that events are a reason for, and wakes the worker for these and for changed labels,
+    in a thread of its own: a message takes several milliseconds, and seconds where Redis is away.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
         self._rules = TriggerRules.of(settings)
+        self._woken_at = float("-inf")
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="wake")
 
     def pull(self, payload: Any) -> None:
@@ -62,6 +68,8 @@ class Trigger:
         project_id = project_of(payload)
         if project_id is None:
             return
+        if self._settings.prelabel_provisional and changes_labels(payload):
+            self._wake_for_labels()
         labels = new_labels(self._database, project_id) if accepted_labels(payload) else NewLabels()
         reason = event_reason(self._rules, payload, labels)
         if reason is None:
@@ -70,6 +78,13 @@ class Trigger:
         run = request_run(self._database, project_id, reason, patience)
         logger.info("project %s: run %s requested: %s", project_id, run.id, reason)
         self._executor.submit(self._wake)
+
+    def _wake_for_labels(self) -> None:
+        """Once for those that come together: what was woken goes on looking by itself."""
+        now = time.monotonic()
+        if now - self._woken_at >= WAKE_SECONDS:
+            self._woken_at = now
+            self._executor.submit(self._wake)
 
     @cached_property
     def _messages(self) -> WakeUpMessages:

@@ -38,6 +38,11 @@ class TrainingSettings(BaseModel):
         description="Redis for the messages that wake the worker: a redis:// or rediss:// URL (pip install redis); "
         "an SQLite file under PRELABEL_HOME when not set.",
     )
+    prelabel_provisional: bool = Field(
+        True,
+        description="Whether the worker makes a provisional version within seconds of every accepted annotation, as "
+        "long as the project has had no promotion.",
+    )
     prelabel_train_every: int | None = Field(
         None,
         ge=0,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from prelabel.ids import LARGEST_ID
 from prelabel.store.database import Base, Database, UtcDateTime
-from prelabel.store.label_counts import accepted_labels, count_labels
+from prelabel.store.label_counts import accepted_labels, changes_labels, count_labels
 
 REPEAT_WINDOW = timedelta(seconds=60)
 """Within this time an identical body is the same delivery come twice (two webhooks on one project, a proxy's
@@ -59,7 +59,7 @@ def record_event(database: Database, body: str, payload: Any, now: datetime | No
         result = session.execute(_insert_unless_repeated(row, received_at - REPEAT_WINDOW))
         is_new = cast("CursorResult[Any]", result).rowcount == 1
         if is_new and (project_id := project_of(payload)):
-            count_labels(session, project_id, accepted_labels(payload))
+            count_labels(session, project_id, accepted_labels(payload), int(changes_labels(payload)))
     return is_new
 
 

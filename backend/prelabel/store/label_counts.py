@@ -1,4 +1,5 @@
-"""Projects that were heard of, and how many labels each has gained that no run has come to a decision on."""
+"""Projects that were heard of, how many labels each has gained that no run has come to a decision on, and how often its
+labels have changed."""
 
 from __future__ import annotations
 
@@ -12,12 +13,29 @@ from prelabel.store.database import Base, Database
 
 
 class LabelCount(Base):
-    """One project. `accepted`: labels that people submitted and that no run that came to a decision had read."""
+    """One project. `accepted`: labels that people submitted and that no run that came to a decision had read.
+
+    `changes`: events after which its labels, or what its labelling config makes of them, may be others than before.
+    """
 
     __tablename__ = "label_counts"
 
     project_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     accepted: Mapped[int] = mapped_column(default=0)
+    changes: Mapped[int] = mapped_column(default=0, server_default="0")
+
+
+LABEL_CHANGES = frozenset(
+    {
+        "ANNOTATION_CREATED",
+        "ANNOTATIONS_CREATED",
+        "ANNOTATION_UPDATED",
+        "ANNOTATIONS_DELETED",
+        "TASKS_DELETED",
+        "PROJECT_UPDATED",
+    }
+)
+"""Label Studio's events after which the labels of a project may be others."""
 
 
 def accepted_labels(payload: Any) -> int:
@@ -32,14 +50,20 @@ def accepted_labels(payload: Any) -> int:
     return sum(isinstance(one, dict) and not one.get("was_cancelled") for one in annotations)
 
 
-def count_labels(session: Session, project_id: int, accepted: int) -> None:
-    """Add labels to a project's count, 0 only to know the project; within a transaction of the caller."""
-    if not _add(session, project_id, accepted):
+def changes_labels(payload: Any) -> bool:
+    """Whether a project's labels may be others after this event."""
+    return isinstance(payload, dict) and payload.get("action") in LABEL_CHANGES
+
+
+def count_labels(session: Session, project_id: int, accepted: int, changes: int = 0) -> None:
+    """Add to a project's counts, 0 only to know the project; within a transaction of the caller."""
+    if not _add(session, project_id, accepted, changes):
         try:
             with session.begin_nested():
-                session.execute(insert(LabelCount).values(project_id=project_id, accepted=accepted))
+                row = {"project_id": project_id, "accepted": accepted, "changes": changes}
+                session.execute(insert(LabelCount).values(**row))
         except IntegrityError:  # somebody else has just added the project
-            _add(session, project_id, accepted)
+            _add(session, project_id, accepted, changes)
 
 
 def take_labels(session: Session, project_id: int, number: int) -> None:
@@ -53,13 +77,21 @@ def note_project(database: Database, project_id: int) -> None:
         count_labels(session, project_id, 0)
 
 
+def note_change(database: Database, project_id: int) -> None:
+    """The project's labels are others than before, though no webhook told of it."""
+    with database.session() as session:
+        count_labels(session, project_id, 0, changes=1)
+
+
 def known_projects(database: Database) -> list[int]:
     """Every project that was heard of."""
     with database.session() as session:
         return list(session.scalars(select(LabelCount.project_id).order_by(LabelCount.project_id)))
 
 
-def _add(session: Session, project_id: int, accepted: int) -> bool:
+def _add(session: Session, project_id: int, accepted: int, changes: int = 0) -> bool:
     statement = update(LabelCount).where(LabelCount.project_id == project_id)
-    statement = statement.values(accepted=LabelCount.accepted + accepted)
+    statement = statement.values(
+        accepted=LabelCount.accepted + accepted, changes=LabelCount.changes + changes
+    )
     return cast("CursorResult[Any]", session.execute(statement)).rowcount == 1

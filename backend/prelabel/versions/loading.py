@@ -25,6 +25,7 @@ from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import find_version
 from prelabel.versions.detectors import open_detector
+from prelabel.versions.provisional import project_provisional
 from prelabel.versions.records import (
     Version,
     VersionError,
@@ -90,10 +91,19 @@ def chosen_weights(settings: Settings) -> str:
     return "coco" if find_weights("coco") else "starter"
 
 
-def project_predictor(settings: Settings, database: Database, project_id: int) -> Predictor:
-    """A predictor with what serves the project. Raises WeightsError, ConfigError, LabelStudioError."""
-    version = serving_version(database, project_id)
-    return version_predictor(settings, version) if version else base_predictor(settings)
+def project_predictor(
+    settings: Settings, database: Database, project_id: int, *, provisional: bool = False
+) -> Predictor:
+    """A predictor with what serves the project, or else the base weights. `provisional`: with the project's
+    provisional version before these.
+
+    Raises WeightsError, ConfigError, LabelStudioError.
+    """
+    if version := serving_version(database, project_id):
+        return version_predictor(settings, version)
+    base = base_predictor(settings)
+    early = project_provisional(settings, database, project_id, base) if provisional else None
+    return early or base
 
 
 def base_predictor(settings: Settings, prompt_features: PromptFeatures | None = None) -> Predictor:

@@ -12,6 +12,7 @@ from fbnetv3.weights.zoo import ZOO
 from prelabel.labelstudio.api.backends import AttachedBackend, recorded_versions
 from prelabel.settings import Settings
 from prelabel.store.database import Database
+from prelabel.store.provisional import given_names, is_provisional
 from prelabel.store.versions import NAME, project_versions
 from prelabel.versions.loading import chosen_weights
 
@@ -50,6 +51,7 @@ class OwnVersions:
     ) -> OwnVersions:
         """Those known here, of the settings' weights, the project's in the store, and on record with its backends."""
         stored = [version.name for version in project_versions(database, project_id)]
+        stored += given_names(database, project_id)
         own = cls.known_here(*in_use, declared=[*stored, *recorded_versions(backends), *declared])
         return replace(own, names=own.names | {Path(chosen_weights(settings)).stem})
 
@@ -63,7 +65,8 @@ class OwnVersions:
 
 def has_own_form(version: str | None) -> bool:
     """Whether the version has prelabel's form, made by anybody: enough to speak of it, not to delete."""
-    return _name(version) is not None or NAME.fullmatch(version or "") is not None
+    is_numbered = NAME.fullmatch(version or "") is not None or is_provisional(version)
+    return is_numbered or _name(version) is not None
 
 
 def _name(version: str | None) -> str | None:

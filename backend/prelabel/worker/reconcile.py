@@ -1,4 +1,5 @@
-"""Labels that no webhook reported: Label Studio is asked for their number, and a run is requested where one is due."""
+"""Labels that no webhook reported: Label Studio is asked for their number, and a run is requested, and the labels are
+read for a provisional version, where that is due."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from prelabel.labelstudio.config.project import read_project
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.settings import Settings
 from prelabel.store.database import Database
-from prelabel.store.label_counts import known_projects
+from prelabel.store.label_counts import known_projects, note_change
+from prelabel.store.provisional import is_promoted, labelled_when_read
 from prelabel.store.runs import has_open_run, last_read, last_trained
 from prelabel.training.bursts import PATIENCE
 from prelabel.training.triggers import TriggerRules, timer_reason
@@ -34,6 +36,7 @@ class Reconciliation:
         self._messages = messages
         self._client = client
         self._rules = TriggerRules.of(settings)
+        self._makes_provisional = settings.prelabel_provisional
         self._interval = settings.prelabel_reconcile_minutes * 60
         self._due = time.monotonic()
 
@@ -51,10 +54,18 @@ class Reconciliation:
                     return  # Label Studio cannot be reached: nor can it for the others
 
     def _reconcile(self, client: LabelStudioClient, project_id: int) -> None:
+        labelled = read_project(client, project_id).labelled_tasks
+        self._note_change(project_id, labelled)
         if has_open_run(self._database, project_id):
             return
-        labelled = read_project(client, project_id).labelled_tasks
         decided, read = last_trained(self._database, project_id), last_read(self._database, project_id)
         if reason := timer_reason(self._rules, labelled, decided, read, datetime.now(UTC)):
             run = request_and_wake(self._database, self._messages, project_id, reason, PATIENCE)
             logger.info("project %s: run %s requested: %s", project_id, run.id, reason)
+
+    def _note_change(self, project_id: int, labelled: int) -> None:
+        """So that a provisional version is made, where there is to be one."""
+        if not self._makes_provisional or is_promoted(self._database, project_id):
+            return
+        if labelled != labelled_when_read(self._database, project_id):
+            note_change(self._database, project_id)

@@ -1,4 +1,5 @@
-"""The worker: huey's consumer, which trains, looks for runs that were left, and asks Label Studio for lost labels.
+"""The worker: huey's consumer, which trains, has provisional versions made, looks for runs that were left, and asks
+Label Studio for lost labels.
 
 `prelabel worker` runs it alone; `python -m prelabel.worker.worker` is the child of `prelabel serve`.
 """
@@ -23,6 +24,7 @@ from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database, StoreError
 from prelabel.training.retries import request_due_retries
 from prelabel.worker.lifeline import end_with_parent
+from prelabel.worker.provisional import ProvisionalProcess
 from prelabel.worker.reconcile import Reconciliation
 from prelabel.worker.refreshing import Refresher
 from prelabel.worker.supervision import Supervisor
@@ -60,9 +62,11 @@ def _work(settings: Settings) -> None:
     database = Database.open(settings.database_url)
     supervisor = Supervisor(settings, database)
     refresher = Refresher(settings, database)
+    provisional = ProvisionalProcess(settings, database)
 
     def do_what_waits() -> None:
         with store_errors_in_a_line():
+            provisional.look()
             supervisor.work_off()
             refresher.refresh()
 
@@ -87,11 +91,18 @@ def _work(settings: Settings) -> None:
         with store_errors_in_a_line():
             reconciliation.run_if_due()
 
+    @messages.huey.periodic_task(crontab(), name="make_provisional_versions")
+    def make_provisional_versions() -> None:
+        with store_errors_in_a_line():
+            provisional.look()
+
     consumer = messages.huey.create_consumer(
         workers=THREADS, max_delay=IDLE_SECONDS, scheduler_interval=15, shutdown_timeout=SHUTDOWN_SECONDS
     )
     logger.info("the worker is ready; a training run gets %d threads", settings.training_threads)
+    make_provisional_versions.call_local()
     consumer.run()
+    provisional.stop()
     refresher.stop()
     supervisor.stop()
     database.close()

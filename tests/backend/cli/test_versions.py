@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from label_studio_stand_in import PROJECT
+from provisional_samples import store_head
 from typer.testing import CliRunner, Result
 from version_samples import JUDGEMENT, store_version
 from weights_samples import small_checkpoint
@@ -216,3 +217,31 @@ def test_mistakes_are_one_sentence(run, arguments, message):
     assert result.exit_code == 1
     assert message in result.stderr
     assert "Traceback" not in result.output
+
+
+@pytest.fixture
+def provisional(database: Database) -> int:
+    """A project that has nothing but a provisional version."""
+    store_head(load_settings(), database, "tiny-000000000000", PROJECT + 1)
+    return PROJECT + 1
+
+
+def test_a_provisional_version_is_listed_on_a_line_of_its_own(run, provisional):
+    output = run("list", "--project", str(provisional)).output
+    assert output.startswith("p8-provisional-1 is provisional: made of 2 labelled images at ")
+    assert "in the place of the base weights tiny-000000000000 until the first promotion" in output
+    assert "provisional" not in run("list", "--project", str(PROJECT)).output
+
+
+def test_show_says_what_a_provisional_version_is(run, provisional):
+    output = run("show", "p8-provisional-1").output
+    assert "no run made it, and no gate judged it" in output
+    assert "on the base weights tiny-000000000000" in output
+    assert "2 labelled images (ffffffffffff)" in output and "Disc, Wheel" in output
+    gone = run("show", "p8-provisional-2")
+    assert gone.exit_code == 1 and "p8-provisional-2 is no provisional version by now" in gone.output
+
+
+def test_rollback_and_export_know_no_provisional_versions(run, provisional):
+    for command in (("rollback", "--project", str(provisional)), ("export", "--out", "x")):
+        assert "there is no version 'p8-provisional-1'" in run(*command, "p8-provisional-1").output

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from label_studio_stand_in import PROJECT, LabelStudioStandIn, label_studio_stand_in
+from provisional_samples import store_head
 from stand_in import Answer, StandIn, stand_in
 from typer.testing import CliRunner
 from version_samples import store_version
@@ -567,3 +568,28 @@ def test_a_damaged_database_is_one_finding(chain):
     assert [one.link for one in findings.values() if "damaged" in one.detail] == ["database"]
     for link in ("weights", "labels", "masks", "same weights", "predictions"):
         assert findings[link].status is Status.NOT_CHECKED
+
+
+def test_a_provisional_version_is_told_of_and_its_labels_count(chain):
+    settings = load_settings()
+    database = Database.open(settings.database_url)
+    version = store_head(settings, database, VERSION)
+    database.close()
+    chain.server.answers("/versions", Answer({"versions": [version.name]}))
+    chain.studio.project["label_config"] = chain.studio.project["label_config"].replace("Box", "Wheel")
+    findings = chain.examine()
+    assert {finding.status for finding in findings.values()} == {Status.OK}, findings
+    assert f"{version.name} shall serve" in findings["database"].detail
+    assert f"{version.name}, provisional, of 2 labelled images, on {VERSION}" in findings["weights"].detail
+    assert "Disc, Wheel" in findings["labels"].detail
+    assert findings["same weights"].detail
+    assert f"as the project shows {VERSION}" in findings["shown version"].detail
+    assert version.name in findings["predictions"].detail
+
+
+def test_a_provisional_version_of_other_weights_is_not_the_one_that_serves(chain):
+    settings = load_settings()
+    database = Database.open(settings.database_url)
+    store_head(settings, database, "other-000000000000")
+    database.close()
+    assert chain.examine()["weights"].detail.startswith(VERSION)

@@ -172,6 +172,14 @@ def test_annotations_count_for_the_version_they_were_made_from(annotated):
     assert annotated.writes == []
 
 
+def test_provisional_versions_count_together(annotated):
+    for row in annotated.predictions.values():
+        row["model_version"] = {V1: "p7-provisional-3", V2: "p7-provisional-12"}[row["model_version"]]
+    found = usefulness(annotated.client(), PROJECT, EFFORT)
+    assert found.versions["p7-provisional"].annotations == 2
+    assert list(found.versions) == ["p7-provisional", V1, "prediction was removed"]
+
+
 @pytest.fixture
 def stats(annotated, bare_environment, monkeypatch):
     monkeypatch.setenv("LABEL_STUDIO_URL", annotated.url)

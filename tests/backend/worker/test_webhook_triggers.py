@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from serving import WEBHOOKS, Serving, captured
 from training_stand_in import wait_until
 
+from prelabel.server import webhooks
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
 from prelabel.store.run_progress import claim, finish, note_labels, report
@@ -52,6 +53,23 @@ def test_every_third_label_starts_a_training_once(serving: Serving, database: Da
         send(serving.client, created(number))
         send(serving.client, created(number, project=8) | {"action": "ANNOTATION_UPDATED"})
     assert [(run.project_id, run.requested_by) for run in list_runs(database)] == [(7, "3 new labels")]
+
+
+def test_changed_labels_wake_the_worker_once_for_a_burst(
+    serve: Callable[..., Serving], load: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[None] = []
+    monkeypatch.setattr(WakeUpMessages, "send", lambda _: sent.append(None))
+    monkeypatch.setattr(webhooks, "WAKE_SECONDS", 60.0)
+    client = serve(load, prelabel_train_every=0).client
+    for number in range(10):
+        send(client, created(number))
+    wait_until(lambda: sent, "a message")
+    assert len(sent) == 1
+    quiet = serve(load, prelabel_train_every=0, prelabel_provisional=False).client
+    send(quiet, created(11) | {"action": "ANNOTATION_UPDATED"})
+    send(quiet, created(12) | {"action": "TASKS_CREATED"})
+    assert len(sent) == 1
 
 
 def test_labels_of_a_failed_run_count_on_and_another_three_start_one_at_once(

@@ -21,7 +21,7 @@ from prelabel.folders import WORKER_LOCK, is_held
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.settings import load_settings
 from prelabel.store.database import Database
-from prelabel.store.label_counts import note_project
+from prelabel.store.label_counts import note_change, note_project
 from prelabel.store.runs import list_runs
 from prelabel.worker.keeper import WorkerKeeper
 from prelabel.worker.reconcile import Reconciliation
@@ -117,6 +117,26 @@ def test_a_run_that_waits_for_labels_outlives_its_worker(training: Training) -> 
     ended = training.run(run.id)
     assert ended.started_at and ended.starts_by and ended.started_at >= ended.starts_by
     assert "Traceback" not in (home / "log").read_text()
+
+
+def test_labels_are_learnt_while_a_run_trains(training: Training) -> None:
+    home = training.settings.prelabel_home
+    learns = (sys.executable, "-c", f"open({str(home / 'learnt')!r}, 'w')")
+    command = WORKER.replace(
+        "sys.exit",
+        f"worker.ProvisionalProcess = partial(worker.ProvisionalProcess, command={learns!r})\nsys.exit",
+    )
+    messages = WakeUpMessages(training.settings)
+    training.want(pause=0.5)
+    with process_of([sys.executable, "-c", command], home, LABEL_STUDIO_API_KEY="legacy-token"):
+        wait_until(lambda: worker_runs(home), "a worker")
+        run = request_and_wake(training.database, messages, 7, "command")
+        training.wait_for(run.id, "step 1")
+        assert not (home / "learnt").exists()
+        note_change(training.database, 7)
+        messages.send()
+        wait_until(lambda: (home / "learnt").exists(), "the process that learns")
+        assert training.run(run.id).state == "running"
 
 
 def test_the_worker_imports_no_torch() -> None:

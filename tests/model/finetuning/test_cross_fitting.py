@@ -13,9 +13,10 @@ from small_networks import as_checkpoint, small_network
 
 from fbnetv3.data.examples import ChosenExamples, Examples, SceneExamples
 from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, cross_fitting, loop
-from fbnetv3.finetuning.cross_fitting import CrossFitted, LeftOut, cross_fit, folds_of, kept_folds, mean_of
+from fbnetv3.finetuning.cross_fitting import CrossFitted, LeftOut, cross_fit, kept_folds, mean_of
 from fbnetv3.finetuning.evidence import left_out_findings
 from fbnetv3.finetuning.start import sources_by_name
+from fbnetv3.folds import folds_of
 from fbnetv3.instances import Instances
 from fbnetv3.weights import Checkpoint
 

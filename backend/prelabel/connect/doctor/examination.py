@@ -17,6 +17,7 @@ from prelabel.labelstudio.config.repeaters import expand
 from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.settings import Settings
 from prelabel.store.database import Database
+from prelabel.store.provisional import ProvisionalVersion, provisional_version
 from prelabel.versions.loading import project_checkpoint
 from prelabel.versions.own_versions import OwnVersions
 
@@ -61,6 +62,18 @@ class Examination:
         return self.local_weights[1]
 
     @cached_property
+    def provisional(self) -> ProvisionalVersion | None:
+        """What answers in the place of these weights until the first promotion. Raises StoreError, WeightsError."""
+        version = provisional_version(self.database, self.project_id)
+        is_served = self.settings.prelabel_provisional and version and version.base == self.local_weights[0]
+        return version if is_served else None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that can be answered. Raises StoreError, WeightsError."""
+        return self.provisional.labels if self.provisional else self.checkpoint.labels
+
+    @cached_property
     def config(self) -> LabelSpec:
         """The labelling config, for whatever model. Raises LabelConfigError."""
         return self._spec(())
@@ -68,7 +81,7 @@ class Examination:
     @cached_property
     def spec(self) -> LabelSpec:
         """What the project asks of these weights. Raises LabelConfigError, WeightsError."""
-        return self._spec(self.checkpoint.labels)
+        return self._spec(self.labels)
 
     def task_config(self, data: Mapping[str, Any]) -> tuple[LabelSpec, tuple[str, ...]]:
         """The labelling config for a task with this data, for whatever model, and what is wrong with the lists of its
@@ -79,8 +92,8 @@ class Examination:
 
     @property
     def local_version(self) -> str:
-        """The version that these weights have, as the detector would name it. Raises WeightsError, StoreError."""
-        return self.local_weights[0]
+        """The version that answers, as the detector would name it. Raises WeightsError, StoreError."""
+        return self.provisional.name if self.provisional else self.local_weights[0]
 
     @property
     def basic_auth(self) -> BasicAuth | None:

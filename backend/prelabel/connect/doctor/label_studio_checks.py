@@ -88,6 +88,9 @@ def weights(exam: Examination) -> CheckResult:
     except WeightsError as error:
         return broken(str(error), "see `prelabel weights list`, and set PRELABEL_WEIGHTS")
     masks = "boxes and masks" if checkpoint.has_masks else "boxes only"
+    if early := exam.provisional:
+        on = f"provisional, of {early.images} labelled images, on {version}"
+        return ok(f"{early.name}, {on}: {len(early.labels)} labels, {masks}")
     return ok(f"{version}: {len(checkpoint.labels)} labels, {masks}")
 
 
@@ -116,7 +119,7 @@ def labels(exam: Examination) -> CheckResult:
     if not matched:
         return broken(
             "no label of the project is one of the model's",
-            f"use labels of the model ({', '.join(exam.checkpoint.labels)}), or give yours "
+            f"use labels of the model ({', '.join(exam.labels)}), or give yours "
             'predicted_values="<label of the model>"',
         )
     unmatched = {label for control in spec.active for label in control.unmatched} - matched

@@ -9,6 +9,7 @@ from prelabel.connect.doctor.check_results import CheckResult, broken, ok, warni
 from prelabel.connect.doctor.examination import Examination
 from prelabel.labelstudio.config.image_values import image_value, shown_key
 from prelabel.labelstudio.errors import FetchError
+from prelabel.store.provisional import is_provisional
 from prelabel.versions.loading import build_fetcher
 
 HAS_PREDICTIONS = {
@@ -54,7 +55,10 @@ def shown_version(exam: Examination) -> CheckResult:
     """Does the project show the predictions of the version that is served?"""
     shown, served = exam.project.shown_version or "none", exam.served_version
     title = exam.backend.title if exam.backend else ""
-    if shown != served or title != served:
+    follows = shown == title and is_provisional(
+        served
+    )  # what Label Studio shows then does not change with every label
+    if not follows and (shown != served or title != served):
         return broken(
             f"the project shows the predictions of {shown!r}, the ML backend is called {title!r}, "
             f"and {served} is served: scores stay empty and the label stream is in random order",
@@ -67,6 +71,8 @@ def shown_version(exam: Examination) -> CheckResult:
             "every page of the Data Manager waits for predictions (evaluate_predictions_automatically is on)",
             f"switch it off and run `prelabel annotate --project {exam.project_id}` instead",
         )
+    if shown != served:
+        return ok(f"{served}, as the project shows {shown}, which is what the ML backend is called")
     return ok(f"{served}, with scores")
 
 
@@ -79,6 +85,10 @@ def predictions(exam: Examination) -> CheckResult:
     if not counts:
         return warning("no task has a prediction yet", f"run `prelabel annotate --project {exam.project_id}`")
     served, own = exam.current_version, exam.own_versions
+    if is_provisional(served):
+        return ok(
+            f"{tasks} of {total} tasks have predictions: {listed}; tasks get those of {served} as they come next"
+        )
     if served and served not in counts:
         return warning(
             f"{tasks} of {total} tasks have predictions: {listed}; none is of {served}, which is served",

@@ -9,15 +9,18 @@ from prelabel.labelstudio.api.backends import AttachedBackend, same_url
 from prelabel.labelstudio.api.request_guard import guard_refusal
 from prelabel.labelstudio.api.webhooks import Webhook, webhook_headers, webhook_url
 from prelabel.store.errors import shown
+from prelabel.store.provisional import provisional_version
 from prelabel.store.versions import serving_version
 
 
 def database(exam: Examination) -> CheckResult:
     """Can the database be opened and read? Raises StoreError."""
     serving = serving_version(exam.database, exam.project_id)
-    return ok(
-        f"{shown(exam.database.engine.url)}: {serving.name if serving else 'the base weights'} shall serve"
+    early = (
+        provisional_version(exam.database, exam.project_id) if exam.settings.prelabel_provisional else None
     )
+    named = serving.name if serving else early.name if early else "the base weights"
+    return ok(f"{shown(exam.database.engine.url)}: {named} shall serve")
 
 
 def server(exam: Examination) -> CheckResult:

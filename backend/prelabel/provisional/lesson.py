@@ -1,0 +1,33 @@
+"""What a provisional version is made from, and the fit: the one place through which labels become a head."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fbnetv3.detector import Detector
+from fbnetv3.provisional import LabelledRegions, RegionHead, fit_head, start_head
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """`labels`: of the project, in the order of its config. `sources`: project label -> the labels of the base weights
+    that it is the name for, which may be none. `base`: their version. `keys`: of the images, see `KeptRegions.key`.
+    """
+
+    labels: tuple[str, ...]
+    sources: Mapping[str, Sequence[str]]
+    base: str
+    keys: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """What the fit depends on, in 64 hex digits, whatever the order of the images."""
+        content = [self.labels, self.sources, self.base, sorted(self.keys)]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def fit(self, detector: Detector, regions: Sequence[LabelledRegions]) -> RegionHead:
+        """The head for the labels: what the base weights' detector knows of them, and the regions of its images."""
+        return fit_head(regions, start_head(detector, self.labels, self.sources))
