@@ -73,12 +73,13 @@ def compare(
     old = _judged(serving, seen, labels, effort, score_threshold)
     outcomes = {**serving.remembered, **old.by_key}
     both = [key for key in candidate if key in outcomes]
-    ours = with_outcomes(new, both, [new.by_key[key] for key in both])
+    there = judgement_of([candidate[key] for key in seen], labels, new.thresholds) if seen else new
+    ours = with_outcomes(there, both, [new.by_key[key] for key in both])
     theirs = with_outcomes(old, both, [outcomes[key] for key in both])
     return Comparison(
         new,
         theirs,
-        decide(ours, theirs, effort),
+        decide(ours, theirs, effort, len(seen)),
         fit_calibration(new.regions),
         fit_calibration(old.regions) if seen else None,
     )
