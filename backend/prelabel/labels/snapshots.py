@@ -69,7 +69,8 @@ def build_snapshot(
     if not tasks:
         raise NothingToLearn(f"project {project.id} has no accepted labels")
     found = collect_labels(tasks, config, image_store(fetcher, folder / "images", max_pixels), on_progress)
-    found.drop_images_that_are_held_out()
+    if found.heads:
+        found.drop_images_that_are_held_out()
     _check_enough(found, project.id)
     data = found.data()
     digest = content_digest(data, folder / "images")
@@ -84,20 +85,14 @@ def _check_enough(found: CollectedLabels, project_id: int) -> None:
     count = f"{found.labelled} labelled images of project {project_id}"
     if found.outages >= max(FEW_OUTAGES, MOST_OUTAGES * found.labelled):
         raise SnapshotError(f"Label Studio was away for {found.outages} of the {count}: {found.left_out[-1]}")
-    splits = {image["split"] for image in found.images}
-    if not splits:
+    if not found.images:
         raise SnapshotError(f"none of the {count} can be used: {found.left_out[0]}")
-    if TRAIN not in splits:
-        raise NothingToLearn(
-            f"all {len(found.images)} labelled images of project {project_id} are held out for judging: label more"
-        )
-    trained = {image["id"]: image for image in found.images if image["split"] == TRAIN}
-    if any(image.get("image_labels") for image in trained.values()):
+    with_choices = [image for image in found.images if image.get("image_labels")]
+    if found.annotations or any(image["split"] == TRAIN for image in with_choices):
         return
-    if not found.annotations:
-        why = found.left_out[0] if found.left_out else "all were submitted without a region"
-        raise NothingToLearn(f"none of the {count} shows an object that can be read: {why}")
-    if not any(one["image_id"] in trained for one in found.annotations):
+    if with_choices:
         raise NothingToLearn(
-            f"all objects of the {count} are in images that are held out for judging: label more"
+            f"all {len(with_choices)} images of project {project_id} with choices are held out for judging: label more"
         )
+    why = found.left_out[0] if found.left_out else "all were submitted without a region"
+    raise NothingToLearn(f"none of the {count} shows an object that can be read: {why}")
