@@ -19,7 +19,23 @@ def rounds(seed: int, *points: tuple[int, int, float]) -> list[RoundResult]:
     """Of (images, objects, AP50); ten seconds per object."""
     return [
         RoundResult(
-            ap, ap, None, None, 0.0, 0.0, seed, labels, objects, 1, 1.0, 10.0 * objects, 1.0, True, "", (1,)
+            ap,
+            ap,
+            None,
+            None,
+            0.0,
+            0.0,
+            seed,
+            labels,
+            objects,
+            1,
+            1.0,
+            10.0 * objects,
+            1.0,
+            True,
+            True,
+            "",
+            (1,),
         )
         for labels, objects, ap in points
     ]

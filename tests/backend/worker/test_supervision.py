@@ -203,7 +203,7 @@ def test_five_presses_while_one_runs_are_one_training(training: Training) -> Non
 @pytest.mark.parametrize(
     ("wanted", "state", "reason"),
     [
-        ({"labelled": 4}, "failed", "4 tasks have accepted labels, and training starts at 10"),
+        ({"labelled": 2}, "failed", "2 tasks have accepted labels, and training starts at 3"),
         ({"fail": "training"}, "failed", "Label Studio refuses the token."),
         ({"crash": "judging"}, "failed", "unforeseen ZeroDivisionError: see `prelabel runs log 1`"),
         ({"promoted": False}, "rejected", "Better by far."),

@@ -123,13 +123,14 @@ class TestMaking:
         assert folders(made.store) == [made.folder.name]
         assert sorted(path.name for path in made.folder.iterdir()) == [
             "boxes.onnx",
+            "class_scores.safetensors",
             "image.onnx",
             MANIFEST,
             "nms.onnx",
         ]
         manifest = Manifest.model_validate_json((made.folder / MANIFEST).read_text())
         assert manifest == made.manifest and manifest.refusal is None
-        assert set(manifest.files) == {"boxes.onnx", "image.onnx", "nms.onnx"}
+        assert set(manifest.files) == {"boxes.onnx", "class_scores.safetensors", "image.onnx", "nms.onnx"}
         assert (manifest.model, manifest.labels) == (FASTER_C4, LABELS)
         assert manifest.agreement["count"] > 20 and manifest.agreement["share"] >= 0.98
 

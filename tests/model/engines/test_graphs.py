@@ -58,7 +58,9 @@ class TestGraphs:
             outputs = model.box_outputs(features, [torch.from_numpy(boxes)])
             masks = model.mask_logits(features, [torch.from_numpy(boxes)]).sigmoid()
         inputs = {level.name: features[level.name].numpy() for level in model.backbone.roi_levels}
-        scores, better = both.onnx._boxes.run(None, {**inputs, "boxes": boxes})
+        scores, better, vectors = both.onnx._boxes.run(None, {**inputs, "boxes": boxes})
+        read = model.roi_heads.box_predictor(torch.from_numpy(vectors))
+        assert_close(scores, read.logits.softmax(1)[:, :-1].detach().numpy(), "scores of the vectors")
         assert_close(scores, outputs.logits.softmax(1)[:, :-1].numpy(), "scores")
         assert better.shape == (count, 4 * len(LABELS)) and np.isfinite(better).all()
         found = both.onnx._mask_probabilities(inputs, boxes, classes)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_networks import C4, FPN, as_checkpoint, labelled_image, small_network
+from small_networks import C4, FPN, as_checkpoint, decided, labelled_image, small_network, with_statistics
 from torch import Tensor
 
 from fbnetv3.data.examples import SceneExamples
@@ -188,7 +188,7 @@ class TestFirstScores:
 
     def test_objects_score_as_their_label_and_proposals_as_background(self) -> None:
         examples = SceneExamples(3, 1, (128, 160))
-        model = small_network(num_classes=len(examples.labels), norm="FrozenBN")
+        model = with_statistics(decided(small_network(num_classes=len(examples.labels))))
         viewed = ViewedExamples(examples, (View(),), FrozenPart(model, 2), None, 128, 192)
         classes = torch.from_numpy(examples[0].classes)
         set_first_scores(model, viewed, range(len(examples.labels)))
