@@ -38,6 +38,11 @@ CHOICES = """
     <Choice value="out of focus" alias="blurred"/><Choice value="striped"/></Choices>
 </View>"""
 MIXED = label_config(SCENE_LABELS, has_masks=True).rstrip().removesuffix("</View>") + CHOICES
+for tag in (
+    "<BrushLabels",
+    "<RectangleLabels",
+):  # what is trained for an instant is mostly wrong, and hidden else
+    MIXED = MIXED.replace(tag, f'{tag} model_score_threshold="0.3"')
 CHOICES_ONLY = f'<View><Image name="image" value="$image"/>{CHOICES}'
 
 
