@@ -48,9 +48,8 @@ class BoxGraph(nn.Module):
         self.model = model
 
     def forward(self, features: list[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        heads = self.model.roi_heads
-        vectors = heads.box_head(self.model.pool_for_boxes(_named(self.model, features), [boxes]))
-        logits, offsets = heads.box_predictor(vectors)
+        vectors = self.model.region_vectors(_named(self.model, features), [boxes])
+        logits, offsets = self.model.roi_heads.box_predictor(vectors)
         return logits.softmax(1)[:, :-1], ROI_CODER.decode(boxes, offsets), vectors
 
 

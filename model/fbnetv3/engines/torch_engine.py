@@ -106,10 +106,10 @@ class TorchEngine:
 
     def describe(self, encoded: TorchEncoded, boxes: Array) -> RegionDescriptions:
         """See Engine."""
-        regions, heads = self._tensor(boxes), self.model.roi_heads
+        regions = self._tensor(boxes)
         with self._lock, torch.inference_mode():
-            vectors = heads.box_head(self.model.pool_for_boxes(encoded.features, [regions]))
-            logits, offsets = heads.box_predictor(vectors)
+            vectors = self.model.region_vectors(encoded.features, [regions])
+            logits, offsets = self.model.roi_heads.box_predictor(vectors)
             scores = logits.softmax(1)[:, :-1]
             better = ROI_CODER.decode(regions, offsets).view(len(regions), -1, 4)
         return RegionDescriptions(vectors.cpu().numpy(), scores.cpu().numpy(), better.cpu().numpy())

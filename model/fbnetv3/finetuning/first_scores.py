@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from fbnetv3.arrays import Array
 from fbnetv3.class_scores import BACKGROUND, FOREGROUND, NEW_LABEL, fit_class_scores
 from fbnetv3.engines.engine import ClassScores
 from fbnetv3.finetuning.parts import backbone_output
 from fbnetv3.finetuning.viewed import Viewed, ViewedExamples
+from fbnetv3.network.boxes import match
 from fbnetv3.network.rcnn import RCNN
 
 
@@ -40,14 +40,12 @@ def _regions(model: RCNN, view: Viewed) -> tuple[Array, Array]:
     boxes = torch.cat([proposals.boxes, objects])
     classes = _classes(boxes, objects, view.target.classes.to(device), model.config.num_classes)
     known = classes >= 0
-    vectors = model.roi_heads.box_head(model.pool_for_boxes(features, [boxes[known]]))
+    vectors = model.region_vectors(features, [boxes[known]])
     return vectors.cpu().numpy(), classes[known].cpu().numpy()
 
 
 def _classes(boxes: Tensor, objects: Tensor, classes: Tensor, background: int) -> Tensor:
     """(n,) the class of the object that a box is on; -1 where it may or may not be on one."""
-    if not len(objects):
-        return torch.full((len(boxes),), background, device=boxes.device)
-    best, owner = box_iou(boxes, objects).max(1)
-    elsewhere = torch.where(best < BACKGROUND, background, -1)
-    return torch.where(best >= FOREGROUND, classes[owner], elsewhere)
+    owner, label = match(objects, boxes, BACKGROUND, FOREGROUND)
+    elsewhere = torch.where(label == 0, background, -1)
+    return torch.where(label == 1, classes[owner], elsewhere) if len(classes) else elsewhere

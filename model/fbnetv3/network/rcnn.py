@@ -171,9 +171,13 @@ class RCNN(nn.Module):
 
     def box_outputs(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> BoxOutputs:
         """Classes and better boxes for boxes (r_i, 4) of each image, in that order."""
-        regions = self.pool_for_boxes(features, boxes)
-        outputs: BoxOutputs = self.roi_heads.box_predictor(self.roi_heads.box_head(regions))
+        outputs: BoxOutputs = self.roi_heads.box_predictor(self.region_vectors(features, boxes))
         return outputs
+
+    def region_vectors(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """What the box predictor reads of boxes (r_i, 4) of each image: (sum of r_i, d)."""
+        vectors: Tensor = self.roi_heads.box_head(self.pool_for_boxes(features, boxes))
+        return vectors
 
     def mask_logits(self, features: dict[str, Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Masks of every class inside boxes (r_i, 4) of each image: (sum of r_i, classes, s, s)."""
