@@ -14,7 +14,7 @@ from fbnetv3.judging.effort import Effort
 from fbnetv3.judging.findings import ImageFindings
 from fbnetv3.judging.gate import GateDecision, decide
 from fbnetv3.judging.judgement import Judgement, judgement_of, with_outcomes
-from fbnetv3.judging.operating_point import operating_point, points_without_each
+from fbnetv3.judging.operating_point import Curves
 from fbnetv3.judging.outcomes import ImageOutcome
 
 
@@ -71,10 +71,10 @@ def compare(
         return Comparison(new, None, decide(new, None, effort), fit_calibration(new.regions), None)
     seen = {key: found for key, found in serving.findings.items() if key in candidate}
     old = _judged(serving, seen, labels, effort, score_threshold)
-    outcomes = {**serving.remembered, **old.by_key}
+    ours_by_key, outcomes = new.by_key, {**serving.remembered, **old.by_key}
     both = [key for key in candidate if key in outcomes]
     there = judgement_of([candidate[key] for key in seen], labels, new.thresholds) if seen else new
-    ours = with_outcomes(there, both, [new.by_key[key] for key in both])
+    ours = with_outcomes(there, both, [ours_by_key[key] for key in both])
     theirs = with_outcomes(old, both, [outcomes[key] for key in both])
     return Comparison(
         new,
@@ -94,12 +94,8 @@ def judged_at_own_point(
     images, every detector would look better than it is, one with many labels most.
     """
     found = list(findings.values())
-    judged = judgement_of(
-        found,
-        labels,
-        operating_point(found, labels, effort, default),
-        each_at=points_without_each(found, labels, effort, default),
-    )
+    curves = Curves.of(found, labels, effort, default)
+    judged = judgement_of(found, labels, curves.best(), each_at=curves.best_without_each())
     return replace(judged, keys=tuple(findings))
 
 

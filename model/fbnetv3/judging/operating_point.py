@@ -83,6 +83,10 @@ class Curves:
         """The threshold of each label, from all images but this one."""
         return self._best(*(total - one[index] for total, one in zip(self._totals, self._sums, strict=True)))
 
+    def best_without_each(self) -> list[dict[str, float]]:
+        """That for each image: to judge the choice by what it has not seen."""
+        return [self.best_without(index) for index in range(len(self.seconds))]
+
     @property
     def _sums(self) -> tuple[Array, ...]:
         return self.seconds, self.right, self.wrong, self.objects, self.without
@@ -118,8 +122,7 @@ def points_without_each(
     findings: Sequence[ImageFindings], labels: Sequence[str], effort: Effort, default: float
 ) -> list[dict[str, float]]:
     """For each image the operating point that the others give: to judge the choice by what it has not seen."""
-    curves = Curves.of(findings, labels, effort, default)
-    return [curves.best_without(index) for index in range(len(findings))]
+    return Curves.of(findings, labels, effort, default).best_without_each()
 
 
 def thresholds_of(provenance: Mapping[str, str]) -> dict[str, float] | None:
