@@ -18,7 +18,7 @@ from fbnetv3.judging.effort import Effort, seconds_with, seconds_without
 from fbnetv3.judging.findings import ImageFindings, LabelFindings, findings_of
 from fbnetv3.judging.gate import GateDecision, decide
 from fbnetv3.judging.judgement import SCORE_THRESHOLD, Judgement, judge, judgement_of
-from fbnetv3.judging.operating_point import NOTHING, THRESHOLDS, operating_point, points_without_each
+from fbnetv3.judging.operating_point import NOTHING, THRESHOLDS, operating_point
 from fbnetv3.judging.outcomes import ImageOutcome, outcomes_of
 
 __all__ = [
@@ -52,7 +52,6 @@ __all__ = [
     "judgement_of",
     "operating_point",
     "outcomes_of",
-    "points_without_each",
     "seconds_with",
     "seconds_without",
 ]

@@ -84,7 +84,7 @@ class Curves:
         return self._best(*(total - one[index] for total, one in zip(self._totals, self._sums, strict=True)))
 
     def best_without_each(self) -> list[dict[str, float]]:
-        """That for each image: to judge the choice by what it has not seen."""
+        """For each image the threshold of each label, from all others: to judge the choice by what it has not seen."""
         return [self.best_without(index) for index in range(len(self.seconds))]
 
     @property
@@ -116,13 +116,6 @@ def operating_point(
     `findings`: of images that the detector has not trained on; without any, all thresholds are `default`, 0..1.
     """
     return Curves.of(findings, labels, effort, default).best()
-
-
-def points_without_each(
-    findings: Sequence[ImageFindings], labels: Sequence[str], effort: Effort, default: float
-) -> list[dict[str, float]]:
-    """For each image the operating point that the others give: to judge the choice by what it has not seen."""
-    return Curves.of(findings, labels, effort, default).best_without_each()
 
 
 def thresholds_of(provenance: Mapping[str, str]) -> dict[str, float] | None:

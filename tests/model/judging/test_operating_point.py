@@ -16,12 +16,11 @@ from fbnetv3.judging import (
     judge,
     judgement_of,
     operating_point,
-    points_without_each,
     seconds_with,
     seconds_without,
 )
 from fbnetv3.judging.findings import ImageFindings
-from fbnetv3.judging.operating_point import IN_WEIGHTS, thresholds_of
+from fbnetv3.judging.operating_point import IN_WEIGHTS, Curves, thresholds_of
 
 BESIDE = (100, 60, 140, 95)
 
@@ -121,9 +120,9 @@ def test_the_seconds_decide() -> None:
 
 def test_without_each_leaves_that_image_out() -> None:
     findings = bolts(0.8, 0.6, 5) + bolts(0.2, 0.1, 1)
-    points = points_without_each(findings, ("bolt", "nut"), Effort(), 0.3)
+    points = Curves.of(findings, ("bolt", "nut"), Effort(), 0.3).best_without_each()
     assert points == [point(findings[:i] + findings[i + 1 :]) for i in range(6)]
-    assert points_without_each([], ("bolt",), Effort(), 0.3) == []
+    assert Curves.of([], ("bolt",), Effort(), 0.3).best_without_each() == []
 
 
 class TestFindings:
