@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
-from fbnetv3.data.examples import ChosenExamples
 from fbnetv3.data.snapshot import Snapshot
 from fbnetv3.detector import Detector
-from fbnetv3.judging import ImageFindings, Served, findings_of
+from fbnetv3.judging import ImageFindings, Served, findings_by_key
 from fbnetv3.provisional import left_out_findings, regions_of_example, start_head
 from prelabel.labelstudio.config.object_controls import sources
 from prelabel.settings import Settings
@@ -58,9 +57,9 @@ class WhatServes:
         learnt = learnt_from(self._settings, version)
         known = learnt.keys if learnt else snapshot.keys[: len(snapshot.train)]
         places = [place for place, key in enumerate(snapshot.keys) if key not in known]
-        found = findings_of(serving, ChosenExamples(snapshot.everything, places), count)
+        found = findings_by_key([(serving, places)], snapshot.everything, snapshot.keys, count)
         return Served(
-            dict(zip([snapshot.keys[place] for place in places], found, strict=True)),
+            found,
             version.judgement.objects.by_key if version.judgement.objects else {},
             self._thresholds_by_project_label(),
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fbnetv3.data.examples import ChosenExamples, Examples
+from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
 from fbnetv3.finetuning.cross_fitting import LeftOut
-from fbnetv3.judging import ImageFindings, findings_of
+from fbnetv3.judging import ImageFindings, findings_by_key
 from fbnetv3.weights import Checkpoint
 
 
@@ -22,9 +22,5 @@ def left_out_findings(
 
     `on_image` is called after each image. Raises what reading the images raises.
     """
-    found: dict[int, ImageFindings] = {}
-    for fold in folds:
-        detector = open_detector(fold.checkpoint)
-        findings = findings_of(detector, ChosenExamples(images, fold.places), on_image)
-        found |= zip(fold.places, findings, strict=True)
-    return {keys[place]: found[place] for place in sorted(found)}
+    lookers = ((open_detector(fold.checkpoint), fold.places) for fold in folds)
+    return findings_by_key(lookers, images, keys, on_image)

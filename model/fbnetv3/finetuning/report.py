@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fbnetv3.config import ConfigError
-from fbnetv3.data.examples import ChosenExamples
 from fbnetv3.data.snapshot import Snapshot
 from fbnetv3.detector import Detector
 from fbnetv3.finetuning.cross_fitting import cross_fit
@@ -17,7 +16,7 @@ from fbnetv3.finetuning.evidence import left_out_findings
 from fbnetv3.finetuning.run import FineTuned, OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources, sources_by_name, spelled_as
-from fbnetv3.judging import Comparison, Effort, ImageFindings, Served, compare, findings_of
+from fbnetv3.judging import Comparison, Effort, ImageFindings, Served, compare, findings_by_key
 from fbnetv3.judging.calibration import IN_WEIGHTS as CALIBRATION
 from fbnetv3.judging.operating_point import IN_WEIGHTS as THRESHOLDS
 from fbnetv3.judging.operating_point import thresholds_of
@@ -72,12 +71,11 @@ def train_and_judge(
     labels = snapshot.labels
     _check_sources(sources, labels, start.labels)
     sources = {**sources_by_name(labels, start.labels), **sources}
-    learn = _learn_from_training_images if snapshot.is_set_apart else _learn_from_everything
-    learnt = learn(start, snapshot, folder, settings, sources, on_progress)
-    spelled = spelled_as(labels, start)
+    learning = _Learning(start, snapshot, folder, settings, sources, on_progress)
+    learnt = learning.from_training_images() if snapshot.is_set_apart else learning.from_everything()
     comparison = compare(
         learnt.findings,
-        _served(start, spelled, snapshot, learnt.findings, settings),
+        learning.served(learnt.findings),
         labels,
         effort=effort,
         score_threshold=score_threshold,
@@ -97,64 +95,60 @@ class _Learnt:
     train_seconds: float
 
 
-def _learn_from_everything(
-    start: Checkpoint,
-    snapshot: Snapshot,
-    folder: Path,
-    settings: FineTuningSettings,
-    sources: Sources,
-    on_progress: OnProgress,
-) -> _Learnt:
-    images = snapshot.everything
-    fitted = cross_fit(
-        start,
-        images,
-        folder,
-        settings,
-        sources=sources,
-        pictures=snapshot.pictures,
-        on_progress=on_progress,
-    )
-    findings = left_out_findings(
-        fitted.folds, images, snapshot.keys, lambda weights: _detector(weights, settings)
-    )
-    return _Learnt(fitted.tuned, findings, fitted.train_seconds)
+@dataclass(frozen=True, eq=False)
+class _Learning:
+    """One training run; `sources`: of every label."""
 
+    start: Checkpoint
+    snapshot: Snapshot
+    folder: Path
+    settings: FineTuningSettings
+    sources: Sources
+    on_progress: OnProgress
 
-def _learn_from_training_images(
-    start: Checkpoint,
-    snapshot: Snapshot,
-    folder: Path,
-    settings: FineTuningSettings,
-    sources: Sources,
-    on_progress: OnProgress,
-) -> _Learnt:
-    tuned = fine_tune(
-        start, snapshot.train, snapshot.holdout, folder, settings, sources=sources, on_progress=on_progress
-    )
-    found = findings_of(_detector(tuned.checkpoint, settings), snapshot.holdout)
-    keys = snapshot.keys[len(snapshot.train) :]
-    return _Learnt(tuned, dict(zip(keys, found, strict=True)), tuned.train_seconds)
+    def from_everything(self) -> _Learnt:
+        snapshot = self.snapshot
+        fitted = cross_fit(
+            self.start,
+            snapshot.everything,
+            self.folder,
+            self.settings,
+            sources=self.sources,
+            pictures=snapshot.pictures,
+            on_progress=self.on_progress,
+        )
+        findings = left_out_findings(fitted.folds, snapshot.everything, snapshot.keys, self._detector)
+        return _Learnt(fitted.tuned, findings, fitted.train_seconds)
 
+    def from_training_images(self) -> _Learnt:
+        snapshot = self.snapshot
+        tuned = fine_tune(
+            self.start,
+            snapshot.train,
+            snapshot.holdout,
+            self.folder,
+            self.settings,
+            sources=self.sources,
+            on_progress=self.on_progress,
+        )
+        set_apart = range(len(snapshot.train), len(snapshot.everything))
+        return _Learnt(tuned, self._findings(tuned.checkpoint, set_apart), tuned.train_seconds)
 
-def _served(
-    start: Checkpoint,
-    spelled: Checkpoint,
-    snapshot: Snapshot,
-    candidate: Mapping[str, ImageFindings],
-    settings: FineTuningSettings,
-) -> Served | None:
-    """The start weights on the images that judge the candidate; None where they know none of the labels."""
-    if set(spelled.labels).isdisjoint(snapshot.labels):
-        return None
-    places = [place for place, key in enumerate(snapshot.keys) if key in candidate]
-    found = findings_of(_detector(spelled, settings), ChosenExamples(snapshot.everything, places))
-    keys = [snapshot.keys[place] for place in places]
-    return Served(dict(zip(keys, found, strict=True)), thresholds=_thresholds(start, spelled))
+    def served(self, candidate: Mapping[str, ImageFindings]) -> Served | None:
+        """The start weights on the images that judge the candidate; None where they know none of the labels."""
+        spelled = spelled_as(self.snapshot.labels, self.start)
+        if set(spelled.labels).isdisjoint(self.snapshot.labels):
+            return None
+        places = [place for place, key in enumerate(self.snapshot.keys) if key in candidate]
+        return Served(self._findings(spelled, places), thresholds=_thresholds(self.start, spelled))
 
+    def _findings(self, weights: Checkpoint, places: Sequence[int]) -> dict[str, ImageFindings]:
+        snapshot = self.snapshot
+        return findings_by_key([(self._detector(weights), places)], snapshot.everything, snapshot.keys)
 
-def _detector(weights: Checkpoint, settings: FineTuningSettings) -> Detector:
-    return Detector.load(weights, engine="torch", device=settings.device, threads=settings.threads)
+    def _detector(self, weights: Checkpoint) -> Detector:
+        settings = self.settings
+        return Detector.load(weights, engine="torch", device=settings.device, threads=settings.threads)
 
 
 def _thresholds(start: Checkpoint, spelled: Checkpoint) -> dict[str, float] | None:

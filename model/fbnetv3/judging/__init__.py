@@ -15,7 +15,7 @@ from fbnetv3.judging.choices import (
 )
 from fbnetv3.judging.comparison import Comparison, Served, compare, judged_at_own_point
 from fbnetv3.judging.effort import Effort, seconds_with, seconds_without
-from fbnetv3.judging.findings import ImageFindings, LabelFindings, findings_of
+from fbnetv3.judging.findings import ImageFindings, LabelFindings, findings_by_key, findings_of
 from fbnetv3.judging.gate import GateDecision, decide
 from fbnetv3.judging.judgement import SCORE_THRESHOLD, Judgement, judge, judgement_of
 from fbnetv3.judging.operating_point import NOTHING, THRESHOLDS, operating_point
@@ -44,6 +44,7 @@ __all__ = [
     "compare",
     "decide",
     "decide_heads",
+    "findings_by_key",
     "findings_of",
     "fit_calibration",
     "judge",

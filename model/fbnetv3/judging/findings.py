@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from fbnetv3.arrays import Array
 from fbnetv3.data.coco import add_example, empty_coco
-from fbnetv3.data.examples import Example, Examples
+from fbnetv3.data.examples import ChosenExamples, Example, Examples
 from fbnetv3.detector import Detector
 from fbnetv3.instances import Instances
 from fbnetv3.judging.average_precision import to_results
@@ -108,6 +108,21 @@ def findings_of(
         )
         on_image()
     return findings
+
+
+def findings_by_key(
+    lookers: Iterable[tuple[Detector, Sequence[int]]],
+    images: Examples,
+    keys: Sequence[str],
+    on_image: Callable[[], None] = lambda: None,
+) -> dict[str, ImageFindings]:
+    """Key -> findings, in the order of the images. `lookers`: detectors, one after the other, with the places of the
+    images that each looks at; `keys`: what each image is known by. See `findings_of`.
+    """
+    found: dict[int, ImageFindings] = {}
+    for detector, places in lookers:
+        found |= zip(places, findings_of(detector, ChosenExamples(images, places), on_image), strict=True)
+    return {keys[place]: found[place] for place in sorted(found)}
 
 
 def image_findings(

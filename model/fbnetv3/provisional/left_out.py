@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from fbnetv3.data.examples import ChosenExamples, Examples
+from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
 from fbnetv3.folds import folds_of
-from fbnetv3.judging.findings import ImageFindings, findings_of
+from fbnetv3.judging.findings import ImageFindings, findings_by_key
 from fbnetv3.provisional.detector import provisional_detector
 from fbnetv3.provisional.fitting import fit_head
 from fbnetv3.provisional.head import RegionHead
@@ -21,8 +21,6 @@ def left_out_findings(
     regions: Sequence[LabelledRegions],
     start: RegionHead,
     on_image: Callable[[], None] = lambda: None,
-    *,
-    boxes_only: bool = False,
 ) -> dict[str, ImageFindings]:
     """Key -> what a head finds in an image that it was not fitted to, in the order of the images.
 
@@ -30,11 +28,15 @@ def left_out_findings(
     a training run, so that the two can be compared; one or two images are left out each alone. Raises what reading the
     images raises.
     """
-    found: dict[int, ImageFindings] = {}
-    for places in folds_of(range(len(images))) or [(place,) for place in range(len(images))]:
+    return findings_by_key(_heads(base, regions, start), images, keys, on_image)
+
+
+def _heads(
+    base: Detector, regions: Sequence[LabelledRegions], start: RegionHead
+) -> Iterator[tuple[Detector, Sequence[int]]]:
+    """A detector for each fold, and the places that its head was not fitted to."""
+    count = len(regions)
+    for places in folds_of(range(count)) or [(place,) for place in range(count)]:
         others = [one for place, one in enumerate(regions) if place not in places]
         head = fit_head(others, start) if others else start
-        detector = provisional_detector(base, head, base.version)
-        left_out = findings_of(detector, ChosenExamples(images, places), on_image, boxes_only=boxes_only)
-        found |= zip(places, left_out, strict=True)
-    return {keys[place]: found[place] for place in sorted(found)}
+        yield provisional_detector(base, head, base.version), places

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fbnetv3.data.examples import ChosenExamples, Examples
+from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector, Threshold
 from fbnetv3.finetuning.start import Sources
 from fbnetv3.judging import (
@@ -15,7 +15,7 @@ from fbnetv3.judging import (
     ImageFindings,
     ImageOutcome,
     Served,
-    findings_of,
+    findings_by_key,
     fit_calibration,
     judged_at_own_point,
 )
@@ -62,10 +62,8 @@ class Serving:
         if self.left_out is not None:
             return Served(self.left_out)
         new = [place for place, key in enumerate(keys) if key not in self.learnt]
-        found = findings_of(self.detector, ChosenExamples(images, new))
-        return Served(
-            dict(zip([keys[place] for place in new], found, strict=True)), self.remembered, self.thresholds
-        )
+        found = findings_by_key([(self.detector, new)], images, keys)
+        return Served(found, self.remembered, self.thresholds)
 
 
 class ProvisionalVersions:

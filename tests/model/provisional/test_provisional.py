@@ -151,7 +151,7 @@ class TestLeftOut:
         heads: list[RegionHead] = []
         seen_by: dict[int, list[int]] = {}
         monkeypatch.setattr(left_out, "fit_head", fit)
-        monkeypatch.setattr(left_out, "findings_of", look)
+        monkeypatch.setattr("fbnetv3.judging.findings.findings_of", look)
         images = Pictures(count)
         start = start_head(detector, ("bolt", "nut"), {})
         found = left_out.left_out_findings(detector, images, keys_of(count), regions, start)
