@@ -16,6 +16,10 @@ MANY_IMAGES, SHARE_OF_MANY = 100, 5
 """With more images one fold is enough to judge by: it leaves out every fifth."""
 
 
+FOLD, FOLD_WEIGHTS = "fold", "weights.safetensors"
+"""A training run has a folder for each fold, with a number behind, and its weights there."""
+
+
 def folds_of(pictures: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
     """The places that each fold leaves out; `pictures`: what the image at each place shows.
 

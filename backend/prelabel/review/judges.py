@@ -157,7 +157,9 @@ def judge_project(
         for number, fold in enumerate(folds_of_version(settings, database, version), 1):
             name = f"fold {number} of {version.name}"
             left_out = sorted(set(rest) & set(subjects.among(fold.left_out)))
-            judges.by_detector(judged, subjects, left_out, open_detector(settings, fold.file, version=name))
+            judges.by_detector(
+                judged, subjects, left_out, open_detector(settings, fold.checkpoint, version=name)
+            )
             rest = sorted(set(rest) - set(left_out))
     else:
         rest = list(everything)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from fbnetv3.data.snapshot import Snapshot, SnapshotError, read_snapshot
+from fbnetv3.folds import FOLD
+from fbnetv3.weights import Checkpoint
 from prelabel.folders import project_folder, run_folder
 from prelabel.settings import Settings
 from prelabel.store.database import Database
@@ -16,7 +17,7 @@ from prelabel.store.versions import Version
 
 logger = logging.getLogger(__name__)
 
-FOLDS = "fold*"
+FOLDS = f"{FOLD}*"
 """The folders of a run's folds."""
 
 
@@ -28,11 +29,11 @@ class LearntFrom:
     pictures: frozenset[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FoldWeights:
-    """A file of weights, and the SHA-256 of the pictures that they have not learnt from."""
+    """Weights, and the SHA-256 of the pictures that they have not learnt from."""
 
-    file: Path
+    checkpoint: Checkpoint
     left_out: frozenset[str]
 
 
@@ -48,16 +49,13 @@ def learnt_from(settings: Settings, version: Version) -> LearntFrom | None:
 
 def folds_of_version(settings: Settings, database: Database, version: Version) -> Iterator[FoldWeights]:
     """Those that are kept: of the project's newest version that a run made. Raises WeightsError for a broken file."""
-    from fbnetv3.finetuning.cross_fitting import WEIGHTS, LeftOut  # needs PyTorch
+    from fbnetv3.finetuning.cross_fitting import kept_folds  # needs PyTorch
 
     snapshot = _snapshot(settings, version) if version.run_id is not None else None
     if snapshot is None or version.run_id is None:
         return
-    folder = run_folder(settings, get_run(database, version.run_id))
-    for file in sorted(folder.glob(f"{FOLDS}/{WEIGHTS}")):
-        places = set(LeftOut.read(file).places)
-        left_out = {snapshot.pictures[place] for place in places}
-        yield FoldWeights(file, frozenset(left_out))
+    for fold in kept_folds(run_folder(settings, get_run(database, version.run_id))):
+        yield FoldWeights(fold.checkpoint, frozenset(snapshot.pictures[place] for place in fold.places))
 
 
 def _snapshot(settings: Settings, version: Version) -> Snapshot | None:

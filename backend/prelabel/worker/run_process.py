@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from fbnetv3.folds import FOLD_WEIGHTS
 from prelabel.folders import LOG, PROCESS_LOCK, run_folder
 from prelabel.logs import logging_config
 from prelabel.settings import Settings, load_settings
@@ -30,7 +31,7 @@ LOCK_SECONDS = 5.0
 KEPT = (LOG, "plan.json", "metrics.jsonl", "events.out.tfevents.*", EVALUATION, PROCESS_LOCK, FOLDS)
 """Of an ended run; the weights of a version are kept with the versions, those of its folds here."""
 
-KEPT_OF_FOLDS = ("weights.safetensors", "metrics.jsonl")
+KEPT_OF_FOLDS = (FOLD_WEIGHTS, "metrics.jsonl")
 
 
 def run_process(run_id: int, make_steps: Callable[[Settings, Database, Run, Path], Steps]) -> int:

@@ -21,7 +21,7 @@ from fbnetv3.finetuning.plan import Outlines, Plan, make_plan
 from fbnetv3.finetuning.run import FineTuned, OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources
-from fbnetv3.folds import folds_of
+from fbnetv3.folds import FOLD, FOLD_WEIGHTS, folds_of
 from fbnetv3.training.loop import Progress
 from fbnetv3.weights import Checkpoint, load_checkpoint, write_checkpoint
 
@@ -29,9 +29,6 @@ logger = logging.getLogger(__name__)
 
 FOLD_SHARE, LAST_SHARE = 0.5, 0.5
 """Of the steps of a whole run on all images: of each fold's, and of the last one's (docs/learning.md)."""
-
-FOLD, WEIGHTS = "fold", "weights.safetensors"
-"""Each fold has a folder of its own, with a number behind."""
 
 PLACES, SECONDS = "left_out", "train_seconds"
 """In the provenance of a fold's weights, as JSON."""
@@ -116,7 +113,7 @@ def cross_fit(
 
 def kept_folds(folder: Path) -> tuple[LeftOut, ...]:
     """The folds of a `cross_fit` in this folder that is over. Raises WeightsError."""
-    return tuple(LeftOut.read(file) for file in sorted(folder.glob(f"{FOLD}*/{WEIGHTS}")))
+    return tuple(LeftOut.read(file) for file in sorted(folder.glob(f"{FOLD}*/{FOLD_WEIGHTS}")))
 
 
 def _can_learn(images: Examples, left_out: Sequence[int]) -> bool:
@@ -154,7 +151,7 @@ class _Runs:
         logger.info("fold %d of %d: %d images to learn from", number + 1, self.count, len(places))
         tuned = self._run(self.start, places, folder, FOLD_SHARE, self.sources, number)
         fold = LeftOut(tuned.checkpoint, left_out, tuned.train_seconds)
-        fold.write(folder / WEIGHTS)
+        fold.write(folder / FOLD_WEIGHTS)
         return fold
 
     def last(self, folds: Sequence[Checkpoint]) -> FineTuned:

@@ -16,7 +16,7 @@ from typing import Any
 
 from fbnetv3.errors import FbnetError
 from fbnetv3.files import write_whole
-from fbnetv3.finetuning.cross_fitting import FOLD
+from fbnetv3.folds import FOLD
 from fbnetv3.simulation.round_results import RoundResult
 from fbnetv3.weights import Checkpoint
 from fbnetv3.weights.safetensors_file import read_safetensors, write_checkpoint

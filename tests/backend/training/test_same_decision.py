@@ -18,7 +18,8 @@ from fbnetv3.data.coco_files import read_data_set
 from fbnetv3.data.examples import Examples
 from fbnetv3.data.snapshot import Snapshot, is_held_out, snapshot_of_coco, write_snapshot
 from fbnetv3.finetuning import FineTuningSettings, report
-from fbnetv3.finetuning.cross_fitting import FOLD, WEIGHTS, CrossFitted
+from fbnetv3.finetuning.cross_fitting import CrossFitted
+from fbnetv3.folds import FOLD, FOLD_WEIGHTS
 from fbnetv3.judging import NOTHING
 from fbnetv3.judging.calibration import IDENTITY, calibration_in
 from fbnetv3.judging.operating_point import thresholds_in
@@ -96,7 +97,7 @@ def by_a_run(
     fitted = cross_fitted(candidate, start, snapshot.everything, FineTuningSettings(), {})
     for number, fold in enumerate(fitted.folds):
         (folder / f"{FOLD}{number}").mkdir(parents=True)
-        fold.write(folder / f"{FOLD}{number}" / WEIGHTS)
+        fold.write(folder / f"{FOLD}{number}" / FOLD_WEIGHTS)
     write_checkpoint(candidate, folder / CANDIDATE_WEIGHTS)
     (folder / CANDIDATE_PLAN).write_text("{}")
     labels = "".join(f'<Label value="{label}"/>' for label in snapshot.labels)
