@@ -63,7 +63,6 @@ class Server(BaseApplication):
             return {}
         return {
             "on_starting": lambda _: keeper.start(),
-            "post_fork": lambda _, __: keeper.let_go(),
             "on_exit": lambda _: keeper.stop(),
         }
 

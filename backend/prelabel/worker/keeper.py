@@ -46,11 +46,6 @@ class WorkerKeeper:
             stop_child(self._process)
         self._thread.join()
 
-    def let_go(self) -> None:
-        """To be called in a fork of this process: it must not hold the pipe that the worker lives by."""
-        if self._process:
-            let_go(self._process)
-
     def _keep(self) -> None:
         pause = FIRST_PAUSE
         self._wait_for_other_worker()
