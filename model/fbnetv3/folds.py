@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-FEWEST_IMAGES = 3
+FEWEST_IMAGES = 2
 """With fewer, nothing can be left out and learnt without."""
 
 FEW_IMAGES = 30
-"""Up to so many, FOLDS_OF_FEW folds: each leaves two thirds to learn from; beyond, two folds, for the time."""
+"""Up to so many, FOLDS_OF_FEW folds, if there are as many images: each leaves two thirds to learn from; beyond, two
+folds, for the time."""
 
 FOLDS_OF_FEW, FOLDS = 3, 2
 
@@ -32,7 +33,7 @@ def folds_of(pictures: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
     if count > MANY_IMAGES:
         folds, left_out = SHARE_OF_MANY, range(1)
     else:
-        folds = FOLDS_OF_FEW if count <= FEW_IMAGES else FOLDS
+        folds = min(FOLDS_OF_FEW, count) if count <= FEW_IMAGES else FOLDS
         left_out = range(folds)
     return tuple(
         tuple(place for place, picture in enumerate(pictures) if order[picture] % folds == fold)

@@ -25,8 +25,9 @@ STEPS = 20
 
 class FakeSteps:
     """Each step appends its name to trace.txt beside the run's folder. `pause`: seconds that each takes; `digest`: of
-    the labels; `labelled`: tasks; `fail`, `crash`, `die`: steps that raise a foreseen error, an unforeseen one, or end
-    the process as the kernel does; `slow`: a step that lasts; `promoted`: what the gate decides.
+    the labels; `labelled`: tasks; `objects`: in one of them; `fail`, `crash`, `die`: steps that raise a foreseen error,
+    an unforeseen one, or end the process as the kernel does; `slow`: a step that lasts; `promoted`: what the gate
+    decides.
     """
 
     def __init__(self, settings: Settings, database: Database, run: Run, folder: Path) -> None:
@@ -41,6 +42,9 @@ class FakeSteps:
     def read_labels(self, on_progress: OnProgress) -> str:
         self._begin("labels")
         return self._wanted.get("digest", "aaaaaaaaaaaa")
+
+    def most_objects(self, digest: str) -> int:
+        return self._wanted.get("objects", 1)
 
     def train(self, digest: str, on_progress: OnProgress) -> None:
         self._begin("training")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator, model_validat
 from pydantic_settings import NoDecode
 
 from fbnetv3.config import Norm
-from fbnetv3.finetuning.cadence import FIRST, GROWTH
+from fbnetv3.finetuning.cadence import FIRST, GROWTH, MANY_OBJECTS
 from fbnetv3.finetuning.settings import HYPER_PARAMETERS, MOST_THREADS
 from prelabel.settings.fields import sizes_in_order, usable_cores
 
@@ -60,7 +60,10 @@ class TrainingSettings(BaseModel):
         None, gt=0, description="Hours after which a project is trained anyway; never when not set."
     )
     prelabel_train_min_labels: int = Field(
-        FIRST, ge=1, description="Labelled tasks that a project needs before it is trained at all."
+        FIRST,
+        ge=1,
+        description="Labelled tasks that a project needs before it is trained at all; as long as this is no more than "
+        f"{FIRST} and PRELABEL_TRAIN_EVERY is not set, one task with {MANY_OBJECTS} objects is enough, too.",
     )
     prelabel_reconcile_minutes: float = Field(
         10,

@@ -50,6 +50,13 @@ def accepted_labels(payload: Any) -> int:
     return sum(isinstance(one, dict) and not one.get("was_cancelled") for one in annotations)
 
 
+def most_regions(payload: Any) -> int:
+    """How many regions the label of an event has; of several labels, the one with most."""
+    said = payload.get("annotation") if isinstance(payload, dict) else None
+    annotations = said if isinstance(said, list) else [said]
+    return max((_regions(one) for one in annotations if isinstance(one, dict)), default=0)
+
+
 def changes_labels(payload: Any) -> bool:
     """Whether a project's labels may be others after this event."""
     return isinstance(payload, dict) and payload.get("action") in LABEL_CHANGES
@@ -87,6 +94,13 @@ def known_projects(database: Database) -> list[int]:
     """Every project that was heard of."""
     with database.session() as session:
         return list(session.scalars(select(LabelCount.project_id).order_by(LabelCount.project_id)))
+
+
+def _regions(annotation: dict[str, Any]) -> int:
+    """Only a region of an image states the image's size; several results may be of one."""
+    result = annotation.get("result")
+    found = [one for one in result if isinstance(one, dict)] if isinstance(result, list) else []
+    return len({str(one.get("id")) for one in found if "original_width" in one})
 
 
 def _add(session: Session, project_id: int, accepted: int, changes: int = 0) -> bool:

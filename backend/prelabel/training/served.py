@@ -50,7 +50,7 @@ class WhatServes:
         """
         version = self._version
         if version is None:
-            return Served(self._provisional_findings(snapshot, count))
+            return Served(self._provisional_findings(snapshot, count), is_new=not any(self._sources.values()))
         serving = self._with_project_labels()
         if serving is None:
             return None

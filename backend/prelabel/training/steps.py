@@ -82,6 +82,11 @@ class LearningSteps:
         )
         return built.snapshot.digest
 
+    def most_objects(self, digest: str) -> int:
+        """Read off the snapshot."""
+        with _foreseen():
+            return _most_objects(self._snapshot(digest))
+
     def train(self, digest: str, on_progress: OnProgress) -> None:
         """From the base weights, on all labels, and on all but each fold's; nothing where the candidate is there, or
         where choices are all that there is to learn.
@@ -95,7 +100,7 @@ class LearningSteps:
 
         with _foreseen():
             snapshot = self._snapshot(digest)
-            if snapshot.head_specs and not _has_objects_to_learn(snapshot):
+            if snapshot.head_specs and not _most_objects(snapshot):
                 logger.info("no objects to learn, choices only")
                 return
             name, start = base_checkpoint(self._settings)
@@ -180,8 +185,11 @@ class LearningSteps:
         return read_snapshot(folder / "snapshots" / f"{digest}.json")
 
 
-def _has_objects_to_learn(snapshot: Snapshot) -> bool:
-    return any(objects for part in (snapshot.train, snapshot.holdout) for _, objects in part.records)
+def _most_objects(snapshot: Snapshot) -> int:
+    """In one image."""
+    return max(
+        (len(found) for part in (snapshot.train, snapshot.holdout) for _, found in part.records), default=0
+    )
 
 
 @contextmanager

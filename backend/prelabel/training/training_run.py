@@ -83,6 +83,9 @@ class Steps(Protocol):
     def read_labels(self, on_progress: OnProgress) -> str:
         """Write the snapshot; its digest."""
 
+    def most_objects(self, digest: str) -> int:
+        """How many objects the image of the snapshot has that has most."""
+
     def train(self, digest: str, on_progress: OnProgress) -> None:
         """Leave the candidate in the folder, whole or not at all."""
 
@@ -141,9 +144,9 @@ class TrainingRun:
         on_progress = self._report(Stage.LABELS)
         labelled = self._steps.labelled_tasks()
         note_labels(self._database, self._run.id, labelled)
-        if objection := too_few(self._rules, labelled):
-            raise RunFailed(objection, is_lasting=True)
         digest = self._steps.read_labels(on_progress)
+        if objection := too_few(self._rules, labelled, self._steps.most_objects(digest)):
+            raise RunFailed(objection, is_lasting=True)
         earlier = last_trained(self._database, self._run.project_id)
         if earlier and earlier.snapshot_digest == digest:
             raise NothingNew(f"nothing new since run {earlier.id}")

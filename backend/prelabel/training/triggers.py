@@ -10,7 +10,7 @@ from fbnetv3.finetuning.cadence import GROWTH, Cadence
 from prelabel.labelstudio.config.project import labelled_tasks_of
 from prelabel.settings import Settings
 from prelabel.store.events import action_of, project_of
-from prelabel.store.label_counts import accepted_labels
+from prelabel.store.label_counts import accepted_labels, most_regions
 from prelabel.store.runs import NewLabels, Run
 
 START_TRAINING = "START_TRAINING"
@@ -21,9 +21,8 @@ START_TRAINING = "START_TRAINING"
 @dataclass(frozen=True)
 class TriggerRules:
     """`every`: new labels that start a training run, 0 for never; None: a share, `growth`, of the labelled tasks that
-    the last decision was made on. `minimum`: labelled tasks without which none starts.
-
-    `interval`: after which a project is trained anyway; None for never.
+    the last decision was made on. `minimum`: labelled tasks without which none starts, unless `every` is None and one
+    task has many objects (see Cadence). `interval`: after which a project is trained anyway; None for never.
     """
 
     every: int | None
@@ -42,6 +41,15 @@ class TriggerRules:
             settings.prelabel_train_growth,
         )
 
+    @property
+    def cadence(self) -> Cadence:
+        """What decides where `every` is None."""
+        return Cadence(self.minimum, self.growth)
+
+    def is_enough(self, labelled: int, objects: int) -> bool:
+        """Whether a run may learn from so many labelled tasks, one of which has so many `objects`."""
+        return labelled >= self.minimum or (self.every is None and self.cadence.is_enough(labelled, objects))
+
 
 def event_reason(rules: TriggerRules, payload: Any, labels: NewLabels) -> str | None:
     """Why an event starts a training run. `labels`: those since the last decision, those of this event too; none where
@@ -50,14 +58,15 @@ def event_reason(rules: TriggerRules, payload: Any, labels: NewLabels) -> str | 
         return "Start Training"
     if project_of(payload) is None or not accepted_labels(payload) or not labels.counted:
         return None
-    labelled = labelled_tasks_of(payload["project"])
-    if labelled is not None and labelled < rules.minimum:
+    labelled, objects = labelled_tasks_of(payload["project"]), most_regions(payload)
+    if labelled is not None and not rules.is_enough(labelled, objects):
         return None
-    return _counted(labels.counted) if is_due(rules, labels, labelled or 0) else None
+    return _counted(labels.counted) if is_due(rules, labels, labelled or 0, objects) else None
 
 
-def is_due(rules: TriggerRules, labels: NewLabels, labelled: int) -> bool:
+def is_due(rules: TriggerRules, labels: NewLabels, labelled: int, objects: int = 0) -> bool:
     """Whether enough labels are new. `labelled`: tasks with labels, as Label Studio counts them; 0: it does not say.
+    `objects`: in the one of the labels just heard of that has most.
 
     After a run that came to no decision it is not the very next label that starts another one: a failure is tried again
     by itself, and may last.
@@ -67,7 +76,7 @@ def is_due(rules: TriggerRules, labels: NewLabels, labelled: int) -> bool:
     now = max(labels.decided_on + labels.counted, labelled)
     seen = labels.read or (now - labels.counted + labels.tried if labels.tried else 0)
     tried = max(labels.decided_on + labels.tried, seen)
-    return Cadence(rules.minimum, rules.growth).is_due(now, labels.decided_on, tried)
+    return rules.cadence.is_due(now, labels.decided_on, tried, objects)
 
 
 def timer_reason(
@@ -86,9 +95,9 @@ def timer_reason(
     return None
 
 
-def too_few(rules: TriggerRules, labelled: int) -> str | None:
-    """Why so few labelled tasks cannot be trained on, in one sentence; None for enough."""
-    if labelled >= rules.minimum:
+def too_few(rules: TriggerRules, labelled: int, objects: int) -> str | None:
+    """Why so few labelled tasks cannot be trained on, in one sentence; None for enough. `objects`: see `is_enough`."""
+    if rules.is_enough(labelled, objects):
         return None
     have = "1 task has" if labelled == 1 else f"{labelled} tasks have"
     return f"{have} accepted labels, and training starts at {rules.minimum} (PRELABEL_TRAIN_MIN_LABELS)"

@@ -24,12 +24,14 @@ class Served:
 
     `findings`: in the images that it has not learnt from. `remembered`: of those that it has learnt from, what weights
     made with it found that had not (see `fbnetv3.finetuning.cross_fitting`). `thresholds`: the operating point that it
-    carries; None where it has none, and gets one as the candidate does.
+    carries; None where it has none, and gets one as the candidate does. `is_new`: whether all that it knows of the
+    labels comes from these images, by a provisional version, so that it stands in the way of nothing unjudged.
     """
 
     findings: Mapping[str, ImageFindings]
     remembered: Mapping[str, ImageOutcome] = field(default_factory=dict)
     thresholds: Mapping[str, float] | None = None
+    is_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def compare(
     `score_threshold`, 0..1: where few images say otherwise, regions that score less are not shown to people.
     """
     new = judged_at_own_point(candidate, labels, effort, score_threshold)
-    if serving is None:
+    if serving is None or (serving.is_new and not candidate):
         return Comparison(new, None, decide(new, None, effort), fit_calibration(new.regions), None)
     seen = {key: found for key, found in serving.findings.items() if key in candidate}
     old = _judged(serving, seen, labels, effort, score_threshold)

@@ -149,7 +149,8 @@ class Replay:
             self.on_step(f"{step}making a provisional version")
             serving = self._provisional_versions.version(labelled)
         tried = max((one.labels for one in earlier if one.is_trained), default=0)
-        is_due = self.cadence.is_due(labels, tried, tried)
+        objects = max(one.objects for one in outcomes)
+        is_due = self.cadence.is_due(labels, tried, tried, objects)
         attempt = self._attempt(seed, labelled, serving, step) if is_due else None
         result = self._result(seed, labelled, new, outcomes, earlier, attempt, serving)
         candidate = attempt.candidate if attempt and attempt.decision.promoted else None

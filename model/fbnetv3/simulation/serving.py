@@ -33,8 +33,8 @@ from fbnetv3.simulation.replay_data import ImageId, ReplayData
 @dataclass(frozen=True, eq=False)
 class Serving:
     """`thresholds`: its operating point; the start weights have none. `remembered`: by image, see `Served`. `learnt`:
-    the images that a training run learnt from, which makes it a version. `left_out`: of a provisional version, what
-    heads like its own found in each image that they had not seen.
+    the images that a training run learnt from, which makes it a version. `left_out`, `is_new`: of a provisional
+    version, what heads like its own found in each image that they had not seen, and see `Served`.
     """
 
     detector: Detector
@@ -43,6 +43,7 @@ class Serving:
     remembered: Mapping[str, ImageOutcome] = field(default_factory=dict)
     learnt: frozenset[str] = frozenset()
     left_out: Mapping[str, ImageFindings] | None = None
+    is_new: bool = False
 
     @property
     def is_version(self) -> bool:
@@ -60,7 +61,7 @@ class Serving:
     def served(self, images: Examples, keys: Sequence[str]) -> Served:
         """What a candidate is compared with on these images."""
         if self.left_out is not None:
-            return Served(self.left_out)
+            return Served(self.left_out, is_new=self.is_new)
         new = [place for place, key in enumerate(keys) if key not in self.learnt]
         found = findings_by_key([(self.detector, new)], images, keys)
         return Served(found, self.remembered, self.thresholds)
@@ -74,6 +75,7 @@ class ProvisionalVersions:
     ) -> None:
         self._base, self._data = base, data
         self._start = start_head(base, data.labels, sources)
+        self._is_new = not any(sources.values())
         self._effort, self._default = effort, default
         self._regions: dict[ImageId, LabelledRegions] = {}
 
@@ -85,7 +87,13 @@ class ProvisionalVersions:
         )
         judged = judged_at_own_point(left_out, self._data.labels, self._effort, self._default)
         detector = provisional_detector(self._base, fit_head(regions, self._start), "provisional")
-        return Serving(detector, judged.thresholds, fit_calibration(judged.regions), left_out=left_out)
+        return Serving(
+            detector,
+            judged.thresholds,
+            fit_calibration(judged.regions),
+            left_out=left_out,
+            is_new=self._is_new,
+        )
 
     def _regions_of(self, id_: ImageId) -> LabelledRegions:
         if id_ not in self._regions:

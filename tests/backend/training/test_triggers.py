@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from serving import captured
 
-from fbnetv3.finetuning.cadence import FIRST, GROWTH
+from fbnetv3.finetuning.cadence import FIRST, GROWTH, MANY_OBJECTS
 from prelabel.settings import SettingsError, load_settings
+from prelabel.store.label_counts import most_regions
 from prelabel.store.runs import NewLabels, Run
 from prelabel.training.triggers import TriggerRules, event_reason, timer_reason, too_few
 
 RULES = TriggerRules(every=20, minimum=10, interval=None)
+AUTOMATIC = TriggerRules(every=None, minimum=FIRST, interval=None)
 BY_SHARE = TriggerRules(every=None, minimum=5, interval=None, growth=0.5)
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -157,8 +159,46 @@ def test_the_timer() -> None:
 
 
 def test_too_few_labels_are_told_with_the_number() -> None:
-    assert too_few(RULES, 10) is None
-    assert str(too_few(RULES, 9)).startswith("9 tasks have ")
-    assert too_few(RULES, 1) == (
+    assert too_few(RULES, 10, 0) is None
+    assert str(too_few(RULES, 9, 99)).startswith("9 tasks have ")
+    assert too_few(RULES, 1, 99) == (
         "1 task has accepted labels, and training starts at 10 (PRELABEL_TRAIN_MIN_LABELS)"
     )
+
+
+def full(objects: int, *, labelled: int = 1) -> dict[str, Any]:
+    """The event of a label with so many regions, each with the label and the shape in entries of their own."""
+    entries = [
+        {"id": f"region{number}", "original_width": 640, "type": type_}
+        for number in range(objects)
+        for type_ in ("rectangle", "labels")
+    ]
+    payload = created(labelled)
+    payload["annotation"]["result"] = [*entries, {"id": "whole", "type": "choices"}, None]
+    return payload
+
+
+@pytest.mark.parametrize(
+    ("rules", "payload", "labels", "reason"),
+    [
+        (AUTOMATIC, full(MANY_OBJECTS), NewLabels(1), "1 new label"),
+        (AUTOMATIC, full(MANY_OBJECTS - 1), NewLabels(1), None),
+        (AUTOMATIC, full(MANY_OBJECTS, labelled=2), NewLabels(2), "2 new labels"),
+        (AUTOMATIC, full(MANY_OBJECTS, labelled=2), NewLabels(1, 0, 1, 1), None),  # the first was enough
+        (BY_SHARE, full(MANY_OBJECTS), NewLabels(1), None),  # somebody wants to wait for more
+        (RULES, full(MANY_OBJECTS), NewLabels(20), None),
+    ],
+)
+def test_one_label_full_of_regions(
+    rules: TriggerRules, payload: Any, labels: NewLabels, reason: str | None
+) -> None:
+    assert event_reason(rules, payload, labels) == reason
+    if reason:
+        assert too_few(rules, labels.counted, MANY_OBJECTS) is None
+
+
+@pytest.mark.parametrize(
+    "annotation", [None, 1, [], [None], {"result": None}, {"result": {}}, [{"result": [7]}]]
+)
+def test_an_annotation_that_is_none_has_no_regions(annotation: Any) -> None:
+    assert most_regions({"annotation": annotation}) == 0

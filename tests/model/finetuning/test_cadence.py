@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fbnetv3.finetuning.cadence import Cadence
+from fbnetv3.finetuning.cadence import FIRST, MANY_OBJECTS, Cadence
 
 
 def test_trainings_come_as_the_images_grow_by_half() -> None:
@@ -52,3 +52,20 @@ def test_a_share_is_rounded_up_and_one_at_least(cadence: Cadence, labelled: int,
 )
 def test_when_it_is_due(labelled: int, decided: int, tried: int, is_due: bool) -> None:
     assert Cadence(5, 0.5).is_due(labelled, decided, tried) is is_due
+
+
+@pytest.mark.parametrize(
+    ("cadence", "labelled", "tried", "objects", "is_due"),
+    [
+        (Cadence(), 1, 0, MANY_OBJECTS, True),
+        (Cadence(), 1, 0, MANY_OBJECTS - 1, False),
+        (Cadence(), 2, 0, MANY_OBJECTS, True),
+        (Cadence(), 2, 1, MANY_OBJECTS, False),  # only the first training
+        (Cadence(), 3, 1, 0, True),
+        (Cadence(FIRST + 1), 1, 0, 10 * MANY_OBJECTS, False),  # somebody asked to wait for more
+    ],
+)
+def test_one_image_full_of_objects_is_enough(
+    cadence: Cadence, labelled: int, tried: int, objects: int, is_due: bool
+) -> None:
+    assert cadence.is_due(labelled, tried, tried, objects) is is_due
