@@ -73,7 +73,7 @@ def row(
             for indices in drawn
         ]
         shares.append(float(np.mean([share(figures, point) for point in points])))
-    curves = Curves.of(figures, labels, Effort(), SCORE_THRESHOLD)
+    curves = Curves.of([one.of_label for one in figures], labels, Effort(), SCORE_THRESHOLD)
     return [*shares, float(curves.seconds.sum(0).min(1).sum() / curves.without.sum())]
 
 

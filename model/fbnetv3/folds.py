@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 
 FEWEST_IMAGES = 2
 """With fewer, nothing can be left out and learnt without."""
@@ -39,3 +39,23 @@ def folds_of(pictures: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
         tuple(place for place, picture in enumerate(pictures) if order[picture] % folds == fold)
         for fold in left_out
     )
+
+
+def shared_out(
+    places: Iterable[int], pictures: Sequence[Hashable], left_out: Sequence[Collection[Hashable]]
+) -> list[list[int]]:
+    """For each fold the places of the images that it is to be shown, so that every image is shown to one.
+
+    `left_out`: the pictures that each fold left out. It is shown those; pictures that no fold learnt from go to all
+    folds in turn. Without folds there are no shares.
+    """
+    if not left_out:
+        return []
+    shares: list[list[int]] = [[] for _ in left_out]
+    turn = 0
+    for place in places:
+        fold = next((i for i, own in enumerate(left_out) if pictures[place] in own), None)
+        if fold is None:
+            fold, turn = turn % len(left_out), turn + 1
+        shares[fold].append(place)
+    return shares

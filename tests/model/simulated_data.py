@@ -16,7 +16,7 @@ from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress
 from fbnetv3.finetuning.cross_fitting import CrossFitted, LeftOut
 from fbnetv3.finetuning.plan import Outlines, make_plan
 from fbnetv3.finetuning.start import Sources
-from fbnetv3.folds import folds_of
+from fbnetv3.folds import FOLD, FOLD_WEIGHTS, folds_of
 from fbnetv3.weights import Checkpoint
 
 SIZE = (192, 256)
@@ -56,7 +56,7 @@ class FakeTrainer:
         sources: Sources,
         on_progress: Callable[[Progress], None],
     ) -> CrossFitted:
-        (folder / "fold1").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "state.pt").write_text("where it can go on from")
         assert settings.cache is not None
         Path(settings.cache).mkdir(exist_ok=True)
@@ -65,7 +65,11 @@ class FakeTrainer:
         if isinstance(answer, Exception):
             raise answer
         on_progress(Progress(1, 1, {"loss": 1.0}, 0.1, 2.0, 0.0))
-        return cross_fitted(answer, start, images, settings, sources)
+        fitted = cross_fitted(answer, start, images, settings, sources)
+        for number, fold in enumerate(fitted.folds, 1):
+            (folder / f"{FOLD}{number}").mkdir()
+            fold.write(folder / f"{FOLD}{number}" / FOLD_WEIGHTS)
+        return fitted
 
 
 def cross_fitted(

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from fbnetv3.data.coco import has_mask
 from fbnetv3.detector import Detector
 from fbnetv3.provisional import LabelledRegions, labelled_regions, read_regions, write_regions
 from fbnetv3.weights import WeightsError
@@ -26,25 +28,27 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """The objects of an image. `sha256`: of its file. `boxes`: x0, y0, x1, y1 in pixels, one for each of `names`."""
+    """The objects of an image. `sha256`: of its file. `boxes`: x0, y0, x1, y1 in pixels, one for each of `names`;
+    `outlined`: whether it comes from an outline.
+    """
 
     sha256: str
     boxes: tuple[tuple[float, ...], ...]
     names: tuple[str, ...]
+    outlined: tuple[bool, ...]
 
 
 def image_labels(found: CollectedLabels) -> list[ImageLabels]:
     """What was collected, by image; images without objects too."""
-    objects: dict[int, list[tuple[tuple[float, ...], str]]] = {image["id"]: [] for image in found.images}
+    objects: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in found.images}
     for one in found.annotations:
-        x, y, width, height = one["bbox"]
-        box = (x, y, x + width, y + height)
-        objects[one["image_id"]].append((box, found.labels[one["category_id"] - 1]))
+        objects[one["image_id"]].append(one)
     return [
         ImageLabels(
             image["sha256"],
-            tuple(box for box, _ in objects[image["id"]]),
-            tuple(name for _, name in objects[image["id"]]),
+            tuple(_box(one["bbox"]) for one in objects[image["id"]]),
+            tuple(found.labels[one["category_id"] - 1] for one in objects[image["id"]]),
+            tuple(has_mask(one) for one in objects[image["id"]]),
         )
         for image in found.images
     ]
@@ -61,7 +65,7 @@ class KeptRegions:
 
     def key(self, image: ImageLabels) -> str:
         """What stands for the image, its labels and the weights: the same key, the same regions."""
-        content = json.dumps([image.sha256, image.boxes, image.names, *self._network])
+        content = json.dumps([image.sha256, image.boxes, image.names, image.outlined, *self._network])
         return hashlib.sha256(content.encode()).hexdigest()
 
     def of(self, image: ImageLabels) -> LabelledRegions | Failure:
@@ -94,9 +98,14 @@ class KeptRegions:
         boxes = np.array(image.boxes, np.float32).reshape(-1, 4)
         try:
             features = self._detector.set_image(self._images / image.sha256)
-            return labelled_regions(self._detector, features, boxes, image.names)
+            return labelled_regions(self._detector, features, boxes, image.names, image.outlined)
         except ENGINE_ERRORS as error:
             return Failure("model", f"the network failed: {type(error).__name__}")
 
     def _path(self, image: ImageLabels) -> Path:
         return self._folder / f"{self.key(image)}.safetensors"
+
+
+def _box(bbox: Sequence[float]) -> tuple[float, ...]:
+    x, y, width, height = bbox
+    return x, y, x + width, y + height

@@ -5,29 +5,43 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from fbnetv3.detector import Detector
-from fbnetv3.provisional import LabelledRegions, RegionHead, fit_head, start_head
+from fbnetv3.judging import Effort
+from fbnetv3.provisional import LabelledRegions, RegionHead, fit_head, head_thresholds, start_head
 
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
     """`labels`: of the project, in the order of its config. `sources`: project label -> the labels of the base weights
     that it is the name for, which may be none. `base`: their version. `keys`: of the images, see `KeptRegions.key`.
+    `effort`, `threshold`: what the operating point is chosen by.
     """
 
     labels: tuple[str, ...]
     sources: Mapping[str, Sequence[str]]
     base: str
     keys: tuple[str, ...]
+    effort: Effort
+    threshold: float
 
     @property
     def digest(self) -> str:
         """What the fit depends on, in 64 hex digits, whatever the order of the images."""
-        content = [self.labels, self.sources, self.base, sorted(self.keys)]
+        content = [
+            self.labels,
+            self.sources,
+            self.base,
+            sorted(self.keys),
+            asdict(self.effort),
+            self.threshold,
+        ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def fit(self, detector: Detector, regions: Sequence[LabelledRegions]) -> RegionHead:
         """The head for the labels: what the base weights' detector knows of them, and the regions of its images."""
-        return fit_head(regions, start_head(detector, self.labels, self.sources))
+        start = start_head(detector, self.labels, self.sources)
+        config = detector.engine.config
+        thresholds = head_thresholds(regions, start, config, self.effort, self.threshold)
+        return replace(fit_head(regions, start), thresholds=thresholds)

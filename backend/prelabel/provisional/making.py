@@ -15,6 +15,7 @@ from prelabel.inference.predictor import Predictor
 from prelabel.labels.accepted import AcceptedTask, accepted_tasks
 from prelabel.labels.collecting import CollectedLabels, collect_labels
 from prelabel.labels.stored_images import image_store
+from prelabel.labels.usefulness import effort_of
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.object_controls import sources
 from prelabel.labelstudio.config.project import Project, labelled_tasks_of, read_project
@@ -121,6 +122,8 @@ class ProvisionalMaker:
             sources(project.label_config, self._base.labels),
             self._base.version,
             tuple(kept.key(image) for image in images),
+            effort_of(self._settings),
+            self._settings.model_score_threshold,
         )
         if self._is_there(project.id, lesson):
             note_read(self._database, project.id, read)

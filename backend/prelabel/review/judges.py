@@ -76,7 +76,7 @@ class Judges:
 
         found = held_out(detector, subjects.part(indices), count)
         judged.predictions |= dict(zip(sorted(indices), found, strict=True))
-        judged.by.append(f"{detector.version} judged {len(indices)} images")
+        judged.by.append(f"{detector.version} judged {_images(indices)}")
         unknown = sorted(subjects.used_labels - set(detector.labels))
         if unknown:
             judged.notes.append(
@@ -113,9 +113,7 @@ class Judges:
             )
             shutil.rmtree(self.folder, ignore_errors=True)
         judged.predictions |= dict(zip(sorted(indices), found, strict=True))
-        judged.by.append(
-            f"heads that were trained on the others ({folds} folds) judged {len(indices)} images"
-        )
+        judged.by.append(f"heads that were trained on the others ({folds} folds) judged {_images(indices)}")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -200,3 +198,7 @@ def _digest(subjects: Subjects, indices: Sequence[int], start: Checkpoint) -> st
     """Of all that the heads learn from: other labels must not go on from what these left."""
     content = [[subjects.image_refs[index].file, subjects.digests(index)] for index in sorted(indices)]
     return hashlib.sha256(json.dumps([start.digest, content]).encode()).hexdigest()[:12]
+
+
+def _images(indices: Sequence[int]) -> str:
+    return "1 image" if len(indices) == 1 else f"{len(indices)} images"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from fbnetv3.data.snapshot import Snapshot
 from fbnetv3.detector import Detector
+from fbnetv3.folds import shared_out
 from fbnetv3.judging import ImageFindings, Served, findings_by_key
 from fbnetv3.provisional import left_out_findings, regions_of_example, start_head
 from prelabel.labelstudio.config.object_controls import sources
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import Version, serving_version
-from prelabel.versions.detectors import with_project_labels
-from prelabel.versions.learnt import learnt_from
+from prelabel.versions.detectors import open_detector, with_project_labels
+from prelabel.versions.learnt import folds_of_version, learnt_from
 from prelabel.versions.loading import base_thresholds, project_detector
 from prelabel.versions.records import version_thresholds
 
@@ -56,13 +57,25 @@ class WhatServes:
             return None
         learnt = learnt_from(self._settings, version)
         known = learnt.keys if learnt else snapshot.keys[: len(snapshot.train)]
-        places = [place for place, key in enumerate(snapshot.keys) if key not in known]
-        found = findings_by_key([(serving, places)], snapshot.everything, snapshot.keys, count)
+        new = [place for place, key in enumerate(snapshot.keys) if key not in known]
+        lookers = self._folds(version, snapshot, new) or [(serving, new)]
+        found = findings_by_key(lookers, snapshot.everything, snapshot.keys, count)
         return Served(
             found,
             version.judgement.objects.by_key if version.judgement.objects else {},
             self._thresholds_by_project_label(),
         )
+
+    def _folds(
+        self, version: Version, snapshot: Snapshot, places: Sequence[int]
+    ) -> list[tuple[Detector, Sequence[int]]]:
+        """The folds of the version's run, with the images that each is to look at; none where they are gone."""
+        folds = list(folds_of_version(self._settings, self._database, version))
+        shares = shared_out(places, snapshot.pictures, [fold.left_out for fold in folds])
+        return [
+            (with_project_labels(open_detector(self._settings, fold.checkpoint), self._sources), share)
+            for fold, share in zip(folds, shares, strict=True)
+        ]
 
     def _provisional_findings(
         self, snapshot: Snapshot, count: Callable[[], None]

@@ -22,8 +22,9 @@ from fbnetv3.judging.outcomes import ImageOutcome
 class Served:
     """What serves, on the labelled images, which are known by their keys.
 
-    `findings`: in the images that it has not learnt from. `remembered`: of those that it has learnt from, what weights
-    made with it found that had not (see `fbnetv3.finetuning.cross_fitting`). `thresholds`: the operating point that it
+    `findings`: in the images that it has not learnt from, by its folds where it has some: the candidate is judged by
+    its own, which learnt less than it did, too. `remembered`: of those that it has learnt from, what its folds found
+    that had not (see `fbnetv3.finetuning.cross_fitting`). `thresholds`: the operating point that it
     carries; None where it has none, and gets one as the candidate does. `is_new`: whether all that it knows of the
     labels comes from these images, by a provisional version, so that it stands in the way of nothing unjudged.
     """
@@ -96,7 +97,7 @@ def judged_at_own_point(
     images, every detector would look better than it is, one with many labels most.
     """
     found = list(findings.values())
-    curves = Curves.of(found, labels, effort, default)
+    curves = Curves.of([one.of_label for one in found], labels, effort, default)
     judged = judgement_of(found, labels, curves.best(), each_at=curves.best_without_each())
     return replace(judged, keys=tuple(findings))
 

@@ -22,7 +22,7 @@ import numpy as np
 from fbnetv3.arrays import Array
 from fbnetv3.judging.calibration import provenance_in
 from fbnetv3.judging.effort import Effort, seconds_with, seconds_without
-from fbnetv3.judging.findings import ImageFindings
+from fbnetv3.judging.findings import ImageFindings, LabelFindings
 
 #: What can be chosen, and NOTHING: the network reports nothing below 0.05.
 THRESHOLDS = tuple(step / 20 for step in range(1, 20))
@@ -58,19 +58,23 @@ class Curves:
 
     @classmethod
     def of(
-        cls, findings: Sequence[ImageFindings], labels: Sequence[str], effort: Effort, default: float
+        cls,
+        found: Sequence[Mapping[str, LabelFindings]],
+        labels: Sequence[str],
+        effort: Effort,
+        default: float,
     ) -> Curves:
-        """The curves of these images."""
+        """The curves of these images; `found`: in each, by label."""
         thresholds = tuple(sorted({*THRESHOLDS, default, NOTHING}))
-        seconds, right, wrong = np.zeros((3, len(findings), len(labels), len(thresholds)))
-        objects, without = np.zeros((2, len(findings), len(labels)))
-        for i, image in enumerate(findings):
+        seconds, right, wrong = np.zeros((3, len(found), len(labels), len(thresholds)))
+        objects, without = np.zeros((2, len(found), len(labels)))
+        for i, by_label in enumerate(found):
             for j, label in enumerate(labels):
-                if found := image.of_label.get(label):
-                    outcomes = [found.outcome(threshold) for threshold in thresholds]
-                    seconds[i, j] = [seconds_with([one], effort) for one in outcomes]
-                    right[i, j] = [one.found for one in outcomes]
-                    wrong[i, j] = [one.false_positives for one in outcomes]
+                if one := by_label.get(label):
+                    outcomes = [one.outcome(threshold) for threshold in thresholds]
+                    seconds[i, j] = [seconds_with([seen], effort) for seen in outcomes]
+                    right[i, j] = [seen.found for seen in outcomes]
+                    wrong[i, j] = [seen.false_positives for seen in outcomes]
                     objects[i, j] = outcomes[-1].objects
                     without[i, j] = seconds_without(outcomes[-1:], effort)
         return cls(tuple(labels), thresholds, default, seconds, right, wrong, objects, without)
@@ -115,7 +119,7 @@ def operating_point(
 
     `findings`: of images that the detector has not trained on; without any, all thresholds are `default`, 0..1.
     """
-    return Curves.of(findings, labels, effort, default).best()
+    return Curves.of([one.of_label for one in findings], labels, effort, default).best()
 
 
 def thresholds_of(provenance: Mapping[str, str]) -> dict[str, float] | None:

@@ -8,6 +8,7 @@ from fbnetv3.provisional.detector import provisional_detector
 from fbnetv3.provisional.fitting import fit_head, start_head
 from fbnetv3.provisional.head import RegionHead, read_head, write_head
 from fbnetv3.provisional.left_out import left_out_findings
+from fbnetv3.provisional.operating_point import head_thresholds
 from fbnetv3.provisional.regions import (
     LabelledRegions,
     labelled_regions,
@@ -20,6 +21,7 @@ __all__ = [
     "LabelledRegions",
     "RegionHead",
     "fit_head",
+    "head_thresholds",
     "labelled_regions",
     "left_out_findings",
     "provisional_detector",

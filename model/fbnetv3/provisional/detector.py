@@ -64,7 +64,7 @@ class HeadEngine:
         """See Engine; every label has the same better box."""
         base = self._engine.describe(encoded, boxes)
         scores = self._head.scores(base.vectors)
-        better = _of_likeliest(base)
+        better = better_boxes(base, encoded.size)
         return RegionDescriptions(
             base.vectors, scores, np.repeat(better[:, None], len(self._head.labels), axis=1)
         )
@@ -77,24 +77,36 @@ class HeadEngine:
     def _detect(self, encoded: Any, wanted: Wanted) -> NetworkOutput:
         config = self.config
         base = self._engine.describe(encoded, encoded.proposals)
-        scores, boxes = self._head.scores(base.vectors), _of_likeliest(base)
-        height, width = encoded.size
-        boxes = boxes.clip(0, np.array([width, height] * 2, np.float32))
-        likely = (scores > config.score_threshold) & (scores >= wanted.boxes)
-        regions, classes = np.nonzero(likely & np.isfinite(boxes).all(1)[:, None])
+        scores, boxes = self._head.scores(base.vectors), better_boxes(base, encoded.size)
+        regions, classes = reported(scores, boxes, config, wanted.boxes)
         boxes, scores = boxes[regions], scores[regions, classes]
-        apart = boxes + (classes * max(width, height))[:, None].astype(np.float32)
-        keep = non_maximum_suppression(apart, scores, config.nms_threshold, config.detections_per_image)
-        boxes, scores, classes, regions = boxes[keep], scores[keep], classes[keep], regions[keep]
         masked = scores >= wanted.masks[classes]
         masks = None
         if self.has_masks:
             likeliest = base.scores.argmax(1).astype(np.int64)[regions]
             masks = self._engine.mask_probabilities(encoded, boxes[masked], likeliest[masked])
-        return NetworkOutput(boxes, scores, classes.astype(np.int64), masked, masks)
+        return NetworkOutput(boxes, scores, classes, masked, masks)
 
 
-def _of_likeliest(base: RegionDescriptions) -> Array:
-    """(n, 4) each region's better box for the likeliest of the base network's classes."""
+def better_boxes(base: RegionDescriptions, size: tuple[int, int]) -> Array:
+    """(n, 4) each region's better box for the likeliest of the base network's classes, inside an input of this size,
+    (height, width); not finite where the network fails on a region.
+    """
     better: Array = base.boxes[np.arange(len(base.boxes)), base.scores.argmax(1)]
-    return better
+    height, width = size
+    return better.clip(0, np.array([width, height] * 2, np.float32))
+
+
+def reported(
+    scores: Array, boxes: Array, config: ModelConfig, least: float | Array = 0.0
+) -> tuple[Array, Array]:
+    """Which regions are reported, and as which classes, (k,) each, best score first.
+
+    `scores` (n, labels), `boxes` (n, 4). `least`: scores for each label or for all, without which none is.
+    """
+    likely = (scores > config.score_threshold) & (scores >= least)
+    regions, classes = np.nonzero(likely & np.isfinite(boxes).all(1, keepdims=True))
+    boxes, scores = boxes[regions], scores[regions, classes]
+    apart = boxes + (classes * boxes.max(initial=0))[:, None].astype(np.float32)
+    keep = non_maximum_suppression(apart, scores, config.nms_threshold, config.detections_per_image)
+    return regions[keep], classes[keep].astype(np.int64)

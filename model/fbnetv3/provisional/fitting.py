@@ -12,7 +12,7 @@ from fbnetv3.class_scores import NEW_LABEL, fit_class_scores
 from fbnetv3.detector import Detector
 from fbnetv3.engines.engine import ClassScores
 from fbnetv3.provisional.head import RegionHead
-from fbnetv3.provisional.regions import LabelledRegions
+from fbnetv3.provisional.regions import NO_OBJECT, UNCLEAR, LabelledRegions
 
 MOST_IMAGES = 100
 """More hardly change a head, and by then a training run has made a version."""
@@ -43,13 +43,17 @@ def fit_head(regions: Sequence[LabelledRegions], start: RegionHead) -> RegionHea
     the same head.
     """
     regions = regions[-MOST_IMAGES:]
-    vectors = np.concatenate([one.vectors for one in regions])
-    classes = np.concatenate([_classes(one, start.labels) for one in regions])
+    clear = [one.owners != UNCLEAR for one in regions]
+    vectors = np.concatenate([one.vectors[rows] for one, rows in zip(regions, clear, strict=True)])
+    classes = np.concatenate(
+        [_classes(one, start.labels)[rows] for one, rows in zip(regions, clear, strict=True)]
+    )
     fitted = fit_class_scores(vectors, classes, ClassScores(start.weight, start.bias))
     return replace(start, weight=fitted.weight, bias=fitted.bias, images=len(regions))
 
 
 def _classes(regions: LabelledRegions, labels: Sequence[str]) -> Array:
-    """(n,) each region's class; background is the last."""
+    """(n,) each region's class; background, and what is unclear, is the last."""
     place = [labels.index(name) if name in labels else len(labels) for name in regions.names]
-    return np.array([*place, len(labels)])[regions.owners]
+    classes: Array = np.array([*place, len(labels)])[np.maximum(regions.owners, NO_OBJECT)]
+    return classes

@@ -25,18 +25,21 @@ def left_out_findings(
     """Key -> what a head finds in an image that it was not fitted to, in the order of the images.
 
     `keys`: what each image is known by; `regions`: those of the images. `start`: see `fit_head`. The folds are those of
-    a training run, so that the two can be compared; one or two images are left out each alone. Raises what reading the
+    a training run, so that the two can be compared; a single image is left out, too. Raises what reading the
     images raises.
     """
-    return findings_by_key(_heads(base, regions, start), images, keys, on_image)
+    lookers = (
+        (provisional_detector(base, head, base.version), places)
+        for head, places in left_out_heads(regions, start)
+    )
+    return findings_by_key(lookers, images, keys, on_image)
 
 
-def _heads(
-    base: Detector, regions: Sequence[LabelledRegions], start: RegionHead
-) -> Iterator[tuple[Detector, Sequence[int]]]:
-    """A detector for each fold, and the places that its head was not fitted to."""
+def left_out_heads(
+    regions: Sequence[LabelledRegions], start: RegionHead
+) -> Iterator[tuple[RegionHead, Sequence[int]]]:
+    """A head for each fold, and the places of the images that it was not fitted to."""
     count = len(regions)
     for places in folds_of(range(count)) or [(place,) for place in range(count)]:
         others = [one for place, one in enumerate(regions) if place not in places]
-        head = fit_head(others, start) if others else start
-        yield provisional_detector(base, head, base.version), places
+        yield (fit_head(others, start) if others else start), places

@@ -249,7 +249,7 @@ class Replay:
         settings = self.settings
         compared = compare(
             left_out_findings(fitted.folds, images, keys, self._detector),
-            serving.served(images, keys) if settings.gated else None,
+            serving.served(images, keys, self._detector) if settings.gated else None,
             images.labels,
             effort=settings.effort,
             score_threshold=settings.score_threshold,
@@ -277,6 +277,7 @@ class Replay:
                 last.calibration,
                 last.remembered,
                 frozenset(map(str, labelled[: last.labels])),
+                Storage(self.folder).folds(last),
             )
         return self._provisional_versions.version(labelled) if labelled else self._start_serving()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector, Threshold
+from fbnetv3.finetuning.cross_fitting import LeftOut
 from fbnetv3.finetuning.start import Sources
+from fbnetv3.folds import shared_out
 from fbnetv3.judging import (
     IDENTITY,
     Calibration,
@@ -22,19 +24,21 @@ from fbnetv3.judging import (
 from fbnetv3.provisional import (
     LabelledRegions,
     fit_head,
+    head_thresholds,
     left_out_findings,
     provisional_detector,
     regions_of_example,
     start_head,
 )
 from fbnetv3.simulation.replay_data import ImageId, ReplayData
+from fbnetv3.weights import Checkpoint
 
 
 @dataclass(frozen=True, eq=False)
 class Serving:
     """`thresholds`: its operating point; the start weights have none. `remembered`: by image, see `Served`. `learnt`:
-    the images that a training run learnt from, which makes it a version. `left_out`, `is_new`: of a provisional
-    version, what heads like its own found in each image that they had not seen, and see `Served`.
+    the images that a training run learnt from, which makes it a version; `folds`: of that run. `left_out`, `is_new`: of
+    a provisional version, what heads like its own found in each image that they had not seen, and see `Served`.
     """
 
     detector: Detector
@@ -42,6 +46,7 @@ class Serving:
     calibration: Calibration = IDENTITY
     remembered: Mapping[str, ImageOutcome] = field(default_factory=dict)
     learnt: frozenset[str] = frozenset()
+    folds: Sequence[LeftOut] = ()
     left_out: Mapping[str, ImageFindings] | None = None
     is_new: bool = False
 
@@ -58,12 +63,18 @@ class Serving:
         """From which score on a person sees its regions."""
         return default if self.thresholds is None else self.thresholds
 
-    def served(self, images: Examples, keys: Sequence[str]) -> Served:
+    def served(
+        self, images: Examples, keys: Sequence[str], open_detector: Callable[[Checkpoint], Detector]
+    ) -> Served:
         """What a candidate is compared with on these images."""
         if self.left_out is not None:
             return Served(self.left_out, is_new=self.is_new)
         new = [place for place, key in enumerate(keys) if key not in self.learnt]
-        found = findings_by_key([(self.detector, new)], images, keys)
+        shares = shared_out(new, keys, [()] * len(self.folds))
+        lookers = [
+            (open_detector(fold.checkpoint), places) for fold, places in zip(self.folds, shares, strict=True)
+        ]
+        found = findings_by_key(lookers or [(self.detector, new)], images, keys)
         return Served(found, self.remembered, self.thresholds)
 
 
@@ -87,9 +98,10 @@ class ProvisionalVersions:
         )
         judged = judged_at_own_point(left_out, self._data.labels, self._effort, self._default)
         detector = provisional_detector(self._base, fit_head(regions, self._start), "provisional")
+        config = self._base.engine.config
         return Serving(
             detector,
-            judged.thresholds,
+            head_thresholds(regions, self._start, config, self._effort, self._default),
             fit_calibration(judged.regions),
             left_out=left_out,
             is_new=self._is_new,

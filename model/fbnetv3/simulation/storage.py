@@ -3,7 +3,8 @@
 settings.json                       what the results belong to
 seed0/labels10/result.json          written last: a round that has it is done
 seed0/labels10/weights.safetensors  of a promoted candidate
-seed0/labels10/training/            plan, metrics and TensorBoard's events of its fine-tuning
+seed0/labels10/training/            plan, metrics and TensorBoard's events of its fine-tuning, and of the round
+                                    that serves the weights of its folds
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from fbnetv3.errors import FbnetError
 from fbnetv3.files import write_whole
+from fbnetv3.finetuning.cross_fitting import LeftOut, kept_folds
 from fbnetv3.folds import FOLD
 from fbnetv3.simulation.round_results import RoundResult
 from fbnetv3.weights import Checkpoint
@@ -71,13 +73,21 @@ class Storage:
         if promoted:
             write_checkpoint(promoted, folder / WEIGHTS)
         write_whole(json.dumps(result.as_dict(), indent=2).encode() + b"\n", folder / RESULT)
-        (folder / TRAINING / STATE).unlink(missing_ok=True)
-        for fold in (folder / TRAINING).glob(f"{FOLD}*"):
-            shutil.rmtree(fold)
+        for state in (folder / TRAINING).glob(f"**/{STATE}"):
+            state.unlink()
+        for fold in folder.parent.glob(f"labels*/{TRAINING}/{FOLD}*"):
+            if (fold.parent.parent == folder) is not result.promoted:
+                shutil.rmtree(fold)
 
     def take_over(self, result: RoundResult, other: Storage) -> None:
         """Keep a round of another folder as one of this one's."""
+        for fold in other.training(result.seed, result.labels).glob(f"{FOLD}*"):
+            shutil.copytree(fold, self.training(result.seed, result.labels) / fold.name, dirs_exist_ok=True)
         self.finish(result, other.weights(result) if result.promoted else None)
+
+    def folds(self, result: RoundResult) -> tuple[LeftOut, ...]:
+        """The folds of the training run that a round promoted, as long as no later one did."""
+        return kept_folds(self.training(result.seed, result.labels))
 
     def weights(self, result: RoundResult) -> Checkpoint:
         """The weights that a round promoted."""

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from label_studio_stand_in import PROJECT
 from simulated_data import write_scenes
-from version_samples import real_checkpoint, store_version
+from version_samples import JUDGEMENT, real_checkpoint, store_version
 
 from fbnetv3.data.coco import CocoExamples
 from fbnetv3.data.coco_files import read_data_set
+from fbnetv3.data.snapshot import snapshot_of_coco, write_snapshot
+from fbnetv3.files import file_sha256
 from fbnetv3.finetuning import FineTuningSettings
+from fbnetv3.finetuning.cross_fitting import LeftOut
+from fbnetv3.folds import FOLD, FOLD_WEIGHTS
 from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.weights import load_checkpoint
+from prelabel.folders import project_folder, run_folder
 from prelabel.review.findings import ReviewError
 from prelabel.review.judges import ImagePredictions, Judges, judge_coco, judge_project
 from prelabel.review.review import find_in
@@ -24,6 +30,8 @@ from prelabel.review.subjects import Subjects, coco_subjects
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 from prelabel.store.promotions import add_promotion
+from prelabel.store.run_progress import request_run
+from prelabel.store.version_details import VersionJudgement
 
 SPLITS = ["train", "holdout", "train", "train", "holdout"]
 BRIEF = FineTuningSettings(epochs=0.5, min_size=64, max_size=96, threads=1)
@@ -89,6 +97,48 @@ def test_a_version_judges_the_hold_out_and_cross_fitted_heads_the_rest(
         "heads that were trained on the others (3 folds) judged 3 images",
     ]
     assert not (tmp_path / "review").exists(), "what the heads left is removed"
+
+
+def test_the_folds_of_a_version_judge_what_it_learnt_from(
+    judge: Callable[..., ImagePredictions], settings: Settings, database: Database, annotations: Path
+) -> None:
+    """Each what it left out; heads of its own learn only what no fold can judge."""
+    data = json.loads(annotations.read_text())
+    for image in data["images"]:
+        image["sha256"] = file_sha256(annotations.parent / image["file_name"])
+    file = annotations.with_name("known.json")
+    file.write_text(json.dumps(data))
+    learnt = snapshot_of_coco(read_data_set(file, file.parent))
+    write_snapshot(
+        learnt.data,
+        learnt.images,
+        project_folder(settings, PROJECT) / "snapshots" / f"{learnt.digest}.json",
+    )
+    run = request_run(database, PROJECT, "a test")
+    for number, places in enumerate(((0, 2), (1,)), 1):
+        weights = run_folder(settings, run) / f"{FOLD}{number}" / FOLD_WEIGHTS
+        weights.parent.mkdir(parents=True)
+        LeftOut(real_checkpoint(SCENE_LABELS), places, 1.0).write(weights)
+    judged_on = replace(JUDGEMENT, keys=learnt.keys[:3])
+    version = store_version(
+        settings,
+        database,
+        run.id,
+        real_checkpoint(SCENE_LABELS),
+        judgement=VersionJudgement(judged_on),
+        snapshot_digest=learnt.digest,
+    )
+    add_promotion(database, PROJECT, version, "test")
+    judged = judge(
+        Subjects("project 7", "project 7", CocoExamples(data, annotations.parent, with_empty=True))
+    )
+    assert sorted(judged.predictions) == [0, 1, 2, 3, 4]
+    name = f"p{PROJECT}-v1"
+    assert judged.by == [
+        f"fold 1 of {name} judged 2 images",
+        f"fold 2 of {name} judged 1 image",
+        "heads that were trained on the others (3 folds) judged 2 images",
+    ]
 
 
 def test_two_reviews_at_once_do_not_spoil_each_other(

@@ -13,13 +13,17 @@ from version_samples import JUDGEMENT, real_checkpoint, store_version
 
 from fbnetv3.data.coco_files import read_data_set
 from fbnetv3.data.snapshot import Snapshot, snapshot_of_coco, write_snapshot
+from fbnetv3.finetuning.cross_fitting import LeftOut
+from fbnetv3.folds import FOLD, FOLD_WEIGHTS
 from fbnetv3.judging import ImageOutcome, Judgement, Served
 from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.weights import Checkpoint, write_checkpoint
-from prelabel.folders import project_folder
+from prelabel.folders import project_folder, run_folder
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 from prelabel.store.promotions import add_promotion
+from prelabel.store.run_progress import request_run
+from prelabel.store.runs import Run
 from prelabel.store.version_details import VersionJudgement, VersionPlan
 from prelabel.training.served import WhatServes
 
@@ -63,6 +67,7 @@ def serve_version(
     learnt: Snapshot,
     judgement: Judgement = JUDGEMENT,
     checkpoint: Checkpoint | None = None,
+    run_id: int | None = None,
     **plan: Mapping[str, float],
 ) -> None:
     """A version that learnt from this snapshot, which is kept in the project's folder."""
@@ -71,7 +76,7 @@ def serve_version(
     version = store_version(
         settings,
         database,
-        None,
+        run_id,
         checkpoint or real_checkpoint(SCENE_LABELS),
         judgement=VersionJudgement(judgement),
         snapshot_digest=learnt.digest,
@@ -142,6 +147,33 @@ def test_an_image_whose_labels_were_corrected_is_a_new_one(
     old = Snapshot(own.file, own.images, own.data | {"annotations": moved})
     serve_version(settings, database, old, remembering(old.keys))
     assert known(served(settings, database, snapshot))[0] == of(snapshot, 1, 3, 4)
+
+
+def test_its_folds_look_at_new_images_and_at_pictures_that_they_left_out(
+    settings: Settings, database: Database, snapshot: Snapshot
+) -> None:
+    """So that a candidate, which its own folds stand for, is compared with what learnt as little."""
+    own = part(snapshot, 1, 2, 5)
+    moved = [one | {"bbox": [0, 0, 9, 9]} if one["image_id"] == 2 else one for one in own.data["annotations"]]
+    old = Snapshot(own.file, own.images, own.data | {"annotations": moved})
+    run = request_run(database, PROJECT, "a test")
+    keep_folds(settings, run, {(0,): True, (1, 2): False})
+    serve_version(settings, database, old, remembering(old.keys), run_id=run.id)
+    found = served(settings, database, snapshot)
+    assert found is not None
+    sees = {key: bool(one.results) for key, one in found.findings.items()}
+    assert sees == dict.fromkeys(of(snapshot, 3), True) | dict.fromkeys(of(snapshot, 2, 4), False)
+
+
+def keep_folds(settings: Settings, run: Run, sees: Mapping[tuple[int, ...], bool]) -> None:
+    """The folds of a run, by the places that they left out: whether they find anything."""
+    for number, (places, finds) in enumerate(sees.items(), 1):
+        checkpoint = real_checkpoint(SCENE_LABELS)
+        if not finds:
+            checkpoint = replace(checkpoint, settings=checkpoint.settings | {"score_threshold": 0.999})
+        file = run_folder(settings, run) / f"{FOLD}{number}" / FOLD_WEIGHTS
+        file.parent.mkdir(parents=True)
+        LeftOut(checkpoint, places, 1.0).write(file)
 
 
 def test_a_version_of_an_older_release_learnt_from_its_training_images_alone(

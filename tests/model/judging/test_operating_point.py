@@ -120,7 +120,7 @@ def test_the_seconds_decide() -> None:
 
 def test_without_each_leaves_that_image_out() -> None:
     findings = bolts(0.8, 0.6, 5) + bolts(0.2, 0.1, 1)
-    points = Curves.of(findings, ("bolt", "nut"), Effort(), 0.3).best_without_each()
+    points = Curves.of([one.of_label for one in findings], ("bolt", "nut"), Effort(), 0.3).best_without_each()
     assert points == [point(findings[:i] + findings[i + 1 :]) for i in range(6)]
     assert Curves.of([], ("bolt",), Effort(), 0.3).best_without_each() == []
 

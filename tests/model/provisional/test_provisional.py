@@ -13,17 +13,19 @@ from small_networks import LABELS
 
 from fbnetv3 import Detector
 from fbnetv3.data.examples import ChosenExamples, Example
-from fbnetv3.judging import ImageFindings, findings_of
+from fbnetv3.judging import Effort, ImageFindings, findings_of, judged_at_own_point
 from fbnetv3.provisional import (
     LabelledRegions,
     RegionHead,
     fit_head,
     fitting,
+    head_thresholds,
     labelled_regions,
     left_out,
     provisional_detector,
     read_head,
     read_regions,
+    regions_of_example,
     start_head,
     write_head,
     write_regions,
@@ -60,7 +62,8 @@ class TestRegions:
         assert regions.names == ("bolt",)
         assert regions.owners[0] == regions.owners[-1] == 0, "the proposal, and the object itself"
         assert (regions.owners == -1).any()
-        assert len(regions.vectors) == len(regions.owners) <= len(features.encoded.proposals) + 1
+        assert len(regions.vectors) == len(regions.owners) == len(features.encoded.proposals) + 1
+        assert np.allclose(regions.objects * features.scale, box, atol=1e-3) and not regions.outlined.any()
 
     def test_an_image_without_objects_is_all_background(self) -> None:
         detector = base()
@@ -74,8 +77,8 @@ class TestRegions:
         write_regions(regions, tmp_path / "regions")
         again = read_regions(tmp_path / "regions")
         assert again.names == regions.names
-        assert np.array_equal(again.vectors, regions.vectors)
-        assert np.array_equal(again.owners, regions.owners)
+        for array in ("vectors", "boxes", "owners", "objects", "outlined"):
+            assert np.array_equal(getattr(again, array), getattr(regions, array))
         (tmp_path / "regions").write_bytes(b"x")
         with pytest.raises(WeightsError, match="holds no labelled regions"):
             read_regions(tmp_path / "regions")
@@ -87,7 +90,7 @@ class TestFitting:
         regions = drawn_objects(detector)
         head = fitted(regions, "nut", "bolt", "never seen")
         vectors = np.concatenate([one.vectors for one in regions]).astype(np.float32)
-        names = np.array(["bolt", "nut", None])[np.concatenate([one.owners for one in regions])]
+        names = np.array(["bolt", "nut", None, None])[np.concatenate([one.owners for one in regions])]
         scores = head.scores(vectors)
         bolts, nuts = scores[names == "bolt"][:, 1], scores[names == "nut"][:, 0]
         assert bolts.mean() > scores[names != "bolt"][:, 1].mean() + 0.3
@@ -178,6 +181,50 @@ class TestLeftOut:
         [one] = left_out.left_out_findings(detector, Pictures(1), ["a"], regions, start).values()
         [expected] = findings_of(provisional_detector(detector, start, BASE), Pictures(1))
         assert one.results == expected.results and one.results
+
+
+class TestOperatingPoint:
+    """It is chosen as if the images were looked at again."""
+
+    @pytest.mark.parametrize("count", [1, 2, 5])
+    @pytest.mark.parametrize("effort", [Effort(), Effort(delete=0.01), Effort(draw_box=1000)])
+    def test_by_boxes_it_is_the_one_of_the_left_out_findings(self, count: int, effort: Effort) -> None:
+        detector, images = base(), Drawn(base(), count)
+        start = start_head(detector, images.labels, {})
+        regions = [regions_of_example(detector, images[place], images.labels) for place in range(count)]
+        found = left_out.left_out_findings(detector, images, keys_of(count), regions, start)
+        expected = judged_at_own_point(found, images.labels, effort, 0.3).thresholds
+        thresholds = head_thresholds(regions, start, detector.engine.config, effort, 0.3)
+        assert thresholds == expected
+        assert count > 1 or set(thresholds.values()) == {0.3}, "one image alone tells nothing"
+
+    def test_outlines_are_worth_more_wrong_regions(self) -> None:
+        detector, images = base(), Drawn(base(), 5)
+        regions = [regions_of_example(detector, images[place], images.labels) for place in range(5)]
+        outlined = [replace(one, outlined=np.ones(2, bool)) for one in regions]
+        start = start_head(detector, images.labels, {})
+        boxes, outlines = (
+            head_thresholds(some, start, detector.engine.config, Effort(), 0.3)
+            for some in (regions, outlined)
+        )
+        assert all(outlines[label] <= boxes[label] for label in boxes) and outlines != boxes
+
+
+class Drawn:
+    """Scenes in which the network's first proposal is a `bolt`, its last a `nut`."""
+
+    labels = ("bolt", "nut")
+
+    def __init__(self, detector: Detector, count: int) -> None:
+        self._detector, self._count = detector, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Example:
+        features = self._detector.set_image(scene(index, (128, 160)))
+        boxes = features.encoded.proposals[[0, -1]] * features.scale
+        return Example(scene(index, (128, 160)), boxes, np.arange(2), None)
 
 
 def keys_of(count: int) -> list[str]:

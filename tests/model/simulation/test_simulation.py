@@ -19,6 +19,7 @@ from fbnetv3.active_learning import STRATEGIES, pool_image
 from fbnetv3.data.coco import CocoError
 from fbnetv3.finetuning import FineTuningSettings, TrainingError
 from fbnetv3.finetuning.cadence import Cadence
+from fbnetv3.finetuning.cross_fitting import LeftOut
 from fbnetv3.judging import ImageOutcome, findings_of, fit_calibration, judged_at_own_point
 from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.simulation import (
@@ -102,9 +103,16 @@ class TestReplay:
             second.person_seconds_without - first.person_seconds,
         ]
         assert gained[0] < gained[1]
-        assert len(list(tmp_path.rglob("weights.safetensors"))) == 1, "the rejected one is not kept"
-        for name in ("state.pt", "fold1", "features"):
+        assert len(list(tmp_path.glob("*/*/weights.safetensors"))) == 1, "the rejected one is not kept"
+        assert {fold.parts[-3] for fold in tmp_path.rglob("fold*")} == {"labels5"}, "nor are its folds"
+        for name in ("state.pt", "features"):
             assert not list(tmp_path.rglob(name)), name
+
+    def test_of_the_folds_those_that_serve_are_kept(self, data: ReplayData, tmp_path: Path):
+        settings = replace(FILE_ORDER, gated=False)
+        trainer = FakeTrainer([starter()])
+        Replay(data, stranger(), settings, tmp_path, trainer, cadence=EACH_ROUND).run()
+        assert {fold.parts[-3] for fold in tmp_path.rglob("fold*")} == {"labels7"}
 
     def test_what_is_equal_does_not_take_the_place_of_what_serves(self, data: ReplayData, tmp_path: Path):
         """The version is judged on the new images by itself, on those it learnt from by what is remembered."""
@@ -222,6 +230,11 @@ def queue(data: ReplayData, labelled: tuple[int, ...] = (), seed: int = 0, **cha
 
 
 @cache
+def opened(weights: Checkpoint) -> Detector:
+    return Detector.load(weights, engine="torch")
+
+
+@cache
 def detector() -> Detector:
     return Detector.load(starter(), engine="torch", threads=1)
 
@@ -290,14 +303,22 @@ class TestServing:
         images, keys = data.of(data.pool[:3]), ("1", "2", "3")
         remembered = {"1": ImageOutcome(1, 0, 0, 0), "3": ImageOutcome(1, 1, 1, 0)}
         version = Serving(detector(), {}, remembered=remembered, learnt=frozenset(remembered))
-        served = version.served(images, keys)
+        served = version.served(images, keys, opened)
         assert list(served.findings) == ["2"] and served.remembered == remembered
         [expected] = findings_of(detector(), data.of(data.pool[1:2]))
         assert served.findings["2"].results == expected.results
         assert version.is_version and not Serving(detector()).is_version
 
+    def test_its_folds_look_at_them(self, data: ReplayData):
+        """As the candidate's do: a fold has learnt less than what came of it."""
+        images, keys = data.of(data.pool[:5]), ("1", "2", "3", "4", "5")
+        folds = [LeftOut(weights, (), 1.0) for weights in (starter(), stranger())]
+        version = Serving(detector(), {}, learnt=frozenset("1"), folds=folds)
+        found = version.served(images, keys, opened).findings
+        assert [bool(found[key].results) for key in ("2", "3", "4", "5")] == [True, False, True, False]
+
     def test_start_weights_look_at_all(self, data: ReplayData):
-        served = Serving(detector()).served(data.of(data.pool[:2]), ("1", "2"))
+        served = Serving(detector()).served(data.of(data.pool[:2]), ("1", "2"), opened)
         assert list(served.findings) == ["1", "2"] and served.thresholds is None and not served.remembered
 
 
