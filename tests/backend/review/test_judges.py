@@ -137,7 +137,7 @@ def test_the_folds_of_a_version_judge_what_it_learnt_from(
     assert judged.by == [
         f"fold 1 of {name} judged 2 images",
         f"fold 2 of {name} judged 1 image",
-        "heads that were trained on the others (3 folds) judged 2 images",
+        "heads that were trained on the others (2 folds) judged 2 images",
     ]
 
 
