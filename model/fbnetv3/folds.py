@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Hashable, Iterable, Sequence
 
-FEWEST_IMAGES = 2
-"""With fewer, nothing can be left out and learnt without."""
+FEW_IMAGES, FOLDS = 30, 3
+"""Up to so many images are left out in turn, in so many folds, if there are as many images: all of them judge."""
 
-FEW_IMAGES = 30
-"""Up to so many, FOLDS_OF_FEW folds, if there are as many images: each leaves two thirds to learn from; beyond, two
-folds, for the time."""
-
-FOLDS_OF_FEW, FOLDS = 3, 2
-
-MANY_IMAGES, SHARE_OF_MANY = 100, 5
-"""With more images one fold is enough to judge by: it leaves out every fifth."""
+SHARE, MANY_IMAGES, SHARE_OF_MANY = 3, 100, 5
+"""Of more images one fold leaves out a third, and of more than MANY_IMAGES a fifth, for the time: that is enough to
+judge by. They are the same in every run, so that two runs can be compared by all of them."""
 
 
 FOLD, FOLD_WEIGHTS = "fold", "weights.safetensors"
@@ -22,22 +18,27 @@ FOLD, FOLD_WEIGHTS = "fold", "weights.safetensors"
 
 
 def folds_of(pictures: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
-    """The places that each fold leaves out; `pictures`: what the image at each place shows.
+    """The places that each fold leaves out; `pictures`: what the image at each place shows. One picture alone is in
+    none.
 
-    Pictures that follow each other go to different folds, and one that lies at several places to one.
+    Of few pictures, those that follow each other go to different folds; one that lies at several places goes to one.
     """
+    count = len(set(pictures))
+    if count <= FEW_IMAGES:
+        return in_turn(pictures)
+    share = SHARE if count <= MANY_IMAGES else SHARE_OF_MANY
+    return (tuple(place for place, picture in enumerate(pictures) if _number(picture) % share == 0),)
+
+
+def in_turn(pictures: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
+    """As `folds_of`, every picture in one of FOLDS folds however many there are."""
     order = {picture: number for number, picture in enumerate(dict.fromkeys(pictures))}
-    count = len(order)
-    if count < FEWEST_IMAGES:
+    folds = min(FOLDS, len(order))
+    if folds < 2:
         return ()
-    if count > MANY_IMAGES:
-        folds, left_out = SHARE_OF_MANY, range(1)
-    else:
-        folds = min(FOLDS_OF_FEW, count) if count <= FEW_IMAGES else FOLDS
-        left_out = range(folds)
     return tuple(
         tuple(place for place, picture in enumerate(pictures) if order[picture] % folds == fold)
-        for fold in left_out
+        for fold in range(folds)
     )
 
 
@@ -59,3 +60,7 @@ def shared_out(
             fold, turn = turn % len(left_out), turn + 1
         shares[fold].append(place)
     return shares
+
+
+def _number(picture: Hashable) -> int:
+    return int.from_bytes(hashlib.sha256(str(picture).encode()).digest()[:8])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class FakeTrainer:
         settings: FineTuningSettings,
         *,
         sources: Sources,
+        pictures: Sequence[Hashable],
         on_progress: Callable[[Progress], None],
     ) -> CrossFitted:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Weights that learn from all labelled images, and what weights like them find in images that they have not seen.
 
-The images are divided into folds. For each, a short training run learns from the others and is shown the fold: so
-every labelled image tells how good the weights are, and none is lost to learning. The means of the folds' weights
-(arXiv 2203.05482: fine-tuned from one start they lie in one basin) begin a last run, on all images.
+Few images are divided into folds, of many one fold is taken. For each, a short training run learns from the others and
+is shown the fold: so labelled images tell how good the weights are, and none is lost to learning. The mean of the
+folds' weights (arXiv 2203.05482: fine-tuned from one start they lie in one basin) begins a last run, on all images.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class LeftOut:
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """`tuned`: learnt from all images. `folds`: that every image is left out of once, of many images every fifth; none
-    for too few.
+    """`tuned`: learnt from all images. `folds`: that every image is left out of once, of many a part (`folds.py`); none
+    for a single image.
     """
 
     tuned: FineTuned

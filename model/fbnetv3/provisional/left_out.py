@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
-from fbnetv3.folds import folds_of
+from fbnetv3.folds import in_turn
 from fbnetv3.judging.findings import ImageFindings, findings_by_key
 from fbnetv3.provisional.detector import provisional_detector
 from fbnetv3.provisional.fitting import fit_head
@@ -24,8 +24,8 @@ def left_out_findings(
 ) -> dict[str, ImageFindings]:
     """Key -> what a head finds in an image that it was not fitted to, in the order of the images.
 
-    `keys`: what each image is known by; `regions`: those of the images. `start`: see `fit_head`. The folds are those of
-    a training run, so that the two can be compared; a single image is left out, too. Raises what reading the
+    `keys`: what each image is known by; `regions`: those of the images. `start`: see `fit_head`. The folds are
+    about as large as those of a training run on few images; a single image is left out, too. Raises what reading the
     images raises.
     """
     lookers = (
@@ -40,6 +40,6 @@ def left_out_heads(
 ) -> Iterator[tuple[RegionHead, Sequence[int]]]:
     """A head for each fold, and the places of the images that it was not fitted to."""
     count = len(regions)
-    for places in folds_of(range(count)) or [(place,) for place in range(count)]:
+    for places in in_turn(range(count)) or [(place,) for place in range(count)]:
         others = [one for place, one in enumerate(regions) if place not in places]
         yield (fit_head(others, start) if others else start), places

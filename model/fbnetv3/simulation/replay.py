@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,7 @@ class Trainer(Protocol):
         settings: FineTuningSettings,
         *,
         sources: Sources,
+        pictures: Sequence[Hashable],
         on_progress: Callable[[Progress], None],
     ) -> CrossFitted: ...
 
@@ -241,6 +242,7 @@ class Replay:
                 Storage(self.folder).training(seed, len(labelled)),
                 self._training(seed),
                 sources=self._sources,
+                pictures=keys,
                 on_progress=lambda progress: self.on_step(f"{step}{progress}"),
             )
         except TrainingError as error:

@@ -51,7 +51,15 @@ class TestDecide:
         """AP also counts regions that nobody is shown; but labels that were shuffled save time as well."""
         assert decide(replace(BETTER, box_AP50=0.36), TEN).promoted
         assert "AP50 falls below 70%" in decide(replace(BETTER, box_AP50=0.34), TEN).reason
-        assert not decide(replace(TEN, box_AP50=1.0), TEN).promoted
+
+    def test_where_the_seconds_are_about_the_same_ap50_decides(self):
+        """10 objects of 7 s each: a fiftieth of drawing them is 1.4 s an image."""
+        slightly_worse = replace(judged(*[5] * 8, 4, 4), box_AP50=0.51)
+        assert decide(slightly_worse, TEN).promoted and decide(replace(TEN, box_AP50=0.51), TEN).promoted
+        assert not decide(replace(slightly_worse, box_AP50=0.5), TEN).promoted
+        assert not decide(replace(judged(*[5] * 7, 4, 4, 4), box_AP50=1.0), TEN).promoted
+        two = replace(judged(5, 5), box_AP50=1.0)
+        assert not decide(two, judged(5, 5)).promoted, "AP50 of two images says nothing"
 
     def test_ap50_of_two_images_says_nothing(self):
         fallen = replace(BETTER, box_AP50=0.0)
