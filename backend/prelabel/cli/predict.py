@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fbnetv3 import Detector, Instances
     from fbnetv3.arrays import Array
 
+
+USUAL: float = Settings.model_fields["model_score_threshold"].default
+"""The lowest score of what weights say nothing of."""
 
 Writer = Callable[[int, Path, "Instances"], list[dict[str, Any]]]
 
@@ -42,8 +45,14 @@ def predict(
     ] = None,
     weights: Annotated[str, typer.Option(help=WEIGHTS)] = "starter",
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Lowest score of the predictions that are written.")
-    ] = Settings.model_fields["model_score_threshold"].default,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Lowest score of the predictions that are written (default: for each label what the weights carry, "
+            f"else {USUAL}).",
+        ),
+    ] = None,
     label_config: Annotated[
         Path | None,
         typer.Option(
@@ -59,14 +68,15 @@ def predict(
     try:
         with errors_in_one_sentence():
             detector = Detector.load(weights, engine=engine, device=device)
-            write = _writer(format, detector, threshold, label_config)
+            shown_from = _shown_from(weights, threshold, detector.labels)
+            write = _writer(format, detector, shown_from, label_config)
             results: list[Any] = []
             unread = 0
             for number, (path, pixels) in enumerate(_read_images(images, detector.max_pixels)):
                 if pixels is None:
                     unread += 1
                     continue
-                [found] = detector.predict([pixels], threshold)
+                [found] = detector.predict([pixels], shown_from)
                 results.extend(write(number, path, found))
                 if draw is not None:
                     _draw(draw / f"{number + 1:04}-{path.stem}.png", pixels, found)
@@ -75,6 +85,16 @@ def predict(
         fail(f"cannot write {error.filename}: {error.strerror}")
     if unread:
         fail(f"{unread} of {len(images)} images could not be read")
+
+
+def _shown_from(weights: str, threshold: float | None, labels: Sequence[str]) -> dict[str, float]:
+    """The lowest score of each label."""
+    from fbnetv3.judging.operating_point import thresholds_in
+    from fbnetv3.weights.folders import weights_file
+
+    if threshold is not None:
+        return dict.fromkeys(labels, threshold)
+    return dict.fromkeys(labels, USUAL) | (thresholds_in(weights_file(weights)) or {})
 
 
 def _read_images(paths: list[Path], max_pixels: int) -> Iterator[tuple[Path, Array | None]]:
@@ -96,7 +116,9 @@ def _read_images(paths: list[Path], max_pixels: int) -> Iterator[tuple[Path, Arr
             yield path, pixels
 
 
-def _writer(format: Format, detector: Detector, threshold: float, config: Path | None) -> Writer:
+def _writer(
+    format: Format, detector: Detector, shown_from: Mapping[str, float], config: Path | None
+) -> Writer:
     """How the instances of an image (its number from 0, its path) become JSON records."""
     if format is Format.coco:
         return _to_coco
@@ -107,7 +129,7 @@ def _writer(format: Format, detector: Detector, threshold: float, config: Path |
     from prelabel.labelstudio.regions.predictions import image_score, to_prediction, to_regions
 
     xml = _read(config) if config else config_for(detector.labels, has_masks=detector.has_masks)
-    spec = LabelSpec.from_config(xml, detector.labels, threshold)
+    spec = LabelSpec.from_config(xml, detector.labels, USUAL, shown_from)
     if not spec.image_keys:
         why = "; ".join(spec.left_out)
         fail(f"the labelling config has no control on an image that can be pre-labelled{why and f': {why}'}")
@@ -116,7 +138,7 @@ def _writer(format: Format, detector: Detector, threshold: float, config: Path |
         sample = data_with(key, "")
     except ValueError:
         fail(f'one file is not enough for an image that is taken from {shown_key(key)}: use value="$image"')
-    spec = LabelSpec.from_config(expand(xml, sample).xml, detector.labels, threshold)
+    spec = LabelSpec.from_config(expand(xml, sample).xml, detector.labels, USUAL, shown_from)
 
     def to_task(number: int, path: Path, found: Instances) -> list[dict[str, Any]]:
         controls = spec.controls_for(key)

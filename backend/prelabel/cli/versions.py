@@ -144,17 +144,27 @@ def export(
 ) -> None:
     """Write the weights of a version to a d2go checkpoint (.pth) and a file of prelabel's own format (.safetensors).
 
-    Into a folder it also writes the heads that answer its choices.
+    That one carries the version's operating point and calibration. Into a folder it also writes the heads that answer
+    its choices.
     """
     from fbnetv3.classification.heads_file import write_heads
+    from fbnetv3.judging.carried import carrying
     from fbnetv3.weights import write_checkpoint
     from fbnetv3.weights.d2go import write_d2go
-    from prelabel.versions.records import named_version, version_checkpoint, version_heads
+    from prelabel.versions.records import (
+        named_version,
+        version_calibration,
+        version_checkpoint,
+        version_heads,
+        version_thresholds,
+    )
 
     files = [out] if out.suffix in SUFFIXES else [out / f"{name}{suffix}" for suffix in SUFFIXES]
     with _store() as (settings, database):
         version = named_version(database, name)
-        checkpoint = version_checkpoint(settings, version)
+        checkpoint = carrying(
+            version_checkpoint(settings, version), version_calibration(version), version_thresholds(version)
+        )
         for file in files:
             if file.suffix == ".pth":
                 write_d2go(checkpoint, file, _steps(version))

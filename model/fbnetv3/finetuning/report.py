@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ from fbnetv3.finetuning.run import FineTuned, OnProgress, fine_tune, log_progres
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources, sources_by_name, spelled_as
 from fbnetv3.judging import Comparison, Effort, ImageFindings, Served, compare, findings_by_key
-from fbnetv3.judging.calibration import IN_WEIGHTS as CALIBRATION
-from fbnetv3.judging.operating_point import IN_WEIGHTS as THRESHOLDS
+from fbnetv3.judging.carried import carrying
 from fbnetv3.judging.operating_point import thresholds_of
 from fbnetv3.weights import Checkpoint, write_checkpoint
 
@@ -81,7 +80,9 @@ def train_and_judge(
         score_threshold=score_threshold,
     )
     report = Report(comparison, learnt.tuned.steps, learnt.train_seconds)
-    write_checkpoint(_with_judged(learnt.tuned.checkpoint, comparison), folder / WEIGHTS)
+    candidate = learnt.tuned.checkpoint
+    judged = carrying(candidate, comparison.candidate_calibration, comparison.candidate_thresholds)
+    write_checkpoint(judged, folder / WEIGHTS)
     (folder / JUDGEMENT).write_text(json.dumps(report.as_dict(), indent=1) + "\n", encoding="utf-8")
     return report
 
@@ -156,16 +157,6 @@ def _thresholds(start: Checkpoint, spelled: Checkpoint) -> dict[str, float] | No
     carried = thresholds_of(start.provenance)
     spelling = dict(zip(start.labels, spelled.labels, strict=True))
     return carried and {spelling.get(label, label): threshold for label, threshold in carried.items()}
-
-
-def _with_judged(candidate: Checkpoint, comparison: Comparison) -> Checkpoint:
-    """The weights with what the hold-out taught about their scores."""
-    learnt = {
-        CALIBRATION: comparison.candidate_calibration.as_dict(),
-        THRESHOLDS: dict(comparison.candidate_thresholds),
-    }
-    texts = {name: json.dumps(value) for name, value in learnt.items()}
-    return replace(candidate, provenance=candidate.provenance | texts)
 
 
 def _check_sources(sources: Sources, labels: tuple[str, ...], start_labels: tuple[str, ...]) -> None:

@@ -12,7 +12,10 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from typer.testing import CliRunner, Result
 
+from fbnetv3.judging import IDENTITY
+from fbnetv3.judging.carried import carrying
 from fbnetv3.scenes import SCENE_LABELS, generate_scene
+from fbnetv3.weights import load_checkpoint, write_checkpoint
 from prelabel.cli import app
 
 SIZE = (240, 320)
@@ -175,3 +178,21 @@ def test_a_photo_without_its_last_bytes_is_read_and_named(photos: list[Path], tm
     assert [result.exit_code for result in results] == [0, 0]
     assert results[0].stderr.strip() == ""
     assert f"{cut}: the image file is cut short, about 0.0% of the picture is missing" in results[1].stderr
+
+
+def test_weights_say_from_which_score_their_labels_are_shown(photos: list[Path], tmp_path: Path) -> None:
+    starter = load_checkpoint("starter")
+    everywhere = _labels(run("predict", *photos, "--format", "coco"))
+    hidden, shown = everywhere[:2]
+    weights = tmp_path / "mine.safetensors"
+    write_checkpoint(carrying(starter, IDENTITY, {hidden: 1.01, shown: 0.05}), weights)
+    found = _labels(run("predict", *photos, "--format", "coco", "--weights", weights))
+    assert hidden not in found and shown in found
+    assert set(everywhere) - {hidden} <= set(found), "others are shown as ever"
+    given = run("predict", *photos, "--format", "coco", "--weights", weights, "--threshold", "0.3")
+    assert _labels(given) == everywhere, "what is asked for wins"
+
+
+def _labels(result: Result) -> list[str]:
+    assert result.exit_code == 0, result.output
+    return sorted({one["category_name"] for one in json.loads(result.stdout)})

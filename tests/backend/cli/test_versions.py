@@ -19,7 +19,9 @@ from weights_samples import small_checkpoint
 from fbnetv3.classification.heads_file import read_heads
 from fbnetv3.classification.linear_head import LinearHead
 from fbnetv3.data.image_labels import HeadSpec
-from fbnetv3.judging import NOTHING, ChoiceOutcome, HeadJudgement, HeadsJudgement
+from fbnetv3.judging import NOTHING, Calibration, ChoiceOutcome, HeadJudgement, HeadsJudgement
+from fbnetv3.judging.calibration import calibration_in
+from fbnetv3.judging.operating_point import thresholds_in
 from fbnetv3.weights import load_checkpoint, write_checkpoint
 from fbnetv3.weights.safetensors_file import read_safetensors
 from prelabel.cli import app
@@ -194,6 +196,14 @@ def test_an_export_is_read_by_us_and_as_the_original_reads_it(run, tmp_path: Pat
     read = load_checkpoint(out / "p7-v2.pth")
     assert read.with_labels(wanted.labels).digest == wanted.digest
     assert "bolt, nut, gear" in result.output
+
+
+def test_an_export_carries_the_operating_point_and_the_calibration(run, database: Database, tmp_path: Path):
+    plan = VersionPlan(thresholds={"Disc": 0.45, "Wedge": NOTHING}, calibration=Calibration(0.5, 0.1, 12))
+    name = store_version(load_settings(), database, 9, plan=plan).name
+    assert run("export", name, "--out", str(tmp_path / "mine.safetensors")).exit_code == 0
+    assert thresholds_in(tmp_path / "mine.safetensors") == {"Disc": 0.45, "Wedge": NOTHING}
+    assert calibration_in(tmp_path / "mine.safetensors") == Calibration(0.5, 0.1, 12)
 
 
 def test_one_file_is_exported_where_a_file_is_named(run, tmp_path: Path):
