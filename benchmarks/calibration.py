@@ -1,12 +1,13 @@
-"""Do scores mean what they say? Calibrations learnt on a hold-out, tried on images that no training saw.
+"""Do scores mean what they say? Calibrations learnt on images left out, tried on images that no training saw.
 
     python benchmarks/calibration.py --set ANN IMAGES RUNS/set/random [--set ...] [--no-masks] [--markdown]
         [--plot FILE]
 
-Takes the weights that each round of each seed promoted (`prelabel simulate`), fits every method to the regions that it
-finds in the round's held-out images, and tries it on the images for the figures: expected calibration error in ten
-equal intervals of the regions from 0.3 on, which people see, and log loss of all regions from 0.05 on; means over the
-weights. The picture has the reliability of what people see in each set, all weights together, before and after.
+Takes the weights that serve at the end of each seed (`prelabel simulate`), fits every method to the regions that the
+folds of their training run find in the images that they left out, and tries it on the images for the figures: expected
+calibration error in ten equal intervals of the regions from 0.3 on, which people see, and log loss of all regions from
+0.05 on; means over the weights. The picture has the reliability of what people see in each set, all weights together,
+before and after.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from measuring.reliability_plot import Reliability, plot_reliability
 from measuring.sheets import Sheet
 
 from fbnetv3 import Detector
-from fbnetv3.data.snapshot import is_held_out
+from fbnetv3.finetuning.evidence import left_out_findings
 from fbnetv3.judging import (
     IDENTITY,
     SCORE_THRESHOLD,
@@ -32,9 +33,11 @@ from fbnetv3.judging import (
     ScoredRegion,
     fit_calibration,
     judge,
+    judgement_of,
 )
 from fbnetv3.simulation import ReplayData, read_replay_data
 from fbnetv3.simulation.storage import Storage
+from fbnetv3.weights import Checkpoint
 
 Regions = Sequence[ScoredRegion]
 Method = Callable[[np.ndarray], np.ndarray]
@@ -46,10 +49,10 @@ TINY = 1e-3
 
 @dataclass(frozen=True)
 class Weights:
-    """Regions that one version finds: in its hold-out, and in images that nothing was chosen by."""
+    """Regions that its folds find in what they left out, and one version in images that nothing was chosen by."""
 
     labels: int
-    holdout: Regions
+    left_out: Regions
     unseen: Regions
 
 
@@ -89,33 +92,39 @@ def main() -> None:
 
 
 def look_at(folder: Path, data: ReplayData) -> Iterator[Weights]:
-    """Every round's weights that have a hold-out."""
+    """What serves at the end of each seed, where a training run with folds made it."""
+    storage = Storage(folder)
     for results in read_rounds(folder).values():
-        labelled: list[int | str] = []
-        for result in results:
-            labelled += result.image_ids
-            held_out = [id_ for id_ in labelled if is_held_out(id_)]
-            if result.promoted and held_out:
-                detector = Detector.load(Storage(folder).weights(result), engine="torch", threads=1)
-                seen, unseen = (judge(detector, data.of(ids)).regions for ids in (held_out, data.figures))
-                yield Weights(result.labels, seen, unseen)
+        promoted = [result for result in results if result.promoted]
+        folds = storage.folds(promoted[-1]) if promoted else ()
+        if folds:
+            last = promoted[-1]
+            images = data.of([id_ for result in results for id_ in result.image_ids][: last.labels])
+            keys = [str(place) for place in range(len(images))]
+            found = list(left_out_findings(folds, images, keys, _detector).values())
+            unseen = judge(_detector(storage.weights(last)), data.of(data.figures)).regions
+            yield Weights(last.labels, judgement_of(found, images.labels, SCORE_THRESHOLD).regions, unseen)
+
+
+def _detector(weights: Checkpoint) -> Detector:
+    return Detector.load(weights, engine="torch", threads=1)
 
 
 def methods_sheet(title: str, versions: Mapping[str, Sequence[Weights]], loss: Loss) -> Sheet:
     """Each method's loss, by set and number of labelled images."""
-    sheet = Sheet(title, ("data", "labelled images", "regions held out", *METHODS))
+    sheet = Sheet(title, ("data", "labelled images", "regions left out", *METHODS))
     for name, all_of_set in versions.items():
         for labels in sorted({one.labels for one in all_of_set}):
             ones = [one for one in all_of_set if one.labels == labels]
-            regions = f"{fmean(len(one.holdout) for one in ones):.0f}"
-            losses = (fmean(loss(fit(one.holdout), one.unseen) for one in ones) for fit in METHODS.values())
+            regions = f"{fmean(len(one.left_out) for one in ones):.0f}"
+            losses = (fmean(loss(fit(one.left_out), one.unseen) for one in ones) for fit in METHODS.values())
             sheet.add(name, str(labels), regions, *(f"{mean:.3f}" for mean in losses))
     return sheet
 
 
 def before_and_after(versions: Sequence[Weights]) -> tuple[Reliability, Reliability]:
     """What the probabilities of shown regions come to, as the scores say them and as calibrated."""
-    pairs = [(_shown(one.unseen), fit_calibration(one.holdout)) for one in versions]
+    pairs = [(_shown(one.unseen), fit_calibration(one.left_out)) for one in versions]
     plain = [region for unseen, _ in pairs for region in unseen]
     fitted = [one for unseen, calibration in pairs for one in _moved(calibration, unseen)]
     return reliability(plain), reliability(fitted)

@@ -88,13 +88,11 @@ def findings_of(
     on_image: Callable[[], None] = lambda: None,
     *,
     boxes_only: bool = False,
-    least_score: float = 0.0,
 ) -> list[ImageFindings]:
     """Look at every image once, in order; labels are matched by name, and `on_image` is called after each image.
 
     `boxes_only`: as if the detector had no masks, which take most of the time; data without any is looked at so anyhow.
-    `least_score`, 0..1: regions that score less are not looked for, which saves the time of their masks and makes AP
-    and every lower threshold those of the regions that are left. Raises what reading the images raises.
+    Raises what reading the images raises.
     """
     knows_any = not set(examples.labels).isdisjoint(detector.labels)
     findings = []
@@ -102,7 +100,7 @@ def findings_of(
         example = examples[index]
         found = Instances.empty(example.image.shape[:2], examples.labels)
         if knows_any:
-            found = _predict(detector, example.image, least_score, boxes_only or example.masks is None)
+            found = _predict(detector, example.image, boxes_only or example.masks is None)
         findings.append(
             image_findings(found, example, examples.labels, detector.has_masks and not boxes_only)
         )
@@ -142,10 +140,10 @@ def image_findings(
     )
 
 
-def _predict(detector: Detector, image: Array, least_score: float, boxes_only: bool) -> Instances:
+def _predict(detector: Detector, image: Array, boxes_only: bool) -> Instances:
     if not boxes_only:
-        return detector.predict([image], least_score)[0]
-    [found] = detector.predict([image], least_score, mask_threshold=math.inf)
+        return detector.predict([image])[0]
+    [found] = detector.predict([image], mask_threshold=math.inf)
     return replace(found, masks=None)
 
 

@@ -153,11 +153,6 @@ class TestFindings:
         judged = judgement_of(findings, ("bolt", "nut"), {"nut": 0.5})
         assert (judged.no_edit_share, judged.thresholds) == (0.5, {"bolt": 0.3, "nut": 0.5})
 
-    def test_less_than_the_least_score_is_not_looked_for(self) -> None:
-        detector = Scripted([found(("bolt", HERE, 0.4), ("bolt", BESIDE, 0.1))])
-        [one] = findings_of(detector, Examples((example(("bolt", HERE)),)), least_score=0.2)  # type: ignore[arg-type]
-        assert detector.asked == [0.2] and len(one.results) == len(one.of_label["bolt"].scores) == 1
-
     def test_labels_without_anything_have_no_entry(self) -> None:
         [one] = seen([found()], [example(("nut", THERE))])
         assert set(one.of_label) == {"nut"}
