@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
-from fbnetv3.finetuning import FineTuningSettings, Progress, TrainingError
 from fbnetv3.finetuning.cadence import Cadence
-from fbnetv3.finetuning.cross_fitting import CrossFitted
-from fbnetv3.finetuning.evidence import left_out_findings
 from fbnetv3.finetuning.start import Sources, sources_by_name
 from fbnetv3.judging import (
-    IDENTITY,
-    Calibration,
-    GateDecision,
     ImageOutcome,
-    Judgement,
-    compare,
     judge,
     outcomes_of,
     seconds_with,
@@ -35,34 +26,8 @@ from fbnetv3.simulation.round_results import Figures, RoundResult, StartResult
 from fbnetv3.simulation.serving import ProvisionalVersions, Serving
 from fbnetv3.simulation.settings import SimulationSettings
 from fbnetv3.simulation.storage import Storage
+from fbnetv3.simulation.training_runs import Attempt, Trainer, TrainingRuns
 from fbnetv3.weights import Checkpoint
-
-
-class Trainer(Protocol):
-    """`cross_fit`, or what stands in for it."""
-
-    def __call__(
-        self,
-        start: Checkpoint,
-        images: Examples,
-        folder: Path,
-        settings: FineTuningSettings,
-        *,
-        sources: Sources,
-        pictures: Sequence[Hashable],
-        on_progress: Callable[[Progress], None],
-    ) -> CrossFitted: ...
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    """A training run and what the gate decided; without `candidate` there is no more to it."""
-
-    decision: GateDecision
-    seconds: float = 0.0
-    candidate: Checkpoint | None = None
-    judgement: Judgement | None = None
-    calibration: Calibration = IDENTITY
 
 
 @dataclass(frozen=True)
@@ -152,7 +117,12 @@ class Replay:
         tried = max((one.labels for one in earlier if one.is_trained), default=0)
         objects = max(one.objects for one in outcomes)
         is_due = self.cadence.is_due(labels, tried, tried, objects)
-        attempt = self._attempt(seed, labelled, serving, step) if is_due else None
+        runs = self._training_runs
+        attempt = (
+            runs.attempt(seed, labelled, serving, lambda text: self.on_step(f"{step}{text}"))
+            if is_due
+            else None
+        )
         result = self._result(seed, labelled, new, outcomes, earlier, attempt, serving)
         candidate = attempt.candidate if attempt and attempt.decision.promoted else None
         Storage(self.folder).finish(result, candidate)
@@ -165,7 +135,7 @@ class Replay:
         new: Sequence[ImageId],
         outcomes: Sequence[ImageOutcome],
         earlier: Sequence[RoundResult],
-        attempt: _Attempt | None,
+        attempt: Attempt | None,
         serving: Serving,
     ) -> RoundResult:
         """`serving`: what served when the round's training run, if any, was judged."""
@@ -232,42 +202,6 @@ class Replay:
     def _total(earlier: Sequence[RoundResult], name: str, seconds: float) -> float:
         return round(seconds + (getattr(earlier[-1], name) if earlier else 0.0), 1)
 
-    def _attempt(self, seed: int, labelled: Sequence[ImageId], serving: Serving, step: str) -> _Attempt:
-        """Train on all labels, and ask the gate."""
-        images, keys = self.data.of(labelled), [str(id_) for id_ in labelled]
-        try:
-            fitted = self.trainer(
-                self.start,
-                images,
-                Storage(self.folder).training(seed, len(labelled)),
-                self._training(seed),
-                sources=self._sources,
-                pictures=keys,
-                on_progress=lambda progress: self.on_step(f"{step}{progress}"),
-            )
-        except TrainingError as error:
-            return _Attempt(GateDecision(False, f"Training failed: {error}."))
-        self.on_step(f"{step}judging")
-        settings = self.settings
-        compared = compare(
-            left_out_findings(fitted.folds, images, keys, self._detector),
-            serving.served(images, keys, self._detector) if settings.gated else None,
-            images.labels,
-            effort=settings.effort,
-            score_threshold=settings.score_threshold,
-        )
-        return _Attempt(
-            compared.decision if settings.gated else _ungated(compared.candidate),
-            fitted.train_seconds,
-            fitted.tuned.checkpoint,
-            compared.candidate,
-            compared.candidate_calibration,
-        )
-
-    def _training(self, seed: int) -> FineTuningSettings:
-        settings = self.settings.training
-        return replace(settings, seed=seed, cache=settings.cache or str(Storage(self.folder).features))
-
     def _serving(self, earlier: Sequence[RoundResult], labelled: Sequence[ImageId]) -> Serving:
         """What the last promotion brought, else a provisional version, else the start weights."""
         promoted = [result for result in earlier if result.promoted]
@@ -294,6 +228,18 @@ class Replay:
     def _sources(self) -> Sources:
         return sources_by_name(self.data.labels, self.start.labels)
 
+    @property
+    def _training_runs(self) -> TrainingRuns:
+        return TrainingRuns(
+            self.data,
+            self.start,
+            self._sources,
+            self.settings,
+            Storage(self.folder),
+            self.trainer,
+            self._detector,
+        )
+
     @cached_property
     def _provisional_versions(self) -> ProvisionalVersions:
         settings = self.settings
@@ -308,7 +254,3 @@ class Replay:
     def _figures(self, serving: Serving) -> Figures:
         shown_from = serving.shown_from(self.settings.score_threshold)
         return Figures.of(judge(serving.detector, self.data.of(self.data.figures), shown_from))
-
-
-def _ungated(candidate: Judgement) -> GateDecision:
-    return GateDecision(True, f"Promoted without the gate: AP50 {candidate.box_AP50:.3f}.")
