@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from fbnetv3.data.snapshot import is_held_out
 from fbnetv3.simulation import ReplayData
 from fbnetv3.weights import default_folder
 from measuring.label_studio import PROJECT, TOKEN, LabelledProject, label_studio
@@ -39,18 +37,14 @@ def measure(
     rounds: int,
     epochs: float | None,
 ) -> Iterator[Sheet]:
-    """One row per run; `threads` take turns, None being what a run gets by default.
-
-    `epochs`: as few are for a try, which is why nothing is held out then.
-    """
+    """One row per run; `threads` take turns, None being what a run gets by default. `epochs`: few, for a try."""
     chosen = data.of(data.pool[:images])
-    ids = list(islice((i for i in count(1) if epochs is None or not is_held_out(i)), len(chosen)))
-    held_out = sum(map(is_held_out, ids))
     sheet = Sheet(
-        f"{len(chosen)} labelled images ({held_out} held out) to a version that serves, seconds",
+        f"{len(chosen)} labelled images to a version that serves, seconds",
         ("training threads", "whole", *PARTS, "end"),
     )
-    with label_studio(project := LabelledProject(chosen, ids)) as address:
+    project = LabelledProject(chosen, range(1, len(chosen) + 1))
+    with label_studio(project) as address:
         for number in range(rounds):
             for some in threads:
                 home = folder / f"{number}-{some}"
