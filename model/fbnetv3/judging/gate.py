@@ -66,7 +66,8 @@ def decide(
     objection = _objection(candidate, serving, gains, effort, serving if tells else None)
     if objection:
         return GateDecision(False, f"{objection}: {figures}.")
-    return GateDecision(True, f"Better: {figures}.")
+    how = "Better" if gains.sum() > 0 else "About as quick, and AP50 rises"
+    return GateDecision(True, f"{how}: {figures}.")
 
 
 def _without_images(serving: Judgement | None) -> GateDecision:
