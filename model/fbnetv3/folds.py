@@ -10,7 +10,10 @@ FEW_IMAGES, FOLDS = 30, 3
 
 SHARE, MANY_IMAGES, SHARE_OF_MANY = 3, 100, 5
 """Of more images one fold leaves out a third, and of more than MANY_IMAGES a fifth, for the time: that is enough to
-judge by. They are the same in every run, so that two runs can be compared by all of them."""
+judge by. They are the same in every run, the fifth a part of the third, so that two runs can be compared by all."""
+
+ALL = 2**64
+"""One more than the highest number that a picture may have."""
 
 
 FOLD, FOLD_WEIGHTS = "fold", "weights.safetensors"
@@ -27,7 +30,7 @@ def folds_of(pictures: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
     if count <= FEW_IMAGES:
         return in_turn(pictures)
     share = SHARE if count <= MANY_IMAGES else SHARE_OF_MANY
-    return (tuple(place for place, picture in enumerate(pictures) if _number(picture) % share == 0),)
+    return (tuple(place for place, picture in enumerate(pictures) if _number(picture) < ALL // share),)
 
 
 def in_turn(pictures: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
@@ -43,12 +46,15 @@ def in_turn(pictures: Sequence[Hashable]) -> tuple[tuple[int, ...], ...]:
 
 
 def shared_out(
-    places: Iterable[int], pictures: Sequence[Hashable], left_out: Sequence[Collection[Hashable]]
+    places: Iterable[int],
+    pictures: Sequence[Hashable],
+    left_out: Sequence[Collection[Hashable]],
+    learnt: Collection[Hashable] = (),
 ) -> list[list[int]]:
-    """For each fold the places of the images that it is to be shown, so that every image is shown to one.
+    """For each fold the places of the images that it is to be shown; every image is shown to one.
 
-    `left_out`: the pictures that each fold left out. It is shown those; pictures that no fold learnt from go to all
-    folds in turn. Without folds there are no shares.
+    `learnt`: the pictures that the folds were made of; `left_out`: those that each left out, which it is shown. The
+    others go to nobody, and pictures that are new to all go to the folds in turn. Without folds there are no shares.
     """
     if not left_out:
         return []
@@ -56,6 +62,8 @@ def shared_out(
     turn = 0
     for place in places:
         fold = next((i for i, own in enumerate(left_out) if pictures[place] in own), None)
+        if fold is None and pictures[place] in learnt:
+            continue
         if fold is None:
             fold, turn = turn % len(left_out), turn + 1
         shares[fold].append(place)

@@ -39,9 +39,14 @@ class Lesson:
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def fit(self, detector: Detector, regions: Sequence[LabelledRegions]) -> RegionHead:
-        """The head for the labels: what the base weights' detector knows of them, and the regions of its images."""
+    def fit(
+        self, detector: Detector, regions: Sequence[LabelledRegions], pictures: Sequence[str]
+    ) -> RegionHead:
+        """The head for the labels: what the base weights' detector knows of them, and the regions of its images.
+
+        `pictures`: the SHA-256 of each image.
+        """
         start = start_head(detector, self.labels, self.sources)
         config = detector.engine.config
-        thresholds = head_thresholds(regions, start, config, self.effort, self.threshold)
+        thresholds = head_thresholds(regions, start, config, self.effort, self.threshold, pictures)
         return replace(fit_head(regions, start), thresholds=thresholds)

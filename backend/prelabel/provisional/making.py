@@ -128,12 +128,12 @@ class ProvisionalMaker:
         if self._is_there(project.id, lesson):
             note_read(self._database, project.id, read)
             return None
-        regions = self._regions(project.id, kept, images)
+        pictures, regions = self._regions(project.id, kept, images)
         kept.keep_only(images)
         if not any(one.names for one in regions):
             note_read(self._database, project.id, read, has_labels=False)
             return None
-        head = lesson.fit(self._base.detector, regions)
+        head = lesson.fit(self._base.detector, regions, pictures)
         return store_provisional(self._settings, self._database, project.id, head, lesson.digest, read)
 
     def _is_there(self, project_id: int, lesson: Lesson) -> bool:
@@ -149,8 +149,9 @@ class ProvisionalMaker:
 
     def _regions(
         self, project_id: int, kept: KeptRegions, images: Sequence[ImageLabels]
-    ) -> list[LabelledRegions]:
-        found = []
+    ) -> tuple[list[str], list[LabelledRegions]]:
+        """The SHA-256 of the images that can be described, and the regions of each."""
+        pictures, found = [], []
         for image in images:
             regions = kept.of(image)
             if isinstance(regions, Failure):
@@ -158,8 +159,9 @@ class ProvisionalMaker:
                     project_id, f"left out of the provisional version: {image.sha256}: {regions.reason}"
                 )
             else:
+                pictures.append(image.sha256)
                 found.append(regions)
-        return found
+        return pictures, found
 
     def _tell(self, project_id: int, text: str) -> None:
         """Once, not with every label."""

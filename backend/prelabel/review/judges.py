@@ -1,8 +1,8 @@
 """Who judges which image: always a model that has not trained on it.
 
 A project's serving version judges the images labelled since it was made; the weights of its training run's folds judge
-those that each was kept from, and cross-fitted heads what is left. Before the first version the base weights judge
-every image, as far as they know the labels.
+those that each was kept from, of many images a part, and cross-fitted heads what is left. Before the first version the
+base weights judge every image, as far as they know the labels.
 """
 
 from __future__ import annotations

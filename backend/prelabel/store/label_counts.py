@@ -3,6 +3,7 @@ labels have changed."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, insert, select, update
@@ -24,6 +25,9 @@ class LabelCount(Base):
     accepted: Mapped[int] = mapped_column(default=0)
     changes: Mapped[int] = mapped_column(default=0, server_default="0")
 
+
+NO_OBJECTS = ("keypoint", "vector")
+"""Beginnings of the types of regions that no object is learnt from."""
 
 LABEL_CHANGES = frozenset(
     {
@@ -51,7 +55,7 @@ def accepted_labels(payload: Any) -> int:
 
 
 def most_regions(payload: Any) -> int:
-    """How many regions the label of an event has; of several labels, the one with most."""
+    """How many boxes and masks the label of an event has on one image; of several labels, the one with most."""
     said = payload.get("annotation") if isinstance(payload, dict) else None
     annotations = said if isinstance(said, list) else [said]
     return max((_regions(one) for one in annotations if isinstance(one, dict)), default=0)
@@ -97,10 +101,15 @@ def known_projects(database: Database) -> list[int]:
 
 
 def _regions(annotation: dict[str, Any]) -> int:
-    """Only a region of an image states the image's size; several results may be of one."""
+    """Only a region of an image states the image's size; several results may be of one. Pages count apart."""
     result = annotation.get("result")
     found = [one for one in result if isinstance(one, dict)] if isinstance(result, list) else []
-    return len({str(one.get("id")) for one in found if "original_width" in one})
+    regions = {
+        (str(one.get("item_index")), str(one.get("id")))
+        for one in found
+        if "original_width" in one and not str(one.get("type")).startswith(NO_OBJECTS)
+    }
+    return max(Counter(page for page, _ in regions).values(), default=0)
 
 
 def _add(session: Session, project_id: int, accepted: int, changes: int = 0) -> bool:

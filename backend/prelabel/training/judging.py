@@ -11,7 +11,7 @@ from pathlib import Path
 from fbnetv3.classification.heads_file import write_heads
 from fbnetv3.data.snapshot import Snapshot
 from fbnetv3.detector import Detector
-from fbnetv3.finetuning.cross_fitting import kept_folds
+from fbnetv3.finetuning.cross_fitting import LeftOut, kept_folds
 from fbnetv3.finetuning.evidence import left_out_findings
 from fbnetv3.judging import Calibration, Comparison, GateDecision, compare
 from fbnetv3.judging.choice_learning import (
@@ -69,20 +69,24 @@ class RunJudge:
         Raises ImageError and CocoError for the snapshot's images, WeightsError, LabelStudioError.
         """
         has_candidate = (self._folder / CANDIDATE_WEIGHTS).exists()
-        count = _counter(_images_to_look_at(snapshot, has_candidate), on_progress)
-        objects = self._compare_objects(snapshot, count) if has_candidate else None
+        folds = kept_folds(self._folder) if has_candidate else ()
+        count = _counter(_images_to_look_at(snapshot, folds), on_progress)
+        objects = self._compare_objects(snapshot, folds, count) if has_candidate else None
         decision = objects.decision if objects else None
         tried = self._learn_choices(snapshot, decision, count) if snapshot.head_specs else []
         if tried:
             write_heads(tried[-1].heads, self._folder / HEADS)
         return self._evaluation(objects, tried, is_promoted(decision, tried), reason_of(decision, tried))
 
-    def _compare_objects(self, snapshot: Snapshot, count: Callable[[], None]) -> Comparison:
+    def _compare_objects(
+        self, snapshot: Snapshot, folds: Sequence[LeftOut], count: Callable[[], None]
+    ) -> Comparison:
         images, keys = snapshot.everything, snapshot.keys
         opened = partial(open_detector, self._settings)
+        candidate = left_out_findings(folds, images, keys, opened, count)
         return compare(
-            left_out_findings(kept_folds(self._folder), images, keys, opened, count),
-            self._served.on(snapshot, count),
+            candidate,
+            self._served.on(snapshot, candidate, count),
             snapshot.labels,
             effort=effort_of(self._settings),
             score_threshold=self._settings.model_score_threshold,
@@ -135,10 +139,10 @@ class RunJudge:
         return open_detector(self._settings, self._folder / CANDIDATE_WEIGHTS, version=CANDIDATE)
 
 
-def _images_to_look_at(snapshot: Snapshot, has_candidate: bool) -> int:
+def _images_to_look_at(snapshot: Snapshot, folds: Sequence[LeftOut]) -> int:
     """About: some are known already, some have no choices, and a second attempt at these is rare."""
     choices = (2 * len(snapshot.holdout) + len(snapshot.train)) * bool(snapshot.head_specs)
-    return 2 * has_candidate * len(snapshot.everything) + choices
+    return 2 * sum(len(fold.places) for fold in folds) + choices
 
 
 def _counter(total: int, on_progress: OnProgress) -> Callable[[], None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 
 from fbnetv3.data.snapshot import Snapshot
@@ -44,10 +44,11 @@ class WhatServes:
         """The operating point that it carries, by its own labels; empty where it has none."""
         return version_thresholds(self._version) if self._version else base_thresholds(self._settings)
 
-    def on(self, snapshot: Snapshot, count: Callable[[], None]) -> Served | None:
+    def on(self, snapshot: Snapshot, judged: Collection[str], count: Callable[[], None]) -> Served | None:
         """What it finds in the images that it has not learnt from; None where it knows none of the labels.
 
-        `count` is called after each image. Raises what reading the images raises.
+        `judged`: the keys of the images that the candidate is judged by: a version looks at no other. `count` is called
+        after each image. Raises what reading the images raises.
         """
         version = self._version
         if version is None:
@@ -57,7 +58,7 @@ class WhatServes:
             return None
         learnt = learnt_from(self._settings, version)
         known = learnt.keys if learnt else snapshot.keys[: len(snapshot.train)]
-        new = [place for place, key in enumerate(snapshot.keys) if key not in known]
+        new = [place for place, key in enumerate(snapshot.keys) if key in judged and key not in known]
         lookers = self._folds(version, snapshot, new) or [(serving, new)]
         found = findings_by_key(lookers, snapshot.everything, snapshot.keys, count)
         return Served(
@@ -71,7 +72,9 @@ class WhatServes:
     ) -> list[tuple[Detector, Sequence[int]]]:
         """The folds of the version's run, with the images that each is to look at; none where they are gone."""
         folds = list(folds_of_version(self._settings, self._database, version))
-        shares = shared_out(places, snapshot.pictures, [fold.left_out for fold in folds])
+        learnt = learnt_from(self._settings, version)
+        left_out = [fold.left_out for fold in folds]
+        shares = shared_out(places, snapshot.pictures, left_out, learnt.pictures if learnt else ())
         return [
             (with_project_labels(open_detector(self._settings, fold.checkpoint), self._sources), share)
             for fold, share in zip(folds, shares, strict=True)
@@ -83,7 +86,7 @@ class WhatServes:
         base, images = self.detector, snapshot.everything
         start = start_head(base, snapshot.labels, self._sources)
         regions = [regions_of_example(base, images[place], snapshot.labels) for place in range(len(images))]
-        return left_out_findings(base, images, snapshot.keys, regions, start, count)
+        return left_out_findings(base, images, snapshot.keys, regions, start, count, snapshot.pictures)
 
     @cached_property
     def _version(self) -> Version | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fbnetv3.files import write_whole
+from fbnetv3.finetuning.cadence import MANY_OBJECTS
 from prelabel.errors import PrelabelError
 from prelabel.store.database import Database, StoreError
 from prelabel.store.run_progress import finish, note_decision, note_labels, note_snapshot, report
@@ -144,14 +145,18 @@ class TrainingRun:
         on_progress = self._report(Stage.LABELS)
         labelled = self._steps.labelled_tasks()
         note_labels(self._database, self._run.id, labelled)
+        self._check_number(labelled, MANY_OBJECTS)
         digest = self._steps.read_labels(on_progress)
-        if objection := too_few(self._rules, labelled, self._steps.most_objects(digest)):
-            raise RunFailed(objection, is_lasting=True)
+        self._check_number(labelled, self._steps.most_objects(digest))
         earlier = last_trained(self._database, self._run.project_id)
         if earlier and earlier.snapshot_digest == digest:
             raise NothingNew(f"nothing new since run {earlier.id}")
         note_snapshot(self._database, self._run.id, digest)
         return digest
+
+    def _check_number(self, labelled: int, objects: int) -> None:
+        if objection := too_few(self._rules, labelled, objects):
+            raise RunFailed(objection, is_lasting=True)
 
     def _evaluate(self, digest: str) -> CandidateEvaluation:
         """A run whose candidate was judged is not trained again."""

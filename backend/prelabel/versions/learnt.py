@@ -38,20 +38,27 @@ class FoldWeights:
 
 
 def learnt_from(settings: Settings, version: Version) -> LearntFrom | None:
-    """None where the version's snapshot is gone. Versions of older releases kept a fifth of it to judge by."""
+    """None where the version's snapshot is gone. Versions of older releases, which tell no keys of what they were
+    judged on, kept a fifth of it to judge by.
+    """
     snapshot = _snapshot(settings, version)
     if snapshot is None:
         return None
     judged = version.judgement.objects
-    count = len(snapshot.everything) if judged and judged.keys else len(snapshot.train)
+    kept_a_fifth = judged is not None and judged.images > 0 and not judged.keys
+    count = len(snapshot.train if kept_a_fifth else snapshot.everything)
     return LearntFrom(frozenset(snapshot.keys[:count]), frozenset(snapshot.pictures[:count]))
 
 
 def folds_of_version(settings: Settings, database: Database, version: Version) -> Iterator[FoldWeights]:
-    """Those that are kept: of the project's newest version that a run made. Raises WeightsError for a broken file."""
+    """Those that are kept: of the project's newest version that a run made. None of a version with the weights of
+    another one and heads of its own: its run's folds are those of weights that were turned away. Raises WeightsError
+    for a broken file.
+    """
     from fbnetv3.finetuning.cross_fitting import kept_folds  # needs PyTorch
 
-    snapshot = _snapshot(settings, version) if version.run_id is not None else None
+    is_own = version.run_id is not None and version.plan.provenance.weights is None
+    snapshot = _snapshot(settings, version) if is_own else None
     if snapshot is None or version.run_id is None:
         return
     for fold in kept_folds(run_folder(settings, get_run(database, version.run_id))):

@@ -20,7 +20,7 @@ from prelabel.logs import logging_config
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
 from prelabel.store.promotions import unfinished_promotions
-from prelabel.worker.lifeline import end_with_parent, start_child, stop_child
+from prelabel.worker.lifeline import end_with_parent, let_go, start_child, stop_child
 from prelabel.worker.supervision import training_environment
 
 logger = logging.getLogger("prelabel.worker.refreshing")  # run as a module, its name is __main__
@@ -74,6 +74,7 @@ class Refresher:
                 if self._stopping.is_set():
                     stop_child(process)
                     return
+        let_go(process)
         if process.returncode:
             self._not_before[project_id] = time.monotonic() + RETRY_SECONDS
 

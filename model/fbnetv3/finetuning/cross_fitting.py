@@ -21,7 +21,7 @@ from fbnetv3.finetuning.plan import Outlines, Plan, make_plan
 from fbnetv3.finetuning.run import FineTuned, OnProgress, fine_tune, log_progress
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources
-from fbnetv3.folds import FOLD, FOLD_WEIGHTS, folds_of
+from fbnetv3.folds import FOLD, FOLD_WEIGHTS, folds_of, in_turn
 from fbnetv3.training.loop import Progress
 from fbnetv3.weights import Checkpoint, load_checkpoint, write_checkpoint
 
@@ -90,7 +90,7 @@ def cross_fit(
     """
     plan = make_plan(start, Outlines.of(images), settings, sources=sources)
     shown = range(len(images)) if pictures is None else pictures
-    left_out = [places for places in folds_of(shown) if _can_learn(images, places)]
+    left_out = _left_out(images, shown)
     if not left_out:
         return CrossFitted(
             fine_tune(
@@ -114,6 +114,18 @@ def cross_fit(
 def kept_folds(folder: Path) -> tuple[LeftOut, ...]:
     """The folds of a `cross_fit` in this folder that is over. Raises WeightsError."""
     return tuple(LeftOut.read(file) for file in sorted(folder.glob(f"{FOLD}*/{FOLD_WEIGHTS}")))
+
+
+def _left_out(images: Examples, pictures: Sequence[Hashable]) -> list[tuple[int, ...]]:
+    """The places of each fold; all images take turns where a single fold would hold no object, or all of them."""
+    folds = folds_of(pictures)
+    if len(folds) == 1 and not (_can_judge(images, folds[0]) and _can_learn(images, folds[0])):
+        folds = in_turn(pictures)
+    return [places for places in folds if _can_learn(images, places)]
+
+
+def _can_judge(images: Examples, left_out: Sequence[int]) -> bool:
+    return any(len(images[place].boxes) for place in left_out)
 
 
 def _can_learn(images: Examples, left_out: Sequence[int]) -> bool:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 
 def carrying(checkpoint: Checkpoint, calibration: Calibration, thresholds: Mapping[str, float]) -> Checkpoint:
-    """The checkpoint with these in its provenance: see `calibration_in` and `thresholds_in`."""
-    carried = {CALIBRATION: json.dumps(calibration.as_dict()), THRESHOLDS: json.dumps(dict(thresholds))}
+    """The checkpoint with these in its provenance: see `calibration_in` and `thresholds_in`; without thresholds it has
+    no operating point.
+    """
+    carried = {CALIBRATION: json.dumps(calibration.as_dict())}
+    if thresholds:
+        carried[THRESHOLDS] = json.dumps(dict(thresholds))
     return replace(checkpoint, provenance=checkpoint.provenance | carried)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
@@ -21,25 +21,27 @@ def left_out_findings(
     regions: Sequence[LabelledRegions],
     start: RegionHead,
     on_image: Callable[[], None] = lambda: None,
+    pictures: Sequence[Hashable] | None = None,
 ) -> dict[str, ImageFindings]:
     """Key -> what a head finds in an image that it was not fitted to, in the order of the images.
 
-    `keys`: what each image is known by; `regions`: those of the images. `start`: see `fit_head`. The folds are
+    `keys`: what each image is known by; `regions`: those of the images; `pictures`: what each shows, where one picture
+    may be there twice. `start`: see `fit_head`. The folds are
     about as large as those of a training run on few images; a single image is left out, too. Raises what reading the
     images raises.
     """
     lookers = (
         (provisional_detector(base, head, base.version), places)
-        for head, places in left_out_heads(regions, start)
+        for head, places in left_out_heads(regions, start, pictures)
     )
     return findings_by_key(lookers, images, keys, on_image)
 
 
 def left_out_heads(
-    regions: Sequence[LabelledRegions], start: RegionHead
+    regions: Sequence[LabelledRegions], start: RegionHead, pictures: Sequence[Hashable] | None = None
 ) -> Iterator[tuple[RegionHead, Sequence[int]]]:
     """A head for each fold, and the places of the images that it was not fitted to."""
-    count = len(regions)
-    for places in in_turn(range(count)) or [(place,) for place in range(count)]:
+    shown = range(len(regions)) if pictures is None else pictures
+    for places in in_turn(shown) or [tuple(range(len(regions)))]:
         others = [one for place, one in enumerate(regions) if place not in places]
         yield (fit_head(others, start) if others else start), places

@@ -6,7 +6,7 @@ images again: of an object that was outlined a region is good where its box is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -29,15 +29,16 @@ def head_thresholds(
     config: ModelConfig,
     effort: Effort,
     default: float,
+    pictures: Sequence[Hashable] | None = None,
 ) -> dict[str, float]:
     """Label -> the score from which on regions of the head that is fitted to these images are to be shown.
 
     Each image judges a head that was not fitted to it. `config`: of the base network; `default`, 0..1: the threshold
-    where few images say otherwise.
+    where few images say otherwise; `pictures`: what each image shows, where one picture may be there twice.
     """
     found = [
         _by_label(regions[place], head, config)
-        for head, places in left_out_heads(regions, start)
+        for head, places in left_out_heads(regions, start, pictures)
         for place in places
     ]
     return Curves.of(found, start.labels, effort, default).best()

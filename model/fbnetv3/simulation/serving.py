@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fbnetv3.data.examples import Examples
@@ -64,12 +64,16 @@ class Serving:
         return default if self.thresholds is None else self.thresholds
 
     def served(
-        self, images: Examples, keys: Sequence[str], open_detector: Callable[[Checkpoint], Detector]
+        self,
+        images: Examples,
+        keys: Sequence[str],
+        judged: Collection[str],
+        open_detector: Callable[[Checkpoint], Detector],
     ) -> Served:
-        """What a candidate is compared with on these images."""
+        """What a candidate is compared with on these images; `judged`: the keys of those that judge it."""
         if self.left_out is not None:
             return Served(self.left_out, is_new=self.is_new)
-        new = [place for place, key in enumerate(keys) if key not in self.learnt]
+        new = [place for place, key in enumerate(keys) if key in judged and key not in self.learnt]
         shares = shared_out(new, keys, [()] * len(self.folds))
         lookers = [
             (open_detector(fold.checkpoint), places) for fold, places in zip(self.folds, shares, strict=True)

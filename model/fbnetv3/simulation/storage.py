@@ -76,7 +76,9 @@ class Storage:
         for state in (folder / TRAINING).glob(f"**/{STATE}"):
             state.unlink()
         for fold in folder.parent.glob(f"labels*/{TRAINING}/{FOLD}*"):
-            if (fold.parent.parent == folder) is not result.promoted:
+            round_ = fold.parent.parent
+            serves = round_ == folder if result.promoted else round_ != folder
+            if not serves and (round_ == folder or round_ != self._first_round(result.seed)):
                 shutil.rmtree(fold)
 
     def take_over(self, result: RoundResult, other: Storage) -> None:
@@ -105,6 +107,11 @@ class Storage:
     def drop_features(self) -> None:
         """Free the disk of what only further rounds would need."""
         shutil.rmtree(self.features, ignore_errors=True)
+
+    def _first_round(self, seed: int) -> Path:
+        """Its folds stay: a simulation with another order may take the round over."""
+        rounds = self._round(seed, 0).parent.glob("labels*")
+        return min(rounds, key=lambda folder: int(folder.name.removeprefix("labels")))
 
     def _round(self, seed: int, labels: int) -> Path:
         return self.folder / f"seed{seed}" / f"labels{labels}"

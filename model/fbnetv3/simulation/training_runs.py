@@ -78,9 +78,10 @@ class TrainingRuns:
         except TrainingError as error:
             return Attempt(GateDecision(False, f"Training failed: {error}."))
         on_step("judging")
+        candidate = left_out_findings(fitted.folds, images, keys, self.open_detector)
         compared = compare(
-            left_out_findings(fitted.folds, images, keys, self.open_detector),
-            serving.served(images, keys, self.open_detector) if settings.gated else None,
+            candidate,
+            serving.served(images, keys, candidate, self.open_detector) if settings.gated else None,
             images.labels,
             effort=settings.effort,
             score_threshold=settings.score_threshold,

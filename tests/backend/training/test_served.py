@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from label_studio_stand_in import PROJECT
@@ -24,7 +25,7 @@ from prelabel.store.database import Database
 from prelabel.store.promotions import add_promotion
 from prelabel.store.run_progress import request_run
 from prelabel.store.runs import Run
-from prelabel.store.version_details import VersionJudgement, VersionPlan
+from prelabel.store.version_details import Provenance, VersionJudgement, VersionPlan
 from prelabel.training.served import WhatServes
 
 OUTCOME = ImageOutcome(4, 1, 2, 3)
@@ -68,7 +69,7 @@ def serve_version(
     judgement: Judgement = JUDGEMENT,
     checkpoint: Checkpoint | None = None,
     run_id: int | None = None,
-    **plan: Mapping[str, float],
+    **plan: Any,
 ) -> None:
     """A version that learnt from this snapshot, which is kept in the project's folder."""
     folder = project_folder(settings, PROJECT) / "snapshots"
@@ -80,7 +81,7 @@ def serve_version(
         checkpoint or real_checkpoint(SCENE_LABELS),
         judgement=VersionJudgement(judgement),
         snapshot_digest=learnt.digest,
-        plan=VersionPlan(**plan),  # type: ignore[arg-type]
+        plan=VersionPlan(**plan),
     )
     add_promotion(database, PROJECT, version, "better")
 
@@ -89,7 +90,7 @@ def served(
     settings: Settings, database: Database, snapshot: Snapshot, label_config: str | None = None
 ) -> Served | None:
     asked = label_config or config(dict.fromkeys(snapshot.labels, ()))
-    return WhatServes(settings, database, PROJECT, lambda: asked).on(snapshot, lambda: None)
+    return WhatServes(settings, database, PROJECT, lambda: asked).on(snapshot, snapshot.keys, lambda: None)
 
 
 def known(found: Served | None) -> tuple[set[str], Mapping[str, ImageOutcome]]:
@@ -113,7 +114,9 @@ def test_without_a_version_provisional_heads_are_compared_with(
     """They know the project's labels, which the base weights do not."""
     heard: list[int] = []
     asked = config(dict.fromkeys(snapshot.labels, ()))
-    found = WhatServes(settings, database, PROJECT, lambda: asked).on(snapshot, lambda: heard.append(1))
+    found = WhatServes(settings, database, PROJECT, lambda: asked).on(
+        snapshot, snapshot.keys, lambda: heard.append(1)
+    )
     assert found is not None and tuple(found.findings) == snapshot.keys and len(heard) == 5
     assert any(one.results for one in found.findings.values())
     assert found.thresholds is None and not found.remembered
@@ -147,6 +150,26 @@ def test_an_image_whose_labels_were_corrected_is_a_new_one(
     old = Snapshot(own.file, own.images, own.data | {"annotations": moved})
     serve_version(settings, database, old, remembering(old.keys))
     assert known(served(settings, database, snapshot))[0] == of(snapshot, 1, 3, 4)
+
+
+def test_a_version_of_a_single_image_learnt_from_it_whatever_its_task(
+    settings: Settings, database: Database, snapshot: Snapshot
+) -> None:
+    """Nothing judged it; the image of a task that older releases held out is no new one."""
+    serve_version(settings, database, part(snapshot, 5), Judgement(0, 0, 0, 0, None, None, 0, 0, ()))
+    findings, remembered = known(served(settings, database, snapshot))
+    assert findings == of(snapshot, *TRAIN) and not remembered
+
+
+def test_heads_on_the_weights_of_another_version_have_no_folds_of_their_own(
+    settings: Settings, database: Database, snapshot: Snapshot
+) -> None:
+    run = request_run(database, PROJECT, "a test")
+    keep_folds(settings, run, {(0,): False})
+    own, kept = part(snapshot, 1, 2, 5), Provenance(weights="p7-v1")
+    serve_version(settings, database, own, remembering(own.keys), run_id=run.id, provenance=kept)
+    found = served(settings, database, snapshot)
+    assert found is not None and any(one.results for one in found.findings.values())
 
 
 def test_its_folds_look_at_new_images_and_at_pictures_that_they_left_out(

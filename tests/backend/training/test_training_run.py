@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from fbnetv3.finetuning.cadence import FIRST, MANY_OBJECTS
 from prelabel.store.database import Database, StoreError
 from prelabel.store.run_progress import claim, request_run
 from prelabel.store.runs import Run, get_run
@@ -19,20 +20,23 @@ RULES = TriggerRules(every=20, minimum=10, interval=None)
 
 
 class NoSteps:
-    """`done`: what was asked for. `promoted`: what the gate decides."""
+    """`done`: what was asked for. `promoted`: what the gate decides. `objects`: in the image with most."""
 
-    def __init__(self, promoted: bool = True, digest: str = "aaa") -> None:
+    def __init__(
+        self, promoted: bool = True, digest: str = "aaa", labelled: int = 10, objects: int = 1
+    ) -> None:
         self.promoted, self.digest, self.done = promoted, digest, list[str]()
+        self.labelled, self.objects = labelled, objects
 
     def labelled_tasks(self) -> int:
-        return 10
+        return self.labelled
 
     def read_labels(self, on_progress: OnProgress) -> str:
         self.done.append("labels")
         return self.digest
 
     def most_objects(self, digest: str) -> int:
-        return 1
+        return self.objects
 
     def train(self, digest: str, on_progress: OnProgress) -> None:
         self.done.append("train")
@@ -55,11 +59,13 @@ def claimed(database: Database) -> Run:
     return get_run(database, run.id)
 
 
-def carry_out(database: Database, folder: Path, steps: NoSteps, run: Run | None = None) -> Run:
+def carry_out(
+    database: Database, folder: Path, steps: NoSteps, run: Run | None = None, rules: TriggerRules = RULES
+) -> Run:
     """The run as it ends."""
     run = run or claimed(database)
     folder.mkdir(exist_ok=True)
-    TrainingRun(database, run, folder, steps, RULES).carry_out()
+    TrainingRun(database, run, folder, steps, rules).carry_out()
     return get_run(database, run.id)
 
 
@@ -69,6 +75,17 @@ def test_as_many_labels_as_are_needed_are_enough(database: Database, tmp_path: P
     assert steps.done == ["labels", "train", "judge", "version", "promote p7-v1"]
     assert (run.state, run.reason, run.version, run.stage) == ("promoted", "As judged.", "p7-v1", "promoting")
     assert (run.accepted, run.snapshot_digest) == (10, "aaa")
+
+
+def test_one_image_full_of_objects_is_enough_too(database: Database, tmp_path: Path) -> None:
+    automatic = TriggerRules(every=None, minimum=FIRST, interval=None)
+    full, other = NoSteps(labelled=1, objects=MANY_OBJECTS), NoSteps(labelled=1, objects=MANY_OBJECTS - 1)
+    ended = carry_out(database, tmp_path / "2", other, rules=automatic)
+    assert (ended.state, other.done) == ("failed", ["labels"])
+    assert carry_out(database, tmp_path / "1", full, rules=automatic).state == "promoted"
+    asked_for_more = NoSteps(labelled=9, objects=MANY_OBJECTS)
+    ended = carry_out(database, tmp_path / "3", asked_for_more)
+    assert (ended.state, asked_for_more.done) == ("failed", []), "nothing is read for nothing"
 
 
 def test_a_rejected_candidate_is_a_version_and_is_not_promoted(database: Database, tmp_path: Path) -> None:

@@ -174,7 +174,13 @@ def full(objects: int, *, labelled: int = 1) -> dict[str, Any]:
         for type_ in ("rectangle", "labels")
     ]
     payload = created(labelled)
-    payload["annotation"]["result"] = [*entries, {"id": "whole", "type": "choices"}, None]
+    others = [
+        {"id": "whole", "type": "choices"},
+        {"id": "nose", "original_width": 640, "type": "keypointlabels"},
+        {"id": "next page", "original_width": 640, "type": "rectanglelabels", "item_index": 1},
+        None,
+    ]
+    payload["annotation"]["result"] = [*entries, *others]
     return payload
 
 

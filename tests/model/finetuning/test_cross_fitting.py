@@ -89,6 +89,7 @@ class TestFolds:
     def test_new_images_are_shared_out_and_others_go_where_they_were_left_out(self) -> None:
         pictures = ["old", "a", "b", "c", "older"]
         assert shared_out(range(5), pictures, [{"older"}, {"old"}]) == [[1, 3, 4], [0, 2]]
+        assert shared_out(range(5), pictures, [{"older"}, {"old"}], ("old", "older", "b")) == [[1, 4], [0, 3]]
         assert shared_out([2], pictures, [(), ()]) == [[2], []]
         assert shared_out(range(5), pictures, []) == []
 

@@ -49,8 +49,8 @@ class TestDecide:
 
     def test_seconds_decide_while_ap50_does_not_fall_far(self):
         """AP also counts regions that nobody is shown; but labels that were shuffled save time as well."""
-        assert decide(replace(BETTER, box_AP50=0.36), TEN).promoted
-        assert "AP50 falls below 70%" in decide(replace(BETTER, box_AP50=0.34), TEN).reason
+        assert decide(replace(BETTER, box_AP50=0.31), TEN).promoted
+        assert "AP50 falls below 60%" in decide(replace(BETTER, box_AP50=0.29), TEN).reason
 
     def test_where_the_seconds_are_about_the_same_ap50_decides(self):
         """10 objects of 7 s each: a fiftieth of drawing them is 1.4 s an image."""

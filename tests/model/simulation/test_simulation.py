@@ -111,8 +111,12 @@ class TestReplay:
     def test_of_the_folds_those_that_serve_are_kept(self, data: ReplayData, tmp_path: Path):
         settings = replace(FILE_ORDER, gated=False)
         trainer = FakeTrainer([starter()])
-        Replay(data, stranger(), settings, tmp_path, trainer, cadence=EACH_ROUND).run()
-        assert {fold.parts[-3] for fold in tmp_path.rglob("fold*")} == {"labels7"}
+        rounds = (3, 5, 7)
+        settings = replace(settings, rounds=rounds)
+        replay = Replay(data, stranger(), settings, tmp_path / "three", trainer, cadence=EACH_ROUND)
+        replay.run()
+        kept = {fold.parts[-3] for fold in (tmp_path / "three").rglob("fold*")}
+        assert kept == {"labels3", "labels7"}, "of the first round, which another order may take over, too"
 
     def test_what_is_equal_does_not_take_the_place_of_what_serves(self, data: ReplayData, tmp_path: Path):
         """The version is judged on the new images by itself, on those it learnt from by what is remembered."""
@@ -303,10 +307,11 @@ class TestServing:
         images, keys = data.of(data.pool[:3]), ("1", "2", "3")
         remembered = {"1": ImageOutcome(1, 0, 0, 0), "3": ImageOutcome(1, 1, 1, 0)}
         version = Serving(detector(), {}, remembered=remembered, learnt=frozenset(remembered))
-        served = version.served(images, keys, opened)
+        served = version.served(images, keys, keys, opened)
         assert list(served.findings) == ["2"] and served.remembered == remembered
         [expected] = findings_of(detector(), data.of(data.pool[1:2]))
         assert served.findings["2"].results == expected.results
+        assert not version.served(images, keys, ("1", "3"), opened).findings, "it judges nothing else"
         assert version.is_version and not Serving(detector()).is_version
 
     def test_its_folds_look_at_them(self, data: ReplayData):
@@ -314,11 +319,11 @@ class TestServing:
         images, keys = data.of(data.pool[:5]), ("1", "2", "3", "4", "5")
         folds = [LeftOut(weights, (), 1.0) for weights in (starter(), stranger())]
         version = Serving(detector(), {}, learnt=frozenset("1"), folds=folds)
-        found = version.served(images, keys, opened).findings
+        found = version.served(images, keys, keys, opened).findings
         assert [bool(found[key].results) for key in ("2", "3", "4", "5")] == [True, False, True, False]
 
     def test_start_weights_look_at_all(self, data: ReplayData):
-        served = Serving(detector()).served(data.of(data.pool[:2]), ("1", "2"), opened)
+        served = Serving(detector()).served(data.of(data.pool[:2]), ("1", "2"), ("1", "2"), opened)
         assert list(served.findings) == ["1", "2"] and served.thresholds is None and not served.remembered
 
 
