@@ -27,8 +27,9 @@ from fbnetv3.weights import Checkpoint, load_checkpoint, write_checkpoint
 
 logger = logging.getLogger(__name__)
 
-FOLD_SHARE, LAST_SHARE = 0.5, 0.5
-"""Of the steps of a whole run on all images: of each fold's, and of the last one's (docs/learning.md)."""
+FOLD_SHARE, LAST_SHARE, LAST_SHARE_AFTER_ONE = 0.5, 0.5, 1.0
+"""Of the steps of a whole run on all images: of each fold's, and of the last one's, which a single fold leaves more to
+do than the mean of several (docs/learning.md)."""
 
 PLACES, SECONDS = "left_out", "train_seconds"
 """In the provenance of a fold's weights, as JSON."""
@@ -161,7 +162,7 @@ class _Runs:
         folder = self.folder / f"{FOLD}{number + 1}"
         places = [place for place in range(len(self.images)) if place not in left_out]
         logger.info("fold %d of %d: %d images to learn from", number + 1, self.count, len(places))
-        tuned = self._run(self.start, places, folder, FOLD_SHARE, self.sources, number)
+        tuned = self._run(self.start, places, folder, self.sources, number)
         fold = LeftOut(tuned.checkpoint, left_out, tuned.train_seconds)
         fold.write(folder / FOLD_WEIGHTS)
         return fold
@@ -174,24 +175,22 @@ class _Runs:
             mean_of(folds),
             range(len(self.images)),
             self.folder,
-            LAST_SHARE,
             {label: [label] for label in labels},
             self.count,
         )
         provenance = tuned.checkpoint.provenance | {"start": self.start.digest}
         return replace(tuned, checkpoint=replace(tuned.checkpoint, provenance=provenance))
 
+    @property
+    def _lengths(self) -> list[int]:
+        """The steps of each run."""
+        last = LAST_SHARE if self.count > 1 else LAST_SHARE_AFTER_ONE
+        return [max(1, round(share * self.plan.steps)) for share in [FOLD_SHARE] * self.count + [last]]
+
     def _run(
-        self,
-        start: Checkpoint,
-        places: Sequence[int],
-        folder: Path,
-        share: float,
-        sources: Sources,
-        done: int,
+        self, start: Checkpoint, places: Sequence[int], folder: Path, sources: Sources, done: int
     ) -> FineTuned:
-        steps = max(1, round(share * self.plan.steps))
-        batch_size = min(self.plan.batch_size, len(places))
+        steps, batch_size = self._lengths[done], min(self.plan.batch_size, len(places))
         return fine_tune(
             start,
             ChosenExamples(self.images, tuple(places)),
@@ -203,16 +202,17 @@ class _Runs:
         )
 
     def _of_all(self, done: int) -> Callable[[Progress], None]:
-        """Progress of the whole, of which `done` runs of about the same length are over."""
+        """Progress of the whole, of which `done` runs are over."""
+        lengths = self._lengths
+        before, after = sum(lengths[:done]), sum(lengths[done + 1 :])
 
         def tell(progress: Progress) -> None:
-            left = self.count - done
-            rest = left * progress.steps * self.plan.batch_size / max(progress.images_per_second, 1e-9)
+            rest = after * self.plan.batch_size / max(progress.images_per_second, 1e-9)
             self.on_progress(
                 replace(
                     progress,
-                    step=done * progress.steps + progress.step,
-                    steps=(self.count + 1) * progress.steps,
+                    step=before + progress.step,
+                    steps=sum(lengths),
                     seconds_left=progress.seconds_left + rest,
                 )
             )

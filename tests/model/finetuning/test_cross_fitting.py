@@ -53,9 +53,15 @@ class Trainings:
         return FineTuned(checkpoint, None, 1.0, 10)  # type: ignore[arg-type]
 
 
-def cross_fitted(start: Checkpoint, folder: Path, images: Examples = SCENES, **others: Any) -> CrossFitted:
+def cross_fitted(
+    start: Checkpoint,
+    folder: Path,
+    images: Examples = SCENES,
+    settings: FineTuningSettings = SMALL,
+    **others: Any,
+) -> CrossFitted:
     sources = sources_by_name(images.labels, start.labels)
-    return cross_fit(start, images, folder, SMALL, sources=sources, **others)
+    return cross_fit(start, images, folder, settings, sources=sources, **others)
 
 
 class TestFolds:
@@ -140,11 +146,34 @@ class TestRuns:
     ) -> None:
         monkeypatch.setattr(cross_fitting, "fine_tune", Trainings())
         heard: list[Progress] = []
-        cross_fitted(start, tmp_path, on_progress=heard.append)
+        twenty = replace(SMALL, epochs=20, batch_size=len(SCENES))
+        cross_fitted(start, tmp_path, settings=twenty, on_progress=heard.append)
         assert [one.step for one in heard] == [5, 15, 25, 35]
         assert {one.steps for one in heard} == {40}
         left = [one.seconds_left for one in heard]
         assert left == sorted(left, reverse=True) and left[-1] == 5
+
+    def test_after_a_single_fold_the_last_run_is_a_whole_one(
+        self, start: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cross_fitting, "fine_tune", trainings := Trainings())
+        images = SceneExamples(0, 31, (128, 160))
+        cross_fitted(start, tmp_path, images, replace(SMALL, epochs=20, batch_size=31))
+        (_, fold, half), (_, last, whole) = trainings.calls
+        assert len(fold) < len(last) == 31 and half.epochs and whole.epochs
+        assert round(half.epochs * len(fold) / half.batch_size) == 10
+        assert round(whole.epochs * 31 / whole.batch_size) == 20
+
+    def test_one_fold_without_an_object_is_no_judge(
+        self, start: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """All images take turns then, as of few."""
+        monkeypatch.setattr(cross_fitting, "fine_tune", Trainings())
+        images = OnlyFirst(SceneExamples(0, 31, (128, 160)))
+        found = cross_fitted(start, tmp_path, images, pictures=range(31))
+        assert sorted(place for fold in found.folds for place in fold.places) == [
+            place for place in range(31) if place % 3
+        ]
 
     def test_an_interrupted_one_ends_as_an_uninterrupted_one(
         self, start: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
