@@ -120,17 +120,19 @@ def kept_folds(folder: Path) -> tuple[LeftOut, ...]:
 def _left_out(images: Examples, pictures: Sequence[Hashable]) -> list[tuple[int, ...]]:
     """The places of each fold; all images take turns where a single fold would hold no object, or all of them."""
     folds = folds_of(pictures)
-    if len(folds) == 1 and not (_can_judge(images, folds[0]) and _can_learn(images, folds[0])):
+    if len(folds) == 1 and not all(
+        _has_object(images, part) for part in (folds[0], _others(images, folds[0]))
+    ):
         folds = in_turn(pictures)
-    return [places for places in folds if _can_learn(images, places)]
+    return [places for places in folds if _has_object(images, _others(images, places))]
 
 
-def _can_judge(images: Examples, left_out: Sequence[int]) -> bool:
-    return any(len(images[place].boxes) for place in left_out)
+def _has_object(images: Examples, places: Sequence[int]) -> bool:
+    return any(len(images[place].boxes) for place in places)
 
 
-def _can_learn(images: Examples, left_out: Sequence[int]) -> bool:
-    return any(len(images[place].boxes) for place in range(len(images)) if place not in left_out)
+def _others(images: Examples, left_out: Sequence[int]) -> list[int]:
+    return [place for place in range(len(images)) if place not in left_out]
 
 
 def _as_planned(settings: FineTuningSettings, plan: Plan) -> FineTuningSettings:
@@ -160,7 +162,7 @@ class _Runs:
     def fold(self, number: int, left_out: tuple[int, ...]) -> LeftOut:
         """One fold."""
         folder = self.folder / f"{FOLD}{number + 1}"
-        places = [place for place in range(len(self.images)) if place not in left_out]
+        places = _others(self.images, left_out)
         logger.info("fold %d of %d: %d images to learn from", number + 1, self.count, len(places))
         tuned = self._run(self.start, places, folder, self.sources, number)
         fold = LeftOut(tuned.checkpoint, left_out, tuned.train_seconds)

@@ -75,11 +75,10 @@ class Storage:
         write_whole(json.dumps(result.as_dict(), indent=2).encode() + b"\n", folder / RESULT)
         for state in (folder / TRAINING).glob(f"**/{STATE}"):
             state.unlink()
-        for fold in folder.parent.glob(f"labels*/{TRAINING}/{FOLD}*"):
-            round_ = fold.parent.parent
-            serves = round_ == folder if result.promoted else round_ != folder
-            if not serves and (round_ == folder or round_ != self._first_round(result.seed)):
-                shutil.rmtree(fold)
+        rounds = set(folder.parent.glob("labels*"))
+        replaced = rounds - {folder, self._first_round(result.seed)} if result.promoted else {folder}
+        for fold in (fold for one in replaced for fold in (one / TRAINING).glob(f"{FOLD}*")):
+            shutil.rmtree(fold)
 
     def take_over(self, result: RoundResult, other: Storage) -> None:
         """Keep a round of another folder as one of this one's."""
