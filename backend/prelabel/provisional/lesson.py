@@ -9,7 +9,14 @@ from dataclasses import asdict, dataclass, replace
 
 from fbnetv3.detector import Detector
 from fbnetv3.judging import Effort
-from fbnetv3.provisional import LabelledRegions, RegionHead, fit_head, head_thresholds, start_head
+from fbnetv3.provisional import (
+    LabelledRegions,
+    RegionHead,
+    fit_head,
+    head_thresholds,
+    left_out_heads,
+    start_head,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +54,6 @@ class Lesson:
         `pictures`: the SHA-256 of each image.
         """
         start = start_head(detector, self.labels, self.sources)
-        config = detector.engine.config
-        thresholds = head_thresholds(regions, start, config, self.effort, self.threshold, pictures)
+        heads, config = left_out_heads(regions, start, pictures), detector.engine.config
+        thresholds = head_thresholds(regions, heads, self.labels, config, self.effort, self.threshold)
         return replace(fit_head(regions, start), thresholds=thresholds)

@@ -9,13 +9,13 @@ from fbnetv3.data.snapshot import Snapshot
 from fbnetv3.detector import Detector
 from fbnetv3.folds import shared_out
 from fbnetv3.judging import ImageFindings, Served, findings_by_key
-from fbnetv3.provisional import left_out_findings, regions_of_example, start_head
+from fbnetv3.provisional import left_out_findings, left_out_heads, regions_of_example, start_head
 from prelabel.labelstudio.config.object_controls import sources
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.versions import Version, serving_version
 from prelabel.versions.detectors import open_detector, with_project_labels
-from prelabel.versions.learnt import folds_of_version, learnt_from
+from prelabel.versions.learnt import LearntFrom, folds_of_version, learnt_from
 from prelabel.versions.loading import base_thresholds, project_detector
 from prelabel.versions.records import version_thresholds
 
@@ -59,7 +59,7 @@ class WhatServes:
         learnt = learnt_from(self._settings, version)
         known = learnt.keys if learnt else snapshot.keys[: len(snapshot.train)]
         new = [place for place, key in enumerate(snapshot.keys) if key in judged and key not in known]
-        lookers = self._folds(version, snapshot, new) or [(serving, new)]
+        lookers = self._folds(version, snapshot, new, learnt) or [(serving, new)]
         found = findings_by_key(lookers, snapshot.everything, snapshot.keys, count)
         return Served(
             found,
@@ -68,11 +68,10 @@ class WhatServes:
         )
 
     def _folds(
-        self, version: Version, snapshot: Snapshot, places: Sequence[int]
+        self, version: Version, snapshot: Snapshot, places: Sequence[int], learnt: LearntFrom | None
     ) -> list[tuple[Detector, Sequence[int]]]:
         """The folds of the version's run, with the images that each is to look at; none where they are gone."""
         folds = list(folds_of_version(self._settings, self._database, version))
-        learnt = learnt_from(self._settings, version)
         left_out = [fold.left_out for fold in folds]
         shares = shared_out(places, snapshot.pictures, left_out, learnt.pictures if learnt else ())
         return [
@@ -86,7 +85,8 @@ class WhatServes:
         base, images = self.detector, snapshot.everything
         start = start_head(base, snapshot.labels, self._sources)
         regions = [regions_of_example(base, images[place], snapshot.labels) for place in range(len(images))]
-        return left_out_findings(base, images, snapshot.keys, regions, start, count, snapshot.pictures)
+        heads = left_out_heads(regions, start, snapshot.pictures)
+        return left_out_findings(base, images, snapshot.keys, heads, count)
 
     @cached_property
     def _version(self) -> Version | None:

@@ -7,7 +7,7 @@ is the class of a region from its vector. Everything else of the network stays a
 from fbnetv3.provisional.detector import provisional_detector
 from fbnetv3.provisional.fitting import fit_head, start_head
 from fbnetv3.provisional.head import RegionHead, read_head, write_head
-from fbnetv3.provisional.left_out import left_out_findings
+from fbnetv3.provisional.left_out import left_out_findings, left_out_heads
 from fbnetv3.provisional.operating_point import head_thresholds
 from fbnetv3.provisional.regions import (
     LabelledRegions,
@@ -24,6 +24,7 @@ __all__ = [
     "head_thresholds",
     "labelled_regions",
     "left_out_findings",
+    "left_out_heads",
     "provisional_detector",
     "read_head",
     "read_regions",

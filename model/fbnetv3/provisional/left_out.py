@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
@@ -13,35 +13,36 @@ from fbnetv3.provisional.fitting import fit_head
 from fbnetv3.provisional.head import RegionHead
 from fbnetv3.provisional.regions import LabelledRegions
 
+LeftOutHeads = Sequence[tuple[RegionHead, Sequence[int]]]
+"""Heads, each with the places of the images that it was not fitted to."""
+
+
+def left_out_heads(
+    regions: Sequence[LabelledRegions], start: RegionHead, pictures: Sequence[Hashable] | None = None
+) -> LeftOutHeads:
+    """A head for each fold of the images with these regions; the folds are about as large as those of a training run on
+    few images, and a single image is left out, too.
+
+    `start`: see `fit_head`. `pictures`: what each image shows, where one picture may be there twice.
+    """
+    shown = range(len(regions)) if pictures is None else pictures
+    heads = []
+    for places in in_turn(shown) or [tuple(range(len(regions)))]:
+        others = [one for place, one in enumerate(regions) if place not in places]
+        heads.append((fit_head(others, start) if others else start, places))
+    return heads
+
 
 def left_out_findings(
     base: Detector,
     images: Examples,
     keys: Sequence[str],
-    regions: Sequence[LabelledRegions],
-    start: RegionHead,
+    heads: LeftOutHeads,
     on_image: Callable[[], None] = lambda: None,
-    pictures: Sequence[Hashable] | None = None,
 ) -> dict[str, ImageFindings]:
     """Key -> what a head finds in an image that it was not fitted to, in the order of the images.
 
-    `keys`: what each image is known by; `regions`: those of the images; `pictures`: what each shows, where one picture
-    may be there twice. `start`: see `fit_head`. The folds are
-    about as large as those of a training run on few images; a single image is left out, too. Raises what reading the
-    images raises.
+    `keys`: what each image is known by; `heads`: see `left_out_heads`. Raises what reading the images raises.
     """
-    lookers = (
-        (provisional_detector(base, head, base.version), places)
-        for head, places in left_out_heads(regions, start, pictures)
-    )
+    lookers = ((provisional_detector(base, head, base.version), places) for head, places in heads)
     return findings_by_key(lookers, images, keys, on_image)
-
-
-def left_out_heads(
-    regions: Sequence[LabelledRegions], start: RegionHead, pictures: Sequence[Hashable] | None = None
-) -> Iterator[tuple[RegionHead, Sequence[int]]]:
-    """A head for each fold, and the places of the images that it was not fitted to."""
-    shown = range(len(regions)) if pictures is None else pictures
-    for places in in_turn(shown) or [tuple(range(len(regions)))]:
-        others = [one for place, one in enumerate(regions) if place not in places]
-        yield (fit_head(others, start) if others else start), places

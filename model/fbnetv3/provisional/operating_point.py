@@ -6,7 +6,7 @@ images again: of an object that was outlined a region is good where its box is.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,29 +19,25 @@ from fbnetv3.judging.outcomes import FOUND_BOX, GOOD_BOX, Pair
 from fbnetv3.overlap import box_iou
 from fbnetv3.provisional.detector import reported
 from fbnetv3.provisional.head import RegionHead
-from fbnetv3.provisional.left_out import left_out_heads
+from fbnetv3.provisional.left_out import LeftOutHeads
 from fbnetv3.provisional.regions import LabelledRegions
 
 
 def head_thresholds(
     regions: Sequence[LabelledRegions],
-    start: RegionHead,
+    heads: LeftOutHeads,
+    labels: Sequence[str],
     config: ModelConfig,
     effort: Effort,
     default: float,
-    pictures: Sequence[Hashable] | None = None,
 ) -> dict[str, float]:
     """Label -> the score from which on regions of the head that is fitted to these images are to be shown.
 
-    Each image judges a head that was not fitted to it. `config`: of the base network; `default`, 0..1: the threshold
-    where few images say otherwise; `pictures`: what each image shows, where one picture may be there twice.
+    Each image judges one of `heads` that was not fitted to it. `labels`: of the heads. `config`: of the base network;
+    `default`, 0..1: the threshold where few images say otherwise.
     """
-    found = [
-        _by_label(regions[place], head, config)
-        for head, places in left_out_heads(regions, start, pictures)
-        for place in places
-    ]
-    return Curves.of(found, start.labels, effort, default).best()
+    found = [_by_label(regions[place], head, config) for head, places in heads for place in places]
+    return Curves.of(found, labels, effort, default).best()
 
 
 def _by_label(image: LabelledRegions, head: RegionHead, config: ModelConfig) -> Mapping[str, LabelFindings]:

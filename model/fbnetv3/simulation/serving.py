@@ -26,6 +26,7 @@ from fbnetv3.provisional import (
     fit_head,
     head_thresholds,
     left_out_findings,
+    left_out_heads,
     provisional_detector,
     regions_of_example,
     start_head,
@@ -97,15 +98,14 @@ class ProvisionalVersions:
     def version(self, labelled: Sequence[ImageId]) -> Serving:
         """The version of these images, at least one."""
         regions = [self._regions_of(id_) for id_ in labelled]
-        left_out = left_out_findings(
-            self._base, self._data.of(labelled), [*map(str, labelled)], regions, self._start
-        )
+        heads = left_out_heads(regions, self._start)
+        left_out = left_out_findings(self._base, self._data.of(labelled), [*map(str, labelled)], heads)
         judged = judged_at_own_point(left_out, self._data.labels, self._effort, self._default)
         detector = provisional_detector(self._base, fit_head(regions, self._start), "provisional")
         config = self._base.engine.config
         return Serving(
             detector,
-            head_thresholds(regions, self._start, config, self._effort, self._default),
+            head_thresholds(regions, heads, self._data.labels, config, self._effort, self._default),
             fit_calibration(judged.regions),
             left_out=left_out,
             is_new=self._is_new,

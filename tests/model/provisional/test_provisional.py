@@ -157,7 +157,8 @@ class TestLeftOut:
         monkeypatch.setattr("fbnetv3.judging.findings.findings_of", look)
         images = Pictures(count)
         start = start_head(detector, ("bolt", "nut"), {})
-        found = left_out.left_out_findings(detector, images, keys_of(count), regions, start)
+        left_out_heads = left_out.left_out_heads(regions, start)
+        found = left_out.left_out_findings(detector, images, keys_of(count), left_out_heads)
         return [seen_by[place] for place in range(count)], found
 
     @pytest.mark.parametrize(("count", "alone"), [(2, True), (3, True), (5, False)])
@@ -178,7 +179,8 @@ class TestLeftOut:
         detector = base()
         start = start_head(detector, LABELS, {label: [label] for label in LABELS})
         regions = drawn_objects(detector, 1)
-        [one] = left_out.left_out_findings(detector, Pictures(1), ["a"], regions, start).values()
+        heads = left_out.left_out_heads(regions, start)
+        [one] = left_out.left_out_findings(detector, Pictures(1), ["a"], heads).values()
         [expected] = findings_of(provisional_detector(detector, start, BASE), Pictures(1))
         assert one.results == expected.results and one.results
 
@@ -192,9 +194,10 @@ class TestOperatingPoint:
         detector, images = base(), Drawn(base(), count)
         start = start_head(detector, images.labels, {})
         regions = [regions_of_example(detector, images[place], images.labels) for place in range(count)]
-        found = left_out.left_out_findings(detector, images, keys_of(count), regions, start)
+        heads = left_out.left_out_heads(regions, start)
+        found = left_out.left_out_findings(detector, images, keys_of(count), heads)
         expected = judged_at_own_point(found, images.labels, effort, 0.3).thresholds
-        thresholds = head_thresholds(regions, start, detector.engine.config, effort, 0.3)
+        thresholds = head_thresholds(regions, heads, images.labels, detector.engine.config, effort, 0.3)
         assert thresholds == expected
         assert count > 1 or set(thresholds.values()) == {0.3}, "one image alone tells nothing"
 
@@ -202,9 +205,9 @@ class TestOperatingPoint:
         detector, images = base(), Drawn(base(), 5)
         regions = [regions_of_example(detector, images[place], images.labels) for place in range(5)]
         outlined = [replace(one, outlined=np.ones(2, bool)) for one in regions]
-        start = start_head(detector, images.labels, {})
+        heads = left_out.left_out_heads(regions, start_head(detector, images.labels, {}))
         boxes, outlines = (
-            head_thresholds(some, start, detector.engine.config, Effort(), 0.3)
+            head_thresholds(some, heads, images.labels, detector.engine.config, Effort(), 0.3)
             for some in (regions, outlined)
         )
         assert all(outlines[label] <= boxes[label] for label in boxes) and outlines != boxes
