@@ -19,6 +19,7 @@ import torch
 from fbnetv3.data.examples import ChosenExamples, Examples
 from fbnetv3.finetuning.plan import Outlines, Plan, make_plan
 from fbnetv3.finetuning.run import FineTuned, OnProgress, fine_tune, log_progress
+from fbnetv3.finetuning.served_size import served_as_planned, tuned_as_planned, with_served_size
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources
 from fbnetv3.folds import FOLD, FOLD_WEIGHTS, folds_of, in_turn
@@ -108,8 +109,13 @@ def cross_fit(
     runs = _Runs(
         start, images, folder, _as_planned(settings, plan), plan, sources, on_progress, len(left_out)
     )
-    folds = tuple(runs.fold(number, places) for number, places in enumerate(left_out))
-    return CrossFitted(runs.last([fold.checkpoint for fold in folds]), folds)
+    folds = [runs.fold(number, places) for number, places in enumerate(left_out)]
+    plan = with_served_size(plan, [(fold.checkpoint, fold.places) for fold in folds], images, settings)
+    served = tuple(replace(fold, checkpoint=served_as_planned(fold.checkpoint, plan)) for fold in folds)
+    for number, fold in enumerate(served):
+        fold.write(runs.fold_folder(number) / FOLD_WEIGHTS)
+    tuned = runs.last([fold.checkpoint for fold in served])
+    return CrossFitted(tuned_as_planned(tuned, plan, folder), served)
 
 
 def kept_folds(folder: Path) -> tuple[LeftOut, ...]:
@@ -161,13 +167,14 @@ class _Runs:
 
     def fold(self, number: int, left_out: tuple[int, ...]) -> LeftOut:
         """One fold."""
-        folder = self.folder / f"{FOLD}{number + 1}"
         places = _others(self.images, left_out)
         logger.info("fold %d of %d: %d images to learn from", number + 1, self.count, len(places))
-        tuned = self._run(self.start, places, folder, self.sources, number)
-        fold = LeftOut(tuned.checkpoint, left_out, tuned.train_seconds)
-        fold.write(folder / FOLD_WEIGHTS)
-        return fold
+        tuned = self._run(self.start, places, self.fold_folder(number), self.sources, number)
+        return LeftOut(tuned.checkpoint, left_out, tuned.train_seconds)
+
+    def fold_folder(self, number: int) -> Path:
+        """Of one fold."""
+        return self.folder / f"{FOLD}{number + 1}"
 
     def last(self, folds: Sequence[Checkpoint]) -> FineTuned:
         """On all images, from the mean of the folds."""

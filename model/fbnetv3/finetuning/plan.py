@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,12 +13,15 @@ import numpy as np
 from fbnetv3.arrays import Array
 from fbnetv3.config import ConfigError, ModelConfig, Norm
 from fbnetv3.data.examples import Examples
+from fbnetv3.files import write_whole
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources
 from fbnetv3.images import network_size
 from fbnetv3.weights import Checkpoint
 
 Value = TypeVar("Value")
+
+PLAN = "plan.json"
 
 FROZEN_STAGES = 2
 """docs/learning.md has what other numbers give."""
@@ -96,8 +100,9 @@ class Plan:
     """A fine-tuning's settings. `reasons`: why those that the data decided are what they are, by field.
 
     `steps` batches of `batch_size` views; `views` of each image are there to choose from. `check_every`: steps
-    between looks at the hold-out; training ends after `patience` of them without gain. `fingerprint`: of all this
-    and of what is trained on what.
+    between looks at the hold-out; training ends after `patience` of them without gain. `served_scale`: of the input
+    size, for the weights once they are trained (`served_size.py`). `fingerprint`: of all this and of what is trained
+    on what.
     """
 
     frozen_stages: int
@@ -121,6 +126,7 @@ class Plan:
     weight_decay: float = 1e-2
     clip_norm: float = 10.0
     ema_decay: float = 0.99
+    served_scale: float = 1.0
     fingerprint: str = ""
     reasons: dict[str, str] = field(default_factory=dict)
 
@@ -128,17 +134,25 @@ class Plan:
         """For JSON."""
         return asdict(self)
 
+    def write(self, folder: Path) -> None:
+        """Keep it beside what it trains. Raises OSError."""
+        write_whole(f"{json.dumps(self.as_dict(), indent=2)}\n".encode(), folder / PLAN)
+
     def lines(self) -> list[str]:
         """The choices and their reasons, for people."""
         return [f"{name} = {getattr(self, name)}: {reason}" for name, reason in self.reasons.items()]
 
     @property
     def network_settings(self) -> dict[str, Any]:
-        """What the network's configuration takes over for good: it is served as it was trained.
+        """What the network's configuration takes over for good.
 
         Of the norms only GN: all others are batch norm once training is over.
         """
-        sizes = {"min_size": self.min_size, "max_size": self.max_size, "anchor_sizes": self.anchor_sizes}
+        sizes = {
+            "min_size": round(self.min_size * self.served_scale),
+            "max_size": round(self.max_size * self.served_scale),
+            "anchor_sizes": self.anchor_sizes,
+        }
         return sizes | ({"norm": "GN"} if self.norm == "GN" else {})
 
 

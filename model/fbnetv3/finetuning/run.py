@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,7 +31,6 @@ from fbnetv3.weights import Checkpoint
 
 logger = logging.getLogger(__name__)
 
-PLAN = "plan.json"
 CACHE = "features"
 
 #: Proposals per image: fewer than the zoo's 2,000, as only a few dozen regions are drawn from them.
@@ -121,7 +119,7 @@ class _Job:
         return FineTuned(self._checkpoint(trained, plan), plan, loop.standing.seconds, loop.standing.step)
 
     def _announce(self, plan: Plan) -> None:
-        (self.folder / PLAN).write_text(json.dumps(plan.as_dict(), indent=2) + "\n", encoding="utf-8")
+        plan.write(self.folder)
         for line in plan.lines():
             logger.info("%s", line)
 

@@ -15,6 +15,7 @@ from fbnetv3.data.examples import ChosenExamples, Examples, SceneExamples
 from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, cross_fitting, loop
 from fbnetv3.finetuning.cross_fitting import CrossFitted, LeftOut, cross_fit, kept_folds, mean_of
 from fbnetv3.finetuning.evidence import left_out_findings
+from fbnetv3.finetuning.plan import Outlines, make_plan
 from fbnetv3.finetuning.start import sources_by_name
 from fbnetv3.folds import folds_of, shared_out
 from fbnetv3.instances import Instances
@@ -50,7 +51,7 @@ class Trainings:
         state = {name: value + len(self.calls) for name, value in start.state.items()}
         checkpoint = Checkpoint(state, start.model, train.labels, start.settings)
         others["on_progress"](Progress(5, 10, {}, 0.1, 4.0, 5.0))
-        return FineTuned(checkpoint, None, 1.0, 10)  # type: ignore[arg-type]
+        return FineTuned(checkpoint, make_plan(start, Outlines.of(train), settings), 1.0, 10)
 
 
 def cross_fitted(

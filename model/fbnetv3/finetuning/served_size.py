@@ -1,0 +1,79 @@
+"""The input size that weights are served with: of some around that of their training, the one that finds most.
+
+Features that were trained at one size often do better at another: small objects want a larger one, an object that fills
+the image a smaller one. To find out takes a look at the images that were left out; to train at each size would take as
+many training runs. docs/learning.md has figures.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fbnetv3.data.examples import ChosenExamples, Examples
+from fbnetv3.detector import Detector
+from fbnetv3.finetuning.plan import Plan
+from fbnetv3.finetuning.run import FineTuned
+from fbnetv3.finetuning.settings import FineTuningSettings
+from fbnetv3.judging import SCORE_THRESHOLD, ImageFindings, findings_of, judgement_of
+from fbnetv3.weights import Checkpoint
+
+logger = logging.getLogger(__name__)
+
+SCALES = (1.0, 0.8, 1.25, 1.5)
+
+NAME = "served_scale"
+
+CLEARLY_BETTER = 0.015
+"""By how much the box AP at another size must exceed that at the size of training: less is chance."""
+
+MOST_IMAGES = 40
+"""More would take long and say little more."""
+
+#: Weights, and the places of images that they have not learnt from.
+Looker = tuple[Checkpoint, Sequence[int]]
+
+
+def with_served_size(
+    plan: Plan, lookers: Sequence[Looker], images: Examples, settings: FineTuningSettings
+) -> Plan:
+    """The plan with the scale at which these weights, trained by it, find most in their images (box AP).
+
+    Unchanged where the settings give an input size. Raises what reading the images raises.
+    """
+    if settings.min_size is not None or settings.max_size is not None:
+        return plan
+    some = [(weights, places[: -(-MOST_IMAGES // len(lookers))]) for weights, places in lookers]
+    found = {scale: _box_AP(replace(plan, served_scale=scale), some, images, settings) for scale in SCALES}
+    best = max(SCALES, key=lambda scale: found[scale])
+    if found[best] < found[1.0] + CLEARLY_BETTER:
+        best = 1.0
+    others = ", ".join(f"{found[scale]:.3f} at {scale:g}" for scale in SCALES)
+    reason = f"box AP in images left out: {others}"
+    logger.info("%s = %g: %s", NAME, best, reason)
+    reasons = plan.reasons | {NAME: reason}
+    return replace(plan, served_scale=best, reasons=reasons)
+
+
+def served_as_planned(weights: Checkpoint, plan: Plan) -> Checkpoint:
+    """The weights with the input size that the plan serves them with."""
+    return replace(weights, settings=weights.settings | plan.network_settings)
+
+
+def tuned_as_planned(tuned: FineTuned, plan: Plan, folder: Path) -> FineTuned:
+    """Likewise what a training run in this folder came to; its plan there says so too. Raises OSError."""
+    why = {name: reason for name, reason in plan.reasons.items() if name == NAME}
+    own = replace(tuned.plan, served_scale=plan.served_scale, reasons=tuned.plan.reasons | why)
+    own.write(folder)
+    return replace(tuned, plan=own, checkpoint=served_as_planned(tuned.checkpoint, own))
+
+
+def _box_AP(plan: Plan, lookers: Sequence[Looker], images: Examples, settings: FineTuningSettings) -> float:
+    found: list[ImageFindings] = []
+    for weights, places in lookers:
+        served = served_as_planned(weights, plan)
+        detector = Detector.load(served, engine="torch", device=settings.device, threads=settings.threads)
+        found += findings_of(detector, ChosenExamples(images, places), boxes_only=True)
+    return judgement_of(found, images.labels, SCORE_THRESHOLD).box_AP

@@ -1,0 +1,136 @@
+"""The input size that weights are served with: chosen where it finds more, and only then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_networks import as_checkpoint, small_network
+
+from fbnetv3.arrays import Array
+from fbnetv3.data.examples import SceneExamples
+from fbnetv3.finetuning import FineTuned, FineTuningSettings, served_size
+from fbnetv3.finetuning.plan import PLAN, Outlines, Plan, make_plan
+from fbnetv3.finetuning.served_size import SCALES, served_as_planned, tuned_as_planned, with_served_size
+from fbnetv3.instances import Instances
+from fbnetv3.weights import Checkpoint
+
+SCENES = SceneExamples(0, 4, (128, 160))
+OPEN = FineTuningSettings(threads=1)
+AT_320 = (256, 320, 400, 480)
+"""The shorter sides that are tried, in ascending order."""
+
+
+@pytest.fixture(scope="module")
+def start() -> Checkpoint:
+    return as_checkpoint(small_network(num_classes=len(SCENES.labels)), SCENES.labels)
+
+
+@pytest.fixture
+def plan(start: Checkpoint) -> Plan:
+    chosen = make_plan(start, Outlines.of(SCENES), OPEN)
+    return replace(chosen, min_size=320, max_size=480)
+
+
+class Finder:
+    """Stands in for a detector that finds the first `found(shorter side)` of the scenes it is shown, whole."""
+
+    has_masks, labels = False, SCENES.labels
+
+    def __init__(self, min_size: int, found: Callable[[int], int], shown: list[Array]) -> None:
+        self._count, self._shown = found(min_size), shown
+
+    def predict(self, images: list[Array], **thresholds: float) -> list[Instances]:
+        self._shown.append(images[0])
+        [index] = [i for i in range(len(SCENES)) if np.array_equal(SCENES[i].image, images[0])]
+        example = SCENES[index]
+        size = example.image.shape[:2]
+        if index >= self._count:
+            return [Instances.empty(size, self.labels)]
+        scores = np.ones(len(example.boxes), np.float32)
+        return [Instances(size, example.boxes, scores, example.classes, self.labels)]
+
+
+@pytest.fixture
+def finding(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], int]], list[Array]]:
+    """Detectors find so many scenes at a shorter side; the images that they are shown, as they come."""
+
+    def find(found: Callable[[int], int]) -> list[Array]:
+        shown: list[Array] = []
+
+        class Detectors:
+            @staticmethod
+            def load(weights: Checkpoint, **options: Any) -> Finder:
+                return Finder(weights.settings["min_size"], found, shown)
+
+        monkeypatch.setattr(served_size, "Detector", Detectors)
+        return shown
+
+    return find
+
+
+@pytest.mark.parametrize("best", AT_320)
+def test_the_size_that_finds_most_serves(
+    start: Checkpoint, plan: Plan, finding: Callable[..., list[Array]], best: int
+) -> None:
+    finding(lambda side: 4 if side == best else 1)
+    chosen = with_served_size(plan, [(start, range(4))], SCENES, OPEN)
+    settings = served_as_planned(start, chosen).settings
+    assert (settings["min_size"], settings["max_size"]) == (best, best * 3 // 2)
+    assert (chosen.min_size, chosen.max_size) == (320, 480), "training keeps its own"
+
+
+@pytest.mark.parametrize("found", [0, 2, 4])
+def test_sizes_that_find_the_same_change_nothing(
+    start: Checkpoint, plan: Plan, finding: Callable[..., list[Array]], found: int
+) -> None:
+    finding(lambda side: found)
+    chosen = with_served_size(plan, [(start, range(4))], SCENES, OPEN)
+    assert chosen.served_scale == 1.0
+    assert "box AP" in chosen.reasons["served_scale"]
+
+
+def test_a_gain_that_may_be_chance_changes_nothing(
+    start: Checkpoint, plan: Plan, finding: Callable[..., list[Array]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding(lambda side: 4 if side == 400 else 3)
+    assert with_served_size(plan, [(start, range(4))], SCENES, OPEN).served_scale == 1.25
+    monkeypatch.setattr(served_size, "CLEARLY_BETTER", 0.9)
+    assert with_served_size(plan, [(start, range(4))], SCENES, OPEN).served_scale == 1.0
+
+
+def test_each_looks_at_its_own_images_and_not_at_too_many(
+    start: Checkpoint, plan: Plan, finding: Callable[..., list[Array]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = finding(lambda side: 4)
+    with_served_size(plan, [(start, (3, 1)), (start, (0, 2))], SCENES, OPEN)
+    numbers = [[np.array_equal(SCENES[i].image, image) for i in range(4)].index(True) for image in shown]
+    assert numbers == [3, 1, 0, 2] * len(SCALES)
+    shown.clear()
+    monkeypatch.setattr(served_size, "MOST_IMAGES", 2)
+    with_served_size(plan, [(start, (3, 1)), (start, (0, 2))], SCENES, OPEN)
+    assert len(shown) == 2 * len(SCALES)
+
+
+@pytest.mark.parametrize("given", [{"min_size": 320}, {"max_size": 480}])
+def test_a_size_that_a_person_gave_is_served(start: Checkpoint, plan: Plan, given: dict[str, int]) -> None:
+    settings = FineTuningSettings(**given)  # type: ignore[arg-type]
+    assert with_served_size(plan, [(start, range(4))], SCENES, settings) is plan
+
+
+def test_the_plan_beside_the_weights_says_how_they_are_served(
+    start: Checkpoint, plan: Plan, tmp_path: Path
+) -> None:
+    larger = replace(plan, served_scale=1.25, reasons={"served_scale": "finds more"})
+    tuned = tuned_as_planned(FineTuned(start, plan, 1.0, 10), larger, tmp_path)
+    assert tuned.checkpoint.settings["min_size"] == 400
+    written = json.loads((tmp_path / PLAN).read_text())
+    assert (written["served_scale"], written["min_size"]) == (1.25, 320)
+    assert written["reasons"]["served_scale"] == "finds more"
+    assert tuned.plan.reasons["learning_rate"] == plan.reasons["learning_rate"]
+    assert tuned.plan.steps == plan.steps
