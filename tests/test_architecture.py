@@ -6,6 +6,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,20 @@ def test_lines_of_docs_end_before_column_120(file):
     lines = file.read_text(encoding="utf-8").splitlines()
     long = [f"{file.relative_to(ROOT)}:{number}" for number, line in enumerate(lines, 1) if len(line) > 119]
     assert not long
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_rows_of_tables_in_docs_have_the_cells_of_their_heads(file):
+    """A paragraph that was wrapped with a table in it is one no more."""
+    lines = [line.replace("\\|", "") for line in file.read_text(encoding="utf-8").splitlines()]
+    broken = []
+    for number, line in enumerate(lines):
+        if re.match(r"\|[\s:-]*---", line):
+            rows = takewhile(lambda row: row.startswith("|"), lines[number - 1 :])
+            ruled = re.fullmatch(r"(\|[\s:-]+)+\|", line)
+            if not ruled or len({row.count("|") for row in rows}) > 1:
+                broken.append(f"{file.relative_to(ROOT)}:{number + 1}")
+    assert not broken
 
 
 @pytest.fixture(scope="module")
