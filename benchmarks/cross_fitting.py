@@ -1,11 +1,13 @@
-"""What each part of a training run adds: class scores alone, the folds, their mean, the last run; one run instead.
+"""What each part of a training run adds: class scores alone, the folds, their mean, the last run, the size at which
+its weights are served; one run instead.
 
     python benchmarks/cross_fitting.py [--quick]                       on generated scenes; smallest form
     python benchmarks/cross_fitting.py --coco ANN --images DIR --weights coco --labelled 3,10,20 --seeds 3
 
 Images to learn from are drawn from the `train` split, seed by seed, fewer being the first of more; figures are box AP50
-of the `val` split (a fifth is set aside where the data has no such splits). `one run`: as many steps as a fold and the
-last run together, from the same start, on all images.
+and the share of boxes that need no edit, means and least..most over the seeds, on the `val` split (a fifth is set aside
+where the data has no such splits). `last run`: at the input size that was chosen; `x 1.25`: at 1.25 times that of
+training. `one run`: as many steps as a fold and the last run together, from the same start, on all images.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
 # As `prelabel` sets it; with ACTIVE in the environment PyTorch's waiting threads spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -31,6 +34,7 @@ from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
 from fbnetv3.finetuning import FineTuningSettings, fine_tune
 from fbnetv3.finetuning.cross_fitting import cross_fit, mean_of
+from fbnetv3.finetuning.served_size import SCALES, served_as_planned
 from fbnetv3.finetuning.start import sources_by_name, spelled_as
 from fbnetv3.judging import judge
 from fbnetv3.provisional import fit_head, provisional_detector, regions_of_example, start_head
@@ -60,24 +64,35 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     )
     for count in options.labelled:
         print(f"{min(count, len(data.pool))} images")
-        rows: dict[str, list[float]] = {}
+        rows: dict[str, list[Figures]] = {}
         for seed in range(options.seeds):
             for name, figure in measured.figures(count, seed, folder / f"{count}-{seed}"):
                 rows.setdefault(name, []).append(figure)
         for name, figures in rows.items():
-            print(f"  {name:20}{fmean(figures):6.3f}  {min(figures):.3f}..{max(figures):.3f}", flush=True)
+            print(f"  {name:20}{'   '.join(map(_shown, zip(*figures, strict=True)))}", flush=True)
+
+
+def _shown(figures: tuple[float, ...]) -> str:
+    return f"{fmean(figures):.3f}  {min(figures):.3f}..{max(figures):.3f}"
+
+
+class Figures(NamedTuple):
+    """0..1 each."""
+
+    box_AP50: float
+    no_edit_share: float
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Box AP50 on images that nothing learns from. `epochs`: of a whole run; None: as the plan chooses."""
+    """Figures on images that nothing learns from. `epochs`: of a whole run; None: as the plan chooses."""
 
     data: ReplayData
     start: Checkpoint
     threads: int | None
     epochs: float | None
 
-    def figures(self, count: int, seed: int, folder: Path) -> Iterator[tuple[str, float]]:
+    def figures(self, count: int, seed: int, folder: Path) -> Iterator[tuple[str, Figures]]:
         """Of `count` images drawn by this seed, by name; each fold is a figure of the same name."""
         data = self.data
         chosen = [data.pool[place] for place in shuffle(len(data.pool), seed)[:count]]
@@ -98,7 +113,11 @@ class Measured:
             yield "a fold", self._of(self._detector(fold))
         if folds:
             yield "mean of the folds", self._of(self._detector(mean_of(folds)))
-        yield "last run", self._of(self._detector(fitted.tuned.checkpoint))
+        tuned = fitted.tuned
+        yield "last run", self._of(self._detector(tuned.checkpoint))
+        for scale in SCALES:
+            weights = served_as_planned(tuned.checkpoint, replace(tuned.plan, served_scale=scale))
+            yield f"x {scale:g}", self._of(self._detector(weights))
         one = fine_tune(
             self.start,
             images,
@@ -119,8 +138,9 @@ class Measured:
     def _detector(self, weights: Checkpoint) -> Detector:
         return Detector.load(weights, engine="torch", threads=self.threads)
 
-    def _of(self, detector: Detector) -> float:
-        return judge(detector, self.data.of(self.data.figures), boxes_only=True).box_AP50
+    def _of(self, detector: Detector) -> Figures:
+        found = judge(detector, self.data.of(self.data.figures), boxes_only=True)
+        return Figures(found.box_AP50, found.no_edit_share)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from fbnetv3.detector import Detector
 from fbnetv3.finetuning.plan import Plan
 from fbnetv3.finetuning.run import FineTuned
 from fbnetv3.finetuning.settings import FineTuningSettings
-from fbnetv3.judging import SCORE_THRESHOLD, ImageFindings, findings_of, judgement_of
+from fbnetv3.judging import SCORE_THRESHOLD, ImageFindings, Judgement, findings_of, judgement_of
 from fbnetv3.weights import Checkpoint
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,8 @@ SCALES = (1.0, 0.8, 1.25, 1.5)
 
 NAME = "served_scale"
 
-CLEARLY_BETTER = 0.015
-"""By how much the box AP at another size must exceed that at the size of training: less is chance."""
+CLEARLY_BETTER = 0.01
+"""By how much the box AP at another size must exceed that at the size of training, and by what one object weighs."""
 
 MOST_IMAGES = 40
 """More would take long and say little more."""
@@ -46,11 +46,12 @@ def with_served_size(
     if settings.min_size is not None or settings.max_size is not None:
         return plan
     some = [(weights, places[: -(-MOST_IMAGES // len(lookers))]) for weights, places in lookers]
-    found = {scale: _box_AP(replace(plan, served_scale=scale), some, images, settings) for scale in SCALES}
-    best = max(SCALES, key=lambda scale: found[scale])
-    if found[best] < found[1.0] + CLEARLY_BETTER:
+    judged = {scale: _judged(replace(plan, served_scale=scale), some, images, settings) for scale in SCALES}
+    best = max(SCALES, key=lambda scale: judged[scale].box_AP)
+    least = judged[1.0].box_AP + CLEARLY_BETTER + 1 / max(judged[1.0].objects, 1)
+    if judged[best].box_AP < least:
         best = 1.0
-    others = ", ".join(f"{found[scale]:.3f} at {scale:g}" for scale in SCALES)
+    others = ", ".join(f"{judged[scale].box_AP:.3f} at {scale:g}" for scale in SCALES)
     reason = f"box AP in images left out: {others}"
     logger.info("%s = %g: %s", NAME, best, reason)
     reasons = plan.reasons | {NAME: reason}
@@ -70,10 +71,12 @@ def tuned_as_planned(tuned: FineTuned, plan: Plan, folder: Path) -> FineTuned:
     return replace(tuned, plan=own, checkpoint=served_as_planned(tuned.checkpoint, own))
 
 
-def _box_AP(plan: Plan, lookers: Sequence[Looker], images: Examples, settings: FineTuningSettings) -> float:
+def _judged(
+    plan: Plan, lookers: Sequence[Looker], images: Examples, settings: FineTuningSettings
+) -> Judgement:
     found: list[ImageFindings] = []
     for weights, places in lookers:
         served = served_as_planned(weights, plan)
         detector = Detector.load(served, engine="torch", device=settings.device, threads=settings.threads)
         found += findings_of(detector, ChosenExamples(images, places), boxes_only=True)
-    return judgement_of(found, images.labels, SCORE_THRESHOLD).box_AP
+    return judgement_of(found, images.labels, SCORE_THRESHOLD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,35 @@ import pytest
 from small_networks import as_checkpoint, small_network
 
 from fbnetv3.arrays import Array
-from fbnetv3.data.examples import SceneExamples
+from fbnetv3.data.examples import Example, SceneExamples
 from fbnetv3.finetuning import FineTuned, FineTuningSettings, served_size
 from fbnetv3.finetuning.plan import PLAN, Outlines, Plan, make_plan
 from fbnetv3.finetuning.served_size import SCALES, served_as_planned, tuned_as_planned, with_served_size
 from fbnetv3.instances import Instances
+from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.weights import Checkpoint
 
-SCENES = SceneExamples(0, 4, (128, 160))
+
+@dataclass(frozen=True)
+class Drawn:
+    """Scenes that are drawn once."""
+
+    examples: tuple[Example, ...]
+    labels: tuple[str, ...] = SCENE_LABELS
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.examples[index]
+
+
+def _first_object(example: Example) -> Example:
+    return replace(example, boxes=example.boxes[:1], classes=example.classes[:1], masks=None)
+
+
+SCENES = Drawn(tuple(SceneExamples(0, 4, (128, 160))))
+LAST_HAS_ONE_OBJECT = Drawn((*SCENES.examples[:3], _first_object(SCENES[3])))
 OPEN = FineTuningSettings(threads=1)
 AT_320 = (256, 320, 400, 480)
 """The shorter sides that are tried, in ascending order."""
@@ -100,6 +121,7 @@ def test_a_gain_that_may_be_chance_changes_nothing(
 ) -> None:
     finding(lambda side: 4 if side == 400 else 3)
     assert with_served_size(plan, [(start, range(4))], SCENES, OPEN).served_scale == 1.25
+    assert with_served_size(plan, [(start, (3,))], LAST_HAS_ONE_OBJECT, OPEN).served_scale == 1.0
     monkeypatch.setattr(served_size, "CLEARLY_BETTER", 0.9)
     assert with_served_size(plan, [(start, range(4))], SCENES, OPEN).served_scale == 1.0
 
