@@ -61,6 +61,12 @@ FEW_WITHIN_REACH = 0.25
 SMALLEST_ANCHOR = 8.0
 """Half a cell of the feature map."""
 
+CROWDED, PROPOSALS_PER_OBJECT, MOST_PROPOSALS = 0.9, 10, 300
+"""So many proposals for each object of an image that is more crowded than nine in ten, up to a bound."""
+
+ANCHORS_PER_PROPOSAL = 10
+"""As in the zoo's configs."""
+
 
 @dataclass(frozen=True)
 class Outlines:
@@ -100,8 +106,9 @@ class Plan:
     """A fine-tuning's settings. `reasons`: why those that the data decided are what they are, by field.
 
     `steps` batches of `batch_size` views; `views` of each image are there to choose from. `check_every`: steps
-    between looks at the hold-out; training ends after `patience` of them without gain. `served_scale`: of the input
-    size, for the weights once they are trained (`served_size.py`). `fingerprint`: of all this and of what is trained
+    between looks at the hold-out; training ends after `patience` of them without gain. Once the weights are trained:
+    `proposals` that they look at, None as the start weights do; `served_scale` of the input size (`served_size.py`).
+    `fingerprint`: of all this and of what is trained
     on what.
     """
 
@@ -123,6 +130,7 @@ class Plan:
     check_every: int
     patience: int
     seed: int
+    proposals: int | None = None
     weight_decay: float = 1e-2
     clip_norm: float = 10.0
     ema_decay: float = 0.99
@@ -153,7 +161,16 @@ class Plan:
             "max_size": round(self.max_size * self.served_scale),
             "anchor_sizes": self.anchor_sizes,
         }
-        return sizes | ({"norm": "GN"} if self.norm == "GN" else {})
+        return sizes | self._proposals | ({"norm": "GN"} if self.norm == "GN" else {})
+
+    @property
+    def _proposals(self) -> dict[str, int]:
+        if self.proposals is None:
+            return {}
+        return {
+            "pre_nms_proposals_test": ANCHORS_PER_PROPOSAL * self.proposals,
+            "post_nms_proposals_test": self.proposals,
+        }
 
 
 def make_plan(
@@ -222,6 +239,7 @@ class _Planner:
             check_every=max(1, -(-steps // CHECKS)),
             patience=PATIENCE,
             seed=settings.seed,
+            proposals=self._proposals(),
             reasons=self._reasons,
         )
         self._check_network(plan)
@@ -280,6 +298,15 @@ class _Planner:
         first, last = np.maximum(np.quantile(sizes, [0.1, 0.9]), [SMALLEST_ANCHOR, 2 * SMALLEST_ANCHOR])
         self._reasons["anchor_sizes"] = f"only {within:.0%} of the objects would overlap an anchor by 0.3"
         return (tuple(float(round(size)) for size in np.geomspace(first, last, len(own[0]))),)
+
+    def _proposals(self) -> int | None:
+        """More than the start weights look at where images are crowded."""
+        crowded = float(np.quantile([len(boxes) for boxes in self._outlines.boxes], CROWDED))
+        wanted = min(round(PROPOSALS_PER_OBJECT * crowded), MOST_PROPOSALS)
+        if wanted <= self._own.post_nms_proposals_test:
+            return None
+        self._reasons["proposals"] = f"one image in ten has {crowded:.0f} objects or more"
+        return wanted
 
     def _given_anchors(
         self, given: tuple[float, ...], own: tuple[tuple[float, ...], ...]

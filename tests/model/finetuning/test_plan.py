@@ -23,20 +23,23 @@ def start() -> Checkpoint:
 
 @dataclass(frozen=True)
 class Squares:
-    """Images of 480 x 640 with one square of `side` pixels each."""
+    """Images of 480 x 640 with `objects` squares of `side` pixels each, at one place."""
 
     side: float
     count: int = 20
     labels: tuple[str, ...] = ("square",)
     masks: bool = False
+    objects: int = 1
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Example:
-        box = np.array([[100, 100, 100 + self.side, 100 + self.side]], np.float32)
-        masks = (BoxMask(100, 100, np.ones((int(self.side),) * 2, bool)),) if self.masks else None
-        return Example(np.zeros((480, 640, 3), np.uint8), box, np.zeros(1, np.int64), masks)
+        box = np.array([[100, 100, 100 + self.side, 100 + self.side]] * self.objects, np.float32)
+        mask = BoxMask(100, 100, np.ones((int(self.side),) * 2, bool))
+        classes = np.zeros(self.objects, np.int64)
+        masks = (mask,) * self.objects if self.masks else None
+        return Example(np.zeros((480, 640, 3), np.uint8), box, classes, masks)
 
 
 def plan(start: Checkpoint, squares: Squares, processes: int = 1, **settings: object) -> Plan:
@@ -103,6 +106,24 @@ def test_anchors_change_only_where_hardly_any_object_overlaps_one(start: Checkpo
     assert given.anchor_sizes == ((10, 20, 30, 40, 50),) and given.reasons["anchor_sizes"] == "as given"
     with pytest.raises(ConfigError, match="anchor_sizes must be 5 sizes"):
         plan(start, Squares(8), anchor_sizes=(10.0,))
+
+
+@pytest.mark.parametrize(("objects", "proposals"), [(1, None), (10, None), (11, 110), (20, 200), (100, 300)])
+def test_crowded_images_get_more_proposals(start: Checkpoint, objects: int, proposals: int | None) -> None:
+    chosen = plan(start, Squares(100, objects=objects))
+    assert chosen.proposals == proposals
+    given = chosen.network_settings
+    if proposals is None:
+        assert "post_nms_proposals_test" not in given and "pre_nms_proposals_test" not in given
+    else:
+        assert given["post_nms_proposals_test"] == proposals
+        assert given["pre_nms_proposals_test"] == 10 * proposals
+        assert "proposals" in chosen.reasons
+
+
+def test_weights_that_look_at_many_proposals_anyway_go_on_so(start: Checkpoint) -> None:
+    many = replace(start, settings={**start.settings, "post_nms_proposals_test": 1000})
+    assert plan(many, Squares(100, objects=100)).proposals is None
 
 
 def test_every_choice_has_a_reason_that_people_can_read(start: Checkpoint) -> None:
