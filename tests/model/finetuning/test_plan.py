@@ -53,11 +53,11 @@ def test_objects_of_usual_size_are_seen_as_the_start_weights_see(start: Checkpoi
 
 
 def test_small_objects_are_seen_larger_up_to_a_bound(start: Checkpoint) -> None:
-    small, tiny = plan(start, Squares(30)), plan(start, Squares(6))
+    small, tiny = plan(start, Squares(36)), plan(start, Squares(6))
     assert 320 < small.min_size < tiny.min_size
     assert tiny.min_size == plan(start, Squares(2)).min_size
-    sizes = Outlines.of(Squares(30)).object_sizes(small.min_size, small.max_size)
-    assert sizes.min() >= 23, "a small object covers one and a half cells"
+    sizes = Outlines.of(Squares(36)).object_sizes(small.min_size, small.max_size)
+    assert sizes.min() >= 31, "a small object covers two cells"
 
 
 def test_a_network_that_sees_larger_images_anyway_keeps_its_size(start: Checkpoint) -> None:
