@@ -22,7 +22,10 @@ from fbnetv3.weights import Checkpoint
 
 logger = logging.getLogger(__name__)
 
-SCALES = (1.0, 0.8, 1.25, 1.5)
+LARGER, SMALLER = (1.25, 1.5), (0.8,)
+"""In the order of trying: where one finds no more than the one before, the next is not tried."""
+
+SCALES = (1.0, *LARGER, *SMALLER)
 
 NAME = "served_scale"
 
@@ -46,12 +49,12 @@ def with_served_size(
     if settings.min_size is not None or settings.max_size is not None:
         return plan
     some = [(weights, places[: -(-MOST_IMAGES // len(lookers))]) for weights, places in lookers]
-    judged = {scale: _judged(replace(plan, served_scale=scale), some, images, settings) for scale in SCALES}
-    best = max(SCALES, key=lambda scale: judged[scale].box_AP)
+    judged = _tried(plan, some, images, settings)
+    best = max(judged, key=lambda scale: judged[scale].box_AP)
     least = judged[1.0].box_AP + CLEARLY_BETTER + 1 / max(judged[1.0].objects, 1)
     if judged[best].box_AP < least:
         best = 1.0
-    others = ", ".join(f"{judged[scale].box_AP:.3f} at {scale:g}" for scale in SCALES)
+    others = ", ".join(f"{one.box_AP:.3f} at {scale:g}" for scale, one in judged.items())
     reason = f"box AP in images left out: {others}"
     logger.info("%s = %g: %s", NAME, best, reason)
     reasons = plan.reasons | {NAME: reason}
@@ -69,6 +72,20 @@ def tuned_as_planned(tuned: FineTuned, plan: Plan, folder: Path) -> FineTuned:
     own = replace(tuned.plan, served_scale=plan.served_scale, reasons=tuned.plan.reasons | why)
     own.write(folder)
     return replace(tuned, plan=own, checkpoint=served_as_planned(tuned.checkpoint, own))
+
+
+def _tried(
+    plan: Plan, lookers: Sequence[Looker], images: Examples, settings: FineTuningSettings
+) -> dict[float, Judgement]:
+    judged = {1.0: _judged(plan, lookers, images, settings)}
+    for scales in (LARGER, SMALLER):
+        before = 1.0
+        for scale in scales:
+            judged[scale] = _judged(replace(plan, served_scale=scale), lookers, images, settings)
+            if judged[scale].box_AP <= judged[before].box_AP:
+                break
+            before = scale
+    return judged
 
 
 def _judged(
