@@ -72,12 +72,11 @@ def picture(file: Path | None) -> np.ndarray:
     return read_image(file) if file else generate_scene(UNSEEN_SCENE).image
 
 
-def subject(name: str, weights: str, image: np.ndarray, threads: int | None) -> Subject:
-    """One of SIZES."""
+def subject(name: str, size: dict[str, Any], weights: str, image: np.ndarray, threads: int | None) -> Subject:
+    """The network of these weights with the settings `size`, such as those of SIZES."""
     if threads:
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(weights)
-    size = SIZES[name]
     model = create_model(checkpoint.model, checkpoint, **size).eval()
     if not model.has_masks:
         raise SystemExit(f"{weights} has no mask head; its speed is that of Faster R-CNN of weights with one")
