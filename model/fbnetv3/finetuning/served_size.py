@@ -28,6 +28,8 @@ LARGER, SMALLER = (1.25, 1.5), (0.8,)
 SCALES = (1.0, *LARGER, *SMALLER)
 
 NAME = "served_scale"
+SERVED = (NAME, "proposals")
+"""What a plan says of weights that are trained already."""
 
 CLEARLY_BETTER = 0.01
 """By how much the box AP at another size must exceed that at the size of training, and by what one object weighs."""
@@ -68,8 +70,9 @@ def served_as_planned(weights: Checkpoint, plan: Plan) -> Checkpoint:
 
 def tuned_as_planned(tuned: FineTuned, plan: Plan, folder: Path) -> FineTuned:
     """Likewise what a training run in this folder came to; its plan there says so too. Raises OSError."""
-    why = {name: reason for name, reason in plan.reasons.items() if name == NAME}
-    own = replace(tuned.plan, served_scale=plan.served_scale, reasons=tuned.plan.reasons | why)
+    why = {name: plan.reasons[name] for name in SERVED if name in plan.reasons}
+    values = {name: getattr(plan, name) for name in SERVED}
+    own = replace(tuned.plan, reasons=tuned.plan.reasons | why, **values)
     own.write(folder)
     return replace(tuned, plan=own, checkpoint=served_as_planned(tuned.checkpoint, own))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from fbnetv3.data.examples import ChosenExamples, Examples, SceneExamples
 from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, cross_fitting, loop
 from fbnetv3.finetuning.cross_fitting import CrossFitted, LeftOut, cross_fit, kept_folds, mean_of
 from fbnetv3.finetuning.evidence import left_out_findings
-from fbnetv3.finetuning.plan import Outlines, make_plan
+from fbnetv3.finetuning.plan import PLAN, Outlines, Plan, make_plan
 from fbnetv3.finetuning.start import sources_by_name
 from fbnetv3.folds import folds_of, shared_out
 from fbnetv3.instances import Instances
@@ -141,6 +142,23 @@ class TestRuns:
         assert [fold.places for fold in found.folds] == [(0, 3), (1,), (2,)]
         assert found.tuned.checkpoint.provenance["start"] == start.digest
         assert len({(one.min_size, one.max_size, one.anchor_sizes) for one in settings}) == 1
+
+    def test_folds_and_the_last_run_are_served_at_the_size_that_the_folds_chose(
+        self, start: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[list[tuple[int, ...]]] = []
+
+        def larger(plan: Plan, lookers: Sequence[Any], *_: Any) -> Plan:
+            asked.append([places for _, places in lookers])
+            return replace(plan, served_scale=1.25, reasons=plan.reasons | {"served_scale": "more"})
+
+        monkeypatch.setattr(cross_fitting, "fine_tune", Trainings())
+        monkeypatch.setattr(cross_fitting, "with_served_size", larger)
+        found = cross_fitted(start, tmp_path)
+        assert asked == [[(0, 3), (1,), (2,)]], "images that each fold has not learnt from"
+        sizes = {one.checkpoint.settings["min_size"] for one in (found.tuned, *found.folds)}
+        assert sizes == {one.checkpoint.settings["min_size"] for one in kept_folds(tmp_path)} == {80}
+        assert json.loads((tmp_path / PLAN).read_text())["served_scale"] == found.tuned.plan.served_scale
 
     def test_progress_is_that_of_the_whole(
         self, start: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

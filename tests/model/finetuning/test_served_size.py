@@ -148,11 +148,13 @@ def test_a_size_that_a_person_gave_is_served(start: Checkpoint, plan: Plan, give
 def test_the_plan_beside_the_weights_says_how_they_are_served(
     start: Checkpoint, plan: Plan, tmp_path: Path
 ) -> None:
-    larger = replace(plan, served_scale=1.25, reasons={"served_scale": "finds more"})
+    reasons = {"served_scale": "finds more", "learning_rate": "of another run", "proposals": "crowded"}
+    larger = replace(plan, served_scale=1.25, proposals=200, reasons=reasons)
     tuned = tuned_as_planned(FineTuned(start, plan, 1.0, 10), larger, tmp_path)
     assert tuned.checkpoint.settings["min_size"] == 400
+    assert tuned.checkpoint.settings["post_nms_proposals_test"] == 200
     written = json.loads((tmp_path / PLAN).read_text())
-    assert (written["served_scale"], written["min_size"]) == (1.25, 320)
+    assert (written["served_scale"], written["min_size"], written["proposals"]) == (1.25, 320, 200)
     assert written["reasons"]["served_scale"] == "finds more"
     assert tuned.plan.reasons["learning_rate"] == plan.reasons["learning_rate"]
     assert tuned.plan.steps == plan.steps
