@@ -6,8 +6,9 @@ its weights are served; one run instead.
 
 Images to learn from are drawn from the `train` split, seed by seed, fewer being the first of more; figures are box AP50
 and the share of boxes that need no edit, means and least..most over the seeds, on the `val` split (a fifth is set aside
-where the data has no such splits). `last run`: at the input size that was chosen; `x 1.25`: at 1.25 times that of
-training. `one run`: as many steps as a fold and the last run together, from the same start, on all images.
+where the data has no such splits). Folds and `last run`: at the input size that was chosen; `x 1.25`: the last run at
+1.25 times that of training. `one run`, to be compared with `x 1`: as many steps as a fold and the last run together,
+from the same start, on all images.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
 from fbnetv3.finetuning import FineTuningSettings, fine_tune
 from fbnetv3.finetuning.cross_fitting import cross_fit, mean_of
-from fbnetv3.finetuning.served_size import SCALES, served_as_planned
+from fbnetv3.finetuning.served_size import SERVED_SCALES, at_scale
 from fbnetv3.finetuning.start import sources_by_name, spelled_as
 from fbnetv3.judging import judge
 from fbnetv3.provisional import fit_head, provisional_detector, regions_of_example, start_head
@@ -115,8 +116,8 @@ class Measured:
             yield "mean of the folds", self._of(self._detector(mean_of(folds)))
         tuned = fitted.tuned
         yield "last run", self._of(self._detector(tuned.checkpoint))
-        for scale in SCALES:
-            weights = served_as_planned(tuned.checkpoint, replace(tuned.plan, served_scale=scale))
+        for scale in SERVED_SCALES:
+            weights = at_scale(tuned.plan, scale).on_trained(tuned.checkpoint)
             yield f"x {scale:g}", self._of(self._detector(weights))
         one = fine_tune(
             self.start,

@@ -19,7 +19,7 @@ import torch
 from fbnetv3.data.examples import ChosenExamples, Examples
 from fbnetv3.finetuning.plan import Outlines, Plan, make_plan
 from fbnetv3.finetuning.run import FineTuned, OnProgress, fine_tune, log_progress
-from fbnetv3.finetuning.served_size import served_as_planned, tuned_as_planned, with_served_size
+from fbnetv3.finetuning.served_size import served_as_planned, with_served_size
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources
 from fbnetv3.folds import FOLD, FOLD_WEIGHTS, folds_of, in_turn
@@ -111,11 +111,11 @@ def cross_fit(
     )
     folds = [runs.fold(number, places) for number, places in enumerate(left_out)]
     plan = with_served_size(plan, [(fold.checkpoint, fold.places) for fold in folds], images, settings)
-    served = tuple(replace(fold, checkpoint=served_as_planned(fold.checkpoint, plan)) for fold in folds)
+    served = tuple(replace(fold, checkpoint=plan.on_trained(fold.checkpoint)) for fold in folds)
     for number, fold in enumerate(served):
         fold.write(runs.fold_folder(number) / FOLD_WEIGHTS)
-    tuned = runs.last([fold.checkpoint for fold in served])
-    return CrossFitted(tuned_as_planned(tuned, plan, folder), served)
+    tuned = runs.last([fold.checkpoint for fold in folds])
+    return CrossFitted(served_as_planned(tuned, plan, folder), served)
 
 
 def kept_folds(folder: Path) -> tuple[LeftOut, ...]:

@@ -65,7 +65,10 @@ CROWDED, PROPOSALS_PER_OBJECT, MOST_PROPOSALS = 0.9, 10, 300
 """So many proposals for each object of an image that is more crowded than nine in ten, up to a bound."""
 
 ANCHORS_PER_PROPOSAL = 10
-"""As in the zoo's configs."""
+"""As by default: 1,000 that enter NMS for 100 proposals."""
+
+TRAINED_AT = "trained_at"
+"""In the provenance of weights that were fine-tuned, as JSON: the input size of their training."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,8 @@ class Plan:
     """A fine-tuning's settings. `reasons`: why those that the data decided are what they are, by field.
 
     `steps` batches of `batch_size` views; `views` of each image are there to choose from. `check_every`: steps
-    between looks at the hold-out; training ends after `patience` of them without gain. Once the weights are trained:
-    `proposals` that they look at, None as the start weights do; `served_scale` of the input size (`served_size.py`).
-    `fingerprint`: of all this and of what is trained
-    on what.
+    between looks at the hold-out; training ends after `patience` of them without gain. `served`: settings of the
+    network once it is trained, see `served_size.py`. `fingerprint`: of all this and of what is trained on what.
     """
 
     frozen_stages: int
@@ -130,11 +131,10 @@ class Plan:
     check_every: int
     patience: int
     seed: int
-    proposals: int | None = None
     weight_decay: float = 1e-2
     clip_norm: float = 10.0
     ema_decay: float = 0.99
-    served_scale: float = 1.0
+    served: dict[str, int] = field(default_factory=dict)
     fingerprint: str = ""
     reasons: dict[str, str] = field(default_factory=dict)
 
@@ -152,25 +152,18 @@ class Plan:
 
     @property
     def network_settings(self) -> dict[str, Any]:
-        """What the network's configuration takes over for good.
+        """What the network's configuration takes over for training.
 
         Of the norms only GN: all others are batch norm once training is over.
         """
-        sizes = {
-            "min_size": round(self.min_size * self.served_scale),
-            "max_size": round(self.max_size * self.served_scale),
-            "anchor_sizes": self.anchor_sizes,
-        }
-        return sizes | self._proposals | ({"norm": "GN"} if self.norm == "GN" else {})
+        sizes = {"min_size": self.min_size, "max_size": self.max_size, "anchor_sizes": self.anchor_sizes}
+        return sizes | ({"norm": "GN"} if self.norm == "GN" else {})
 
-    @property
-    def _proposals(self) -> dict[str, int]:
-        if self.proposals is None:
-            return {}
-        return {
-            "pre_nms_proposals_test": ANCHORS_PER_PROPOSAL * self.proposals,
-            "post_nms_proposals_test": self.proposals,
-        }
+    def on_trained(self, weights: Checkpoint) -> Checkpoint:
+        """Weights that were trained by this plan, with the settings that they are served with."""
+        provenance = weights.provenance | {TRAINED_AT: json.dumps([self.min_size, self.max_size])}
+        settings = weights.settings | self.network_settings | self.served
+        return replace(weights, settings=settings, provenance=provenance)
 
 
 def make_plan(
@@ -239,7 +232,7 @@ class _Planner:
             check_every=max(1, -(-steps // CHECKS)),
             patience=PATIENCE,
             seed=settings.seed,
-            proposals=self._proposals(),
+            served=self._served(min_size, max_size),
             reasons=self._reasons,
         )
         self._check_network(plan)
@@ -272,16 +265,25 @@ class _Planner:
 
     def _input_size(self) -> tuple[int, int]:
         """Larger than the start weights' own where small objects ask for it, up to a bound; never smaller."""
-        own = self._own
-        min_size, max_size, reason = own.min_size, own.max_size, "as the start weights have it"
+        own_min, own_max = self._trained_at
+        min_size, max_size, reason = own_min, own_max, "as the start weights have it"
         sizes = self._outlines.object_sizes(min_size, max_size)
         if len(sizes):
             small = float(np.quantile(sizes, SMALL_QUANTILE))
             factor = min(SMALL_OBJECT / max(small, 1.0), LARGEST_MIN_SIZE / min_size)
             if factor > 1:
                 min_size, max_size = _rounded(min_size * factor), _rounded(max_size * factor)
-            reason = f"a quarter of the objects is smaller than {small:.0f} pixels at {own.min_size}/{own.max_size}"
+            reason = f"a quarter of the objects is smaller than {small:.0f} pixels at {own_min}/{own_max}"
         return self._choose("min_size", min_size, reason), self._choose("max_size", max_size, reason)
+
+    @property
+    def _trained_at(self) -> tuple[int, int]:
+        """The start weights' input size; of their training, where they are served at another one."""
+        trained_at = self._start.provenance.get(TRAINED_AT)
+        if trained_at is None:
+            return self._own.min_size, self._own.max_size
+        min_size, max_size = json.loads(trained_at)
+        return int(min_size), int(max_size)
 
     def _anchors(self, min_size: int, max_size: int) -> tuple[tuple[float, ...], ...]:
         """The start weights' own, which their RPN was trained for, unless hardly any object overlaps one enough."""
@@ -299,14 +301,21 @@ class _Planner:
         self._reasons["anchor_sizes"] = f"only {within:.0%} of the objects would overlap an anchor by 0.3"
         return (tuple(float(round(size)) for size in np.geomspace(first, last, len(own[0]))),)
 
-    def _proposals(self) -> int | None:
-        """More than the start weights look at where images are crowded."""
-        crowded = float(np.quantile([len(boxes) for boxes in self._outlines.boxes], CROWDED))
-        wanted = min(round(PROPOSALS_PER_OBJECT * crowded), MOST_PROPOSALS)
-        if wanted <= self._own.post_nms_proposals_test:
-            return None
-        self._reasons["proposals"] = f"one image in ten has {crowded:.0f} objects or more"
-        return wanted
+    def _served(self, min_size: int, max_size: int) -> dict[str, int]:
+        """As trained, with more proposals than the start weights look at where images are crowded."""
+        counts = [len(boxes) for boxes in self._outlines.boxes]
+        crowded = int(np.quantile(counts, CROWDED, method="higher"))
+        wanted = min(PROPOSALS_PER_OBJECT * crowded, MOST_PROPOSALS)
+        before, after = self._own.pre_nms_proposals_test, self._own.post_nms_proposals_test
+        if wanted > after:
+            before, after = max(before, ANCHORS_PER_PROPOSAL * wanted), wanted
+            self._reasons["served"] = f"images have up to {crowded} objects"
+        return {
+            "min_size": min_size,
+            "max_size": max_size,
+            "pre_nms_proposals_test": before,
+            "post_nms_proposals_test": after,
+        }
 
     def _given_anchors(
         self, given: tuple[float, ...], own: tuple[tuple[float, ...], ...]

@@ -14,7 +14,7 @@ from fbnetv3.detector import Detector
 from fbnetv3.finetuning.cross_fitting import cross_fit
 from fbnetv3.finetuning.evidence import left_out_findings
 from fbnetv3.finetuning.run import FineTuned, OnProgress, fine_tune, log_progress
-from fbnetv3.finetuning.served_size import tuned_as_planned, with_served_size
+from fbnetv3.finetuning.served_size import served_as_planned, with_served_size
 from fbnetv3.finetuning.settings import FineTuningSettings
 from fbnetv3.finetuning.start import Sources, sources_by_name, spelled_as
 from fbnetv3.judging import Comparison, Effort, ImageFindings, Served, compare, findings_by_key
@@ -137,7 +137,7 @@ class _Learning:
         plan = with_served_size(
             tuned.plan, [(tuned.checkpoint, set_apart)], snapshot.everything, self.settings
         )
-        tuned = tuned_as_planned(tuned, plan, self.folder)
+        tuned = served_as_planned(tuned, plan, self.folder)
         return _Learnt(tuned, self._findings(tuned.checkpoint, set_apart), tuned.train_seconds)
 
     def served(self, candidate: Mapping[str, ImageFindings]) -> Served | None:

@@ -158,11 +158,11 @@ class _Job:
         return {"score": found.box_AP, "box_AP50": found.box_AP50, "no_edit_share": found.no_edit_share}
 
     def _checkpoint(self, model: RCNN, plan: Plan) -> Checkpoint:
-        """With the start weights' settings but for what the plan changed: it is served as it was trained."""
-        return replace(
+        """With the start weights' settings but for what the plan changed."""
+        trained = replace(
             self.start,
             state={name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
             labels=tuple(self.train.labels),
-            settings=self.start.settings | plan.network_settings,
             provenance={"source": "fine-tuned by prelabel", "start": self.start.digest},
         )
+        return plan.on_trained(trained)

@@ -8,31 +8,31 @@ many training runs. docs/learning.md has figures.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fbnetv3.data.examples import ChosenExamples, Examples
 from fbnetv3.detector import Detector
-from fbnetv3.finetuning.plan import Plan
+from fbnetv3.finetuning.plan import LARGEST_MIN_SIZE, Plan
 from fbnetv3.finetuning.run import FineTuned
 from fbnetv3.finetuning.settings import FineTuningSettings
-from fbnetv3.judging import SCORE_THRESHOLD, ImageFindings, Judgement, findings_of, judgement_of
+from fbnetv3.judging import SCORE_THRESHOLD, ImageFindings, findings_of, judgement_of
 from fbnetv3.weights import Checkpoint
 
 logger = logging.getLogger(__name__)
 
 LARGER, SMALLER = (1.25, 1.5), (0.8,)
-"""In the order of trying: where one finds no more than the one before, the next is not tried."""
+"""Scales in the order of trying: after one that finds no more than the one before, the next is not tried."""
 
-SCALES = (1.0, *LARGER, *SMALLER)
+SERVED_SCALES = (1.0, *LARGER, *SMALLER)
 
-NAME = "served_scale"
-SERVED = (NAME, "proposals")
-"""What a plan says of weights that are trained already."""
+LARGEST_SERVED = 1.5 * LARGEST_MIN_SIZE
+"""No shorter side becomes larger: docs/performance.md has what that costs `/predict`."""
 
-CLEARLY_BETTER = 0.01
-"""By how much the box AP at another size must exceed that at the size of training, and by what one object weighs."""
+CLEARLY_MORE = 0.01
+"""By how much the box AP at another size must exceed that at the size of training, besides what one object weighs."""
 
 MOST_IMAGES = 40
 """More would take long and say little more."""
@@ -44,59 +44,103 @@ Looker = tuple[Checkpoint, Sequence[int]]
 def with_served_size(
     plan: Plan, lookers: Sequence[Looker], images: Examples, settings: FineTuningSettings
 ) -> Plan:
-    """The plan with the scale at which these weights, trained by it, find most in their images (box AP).
+    """The plan with the input size at which these weights, trained by it, find most in their images: by box AP over the
+    objects of all labels together.
 
     Unchanged where the settings give an input size. Raises what reading the images raises.
     """
     if settings.min_size is not None or settings.max_size is not None:
         return plan
-    some = [(weights, places[: -(-MOST_IMAGES // len(lookers))]) for weights, places in lookers]
-    judged = _tried(plan, some, images, settings)
-    best = max(judged, key=lambda scale: judged[scale].box_AP)
-    least = judged[1.0].box_AP + CLEARLY_BETTER + 1 / max(judged[1.0].objects, 1)
-    if judged[best].box_AP < least:
+    tries = _Tries(
+        plan, [(weights, _some(places, len(lookers))) for weights, places in lookers], images, settings
+    )
+    found = tries.found()
+    best = max(found, key=lambda scale: found[scale])
+    if found[best] < found[1.0] + CLEARLY_MORE + 1 / max(tries.objects, 1):
         best = 1.0
-    others = ", ".join(f"{one.box_AP:.3f} at {scale:g}" for scale, one in judged.items())
-    reason = f"box AP in images left out: {others}"
-    logger.info("%s = %g: %s", NAME, best, reason)
-    reasons = plan.reasons | {NAME: reason}
-    return replace(plan, served_scale=best, reasons=reasons)
+    shown = ", ".join(f"{precision:.3f} at {_size(plan, scale)}" for scale, precision in found.items())
+    reason = f"box AP in images left out: {shown}"
+    logger.info("served at %s: %s", _size(plan, best), reason)
+    reasons = [plan.reasons["served"]] if "served" in plan.reasons else []
+    return replace(at_scale(plan, best), reasons=plan.reasons | {"served": "; ".join([*reasons, reason])})
 
 
-def served_as_planned(weights: Checkpoint, plan: Plan) -> Checkpoint:
-    """The weights with the input size that the plan serves them with."""
-    return replace(weights, settings=weights.settings | plan.network_settings)
+def at_scale(plan: Plan, scale: float) -> Plan:
+    """The plan with weights that are served at `scale` times the input size of their training."""
+    sizes = {"min_size": round(plan.min_size * scale), "max_size": round(plan.max_size * scale)}
+    return replace(plan, served=plan.served | sizes)
 
 
-def tuned_as_planned(tuned: FineTuned, plan: Plan, folder: Path) -> FineTuned:
-    """Likewise what a training run in this folder came to; its plan there says so too. Raises OSError."""
-    why = {name: plan.reasons[name] for name in SERVED if name in plan.reasons}
-    values = {name: getattr(plan, name) for name in SERVED}
-    own = replace(tuned.plan, reasons=tuned.plan.reasons | why, **values)
+def served_as_planned(tuned: FineTuned, plan: Plan, folder: Path) -> FineTuned:
+    """What a training run in this folder came to, served as this plan says; the plan in the folder says so too.
+
+    Raises OSError.
+    """
+    why = {name: reason for name, reason in plan.reasons.items() if name == "served"}
+    own = replace(tuned.plan, served=plan.served, reasons=tuned.plan.reasons | why)
     own.write(folder)
-    return replace(tuned, plan=own, checkpoint=served_as_planned(tuned.checkpoint, own))
+    return replace(tuned, plan=own, checkpoint=own.on_trained(tuned.checkpoint))
 
 
-def _tried(
-    plan: Plan, lookers: Sequence[Looker], images: Examples, settings: FineTuningSettings
-) -> dict[float, Judgement]:
-    judged = {1.0: _judged(plan, lookers, images, settings)}
-    for scales in (LARGER, SMALLER):
-        before = 1.0
-        for scale in scales:
-            judged[scale] = _judged(replace(plan, served_scale=scale), lookers, images, settings)
-            if judged[scale].box_AP <= judged[before].box_AP:
-                break
-            before = scale
-    return judged
+def _size(plan: Plan, scale: float) -> str:
+    served = at_scale(plan, scale).served
+    return f"{served['min_size']}/{served['max_size']}"
 
 
-def _judged(
-    plan: Plan, lookers: Sequence[Looker], images: Examples, settings: FineTuningSettings
-) -> Judgement:
-    found: list[ImageFindings] = []
-    for weights, places in lookers:
-        served = served_as_planned(weights, plan)
-        detector = Detector.load(served, engine="torch", device=settings.device, threads=settings.threads)
-        found += findings_of(detector, ChosenExamples(images, places), boxes_only=True)
-    return judgement_of(found, images.labels, SCORE_THRESHOLD)
+def _some(places: Sequence[int], lookers: int) -> Sequence[int]:
+    """So many of them, from first to last, that all lookers together look at no more than MOST_IMAGES."""
+    share = max(MOST_IMAGES // lookers, 1)
+    return places[:: -(-len(places) // share) or 1]
+
+
+class _Tries:
+    """Looks at the images at one scale after the other. `objects`: that are labelled in them."""
+
+    def __init__(
+        self, plan: Plan, lookers: Sequence[Looker], images: Examples, settings: FineTuningSettings
+    ) -> None:
+        self._plan, self._lookers, self._images, self._settings = plan, lookers, images, settings
+        self.objects = 0
+
+    def found(self) -> dict[float, float]:
+        """Scale -> box AP."""
+        found = {1.0: self._precision(1.0)}
+        for scales in (LARGER, SMALLER):
+            before = 1.0
+            for scale in scales:
+                if scale > 1 and self._plan.min_size * scale > LARGEST_SERVED:
+                    break
+                found[scale] = self._precision(scale)
+                if found[scale] <= found[before]:
+                    break
+                before = scale
+        return found
+
+    def _precision(self, scale: float) -> float:
+        seen = [_as_one_label(one) for one in self._look(at_scale(self._plan, scale))]
+        self.objects = sum(len(one.objects) for one in seen)
+        return judgement_of(seen, ("any label",), SCORE_THRESHOLD).box_AP
+
+    def _look(self, plan: Plan) -> Iterator[ImageFindings]:
+        settings = self._settings
+        for weights, places in self._lookers:
+            detector = Detector.load(
+                plan.on_trained(weights), engine="torch", device=settings.device, threads=settings.threads
+            )
+            yield from findings_of(detector, ChosenExamples(self._images, places), boxes_only=True)
+
+
+def _as_one_label(found: ImageFindings) -> ImageFindings:
+    """The labels in one, each beside the others: AP by label would let the one object of a rare label decide."""
+    beside = 2 * found.size[1]
+
+    def moved(record: dict[str, Any]) -> dict[str, Any]:
+        x, *others = record["bbox"]
+        return record | {"bbox": [x + beside * record["category_id"], *others], "category_id": 0}
+
+    return replace(
+        found,
+        objects=tuple(map(moved, found.objects)),
+        results=tuple(map(moved, found.results)),
+        of_label={},
+    )

@@ -17,6 +17,7 @@ from fbnetv3.finetuning import FineTuned, FineTuningSettings, Progress, cross_fi
 from fbnetv3.finetuning.cross_fitting import CrossFitted, LeftOut, cross_fit, kept_folds, mean_of
 from fbnetv3.finetuning.evidence import left_out_findings
 from fbnetv3.finetuning.plan import PLAN, Outlines, Plan, make_plan
+from fbnetv3.finetuning.served_size import at_scale
 from fbnetv3.finetuning.start import sources_by_name
 from fbnetv3.folds import folds_of, shared_out
 from fbnetv3.instances import Instances
@@ -50,9 +51,10 @@ class Trainings:
         places = tuple(train.places) if isinstance(train, ChosenExamples) else tuple(range(len(train)))
         self.calls.append((start, places, settings))
         state = {name: value + len(self.calls) for name, value in start.state.items()}
-        checkpoint = Checkpoint(state, start.model, train.labels, start.settings)
+        plan = make_plan(start, Outlines.of(train), settings)
+        checkpoint = plan.on_trained(Checkpoint(state, start.model, train.labels, start.settings))
         others["on_progress"](Progress(5, 10, {}, 0.1, 4.0, 5.0))
-        return FineTuned(checkpoint, make_plan(start, Outlines.of(train), settings), 1.0, 10)
+        return FineTuned(checkpoint, plan, 1.0, 10)
 
 
 def cross_fitted(
@@ -127,6 +129,17 @@ class OnlyFirst:
         return replace(example, boxes=example.boxes[:0], classes=example.classes[:0], masks=())
 
 
+class Crowded(OnlyFirst):
+    """Scenes of which the first has twenty objects."""
+
+    def __getitem__(self, index: int) -> Any:
+        example = self._scenes[index]
+        if index:
+            return example
+        boxes, classes = example.boxes[[0] * 20], example.classes[[0] * 20]
+        return replace(example, boxes=boxes, classes=classes, masks=None)
+
+
 class TestRuns:
     def test_folds_begin_at_the_start_and_the_last_run_at_their_mean(
         self, start: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -150,7 +163,7 @@ class TestRuns:
 
         def larger(plan: Plan, lookers: Sequence[Any], *_: Any) -> Plan:
             asked.append([places for _, places in lookers])
-            return replace(plan, served_scale=1.25, reasons=plan.reasons | {"served_scale": "more"})
+            return replace(at_scale(plan, 1.25), reasons=plan.reasons | {"served": "finds more"})
 
         monkeypatch.setattr(cross_fitting, "fine_tune", Trainings())
         monkeypatch.setattr(cross_fitting, "with_served_size", larger)
@@ -158,7 +171,30 @@ class TestRuns:
         assert asked == [[(0, 3), (1,), (2,)]], "images that each fold has not learnt from"
         sizes = {one.checkpoint.settings["min_size"] for one in (found.tuned, *found.folds)}
         assert sizes == {one.checkpoint.settings["min_size"] for one in kept_folds(tmp_path)} == {80}
-        assert json.loads((tmp_path / PLAN).read_text())["served_scale"] == found.tuned.plan.served_scale
+        written = json.loads((tmp_path / PLAN).read_text())
+        assert (written["min_size"], written["served"]["min_size"]) == (64, 80)
+
+    def test_crowded_images_in_one_fold_alone_change_nothing_for_the_others(
+        self, start: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cross_fitting, "fine_tune", Trainings())
+        found = cross_fitted(start, tmp_path, Crowded(SCENES))
+        settings = [one.checkpoint.settings for one in (found.tuned, *found.folds)]
+        assert {one["post_nms_proposals_test"] for one in settings} == {200}
+        assert {one["pre_nms_proposals_test"] for one in settings} == {2000}
+
+    def test_a_size_is_chosen_and_served_without_being_asked_for(self, tmp_path: Path) -> None:
+        small = as_checkpoint(
+            small_network(num_classes=len(SCENES.labels)), SCENES.labels, min_size=64, max_size=96
+        )
+        settings = FineTuningSettings(epochs=2, threads=1)
+        found = [cross_fitted(small, tmp_path, settings=settings) for _ in range(2)]
+        plans = [one.tuned.plan for one in found]
+        assert plans[0] == plans[1], "the same again in the same folder"
+        assert "box AP in images left out" in plans[0].reasons["served"]
+        served = plans[0].served["min_size"]
+        assert {one.checkpoint.settings["min_size"] for one in found[1].folds} == {served}
+        assert found[1].tuned.checkpoint.settings["min_size"] == served
 
     def test_progress_is_that_of_the_whole(
         self, start: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ from small_networks import as_checkpoint, small_network
 from fbnetv3 import ConfigError
 from fbnetv3.data.examples import Example
 from fbnetv3.finetuning import FineTuningSettings
-from fbnetv3.finetuning.plan import Outlines, Plan, make_plan
+from fbnetv3.finetuning.plan import LARGEST_MIN_SIZE, Outlines, Plan, make_plan
 from fbnetv3.instances import BoxMask
 from fbnetv3.weights import Checkpoint
 
@@ -55,7 +55,7 @@ def test_objects_of_usual_size_are_seen_as_the_start_weights_see(start: Checkpoi
 def test_small_objects_are_seen_larger_up_to_a_bound(start: Checkpoint) -> None:
     small, tiny = plan(start, Squares(36)), plan(start, Squares(6))
     assert 320 < small.min_size < tiny.min_size
-    assert tiny.min_size == plan(start, Squares(2)).min_size
+    assert tiny.min_size == plan(start, Squares(2)).min_size == LARGEST_MIN_SIZE
     sizes = Outlines.of(Squares(36)).object_sizes(small.min_size, small.max_size)
     assert sizes.min() >= 31, "a small object covers two cells"
 
@@ -108,22 +108,23 @@ def test_anchors_change_only_where_hardly_any_object_overlaps_one(start: Checkpo
         plan(start, Squares(8), anchor_sizes=(10.0,))
 
 
-@pytest.mark.parametrize(("objects", "proposals"), [(1, None), (10, None), (11, 110), (20, 200), (100, 300)])
-def test_crowded_images_get_more_proposals(start: Checkpoint, objects: int, proposals: int | None) -> None:
+@pytest.mark.parametrize(("objects", "proposals"), [(1, 100), (10, 100), (11, 110), (20, 200), (100, 300)])
+def test_crowded_images_get_more_proposals(start: Checkpoint, objects: int, proposals: int) -> None:
     chosen = plan(start, Squares(100, objects=objects))
-    assert chosen.proposals == proposals
-    given = chosen.network_settings
-    if proposals is None:
-        assert "post_nms_proposals_test" not in given and "pre_nms_proposals_test" not in given
-    else:
-        assert given["post_nms_proposals_test"] == proposals
-        assert given["pre_nms_proposals_test"] == 10 * proposals
-        assert "proposals" in chosen.reasons
+    served = chosen.on_trained(start).settings
+    assert served["post_nms_proposals_test"] == proposals
+    assert served["pre_nms_proposals_test"] == 10 * proposals
+    assert ("served" in chosen.reasons) == (proposals > 100)
+    assert "post_nms_proposals_test" not in chosen.network_settings, "training looks as it did"
 
 
-def test_weights_that_look_at_many_proposals_anyway_go_on_so(start: Checkpoint) -> None:
-    many = replace(start, settings={**start.settings, "post_nms_proposals_test": 1000})
-    assert plan(many, Squares(100, objects=100)).proposals is None
+@pytest.mark.parametrize(("before", "after"), [(1000, 1000), (1000, 30), (3000, 100)])
+def test_no_weights_look_at_fewer_proposals_than_before(start: Checkpoint, before: int, after: int) -> None:
+    settings = {"pre_nms_proposals_test": before, "post_nms_proposals_test": after}
+    own = replace(start, settings={**start.settings, **settings})
+    served = plan(own, Squares(100, objects=20)).on_trained(own).settings
+    assert served["post_nms_proposals_test"] == max(after, 200)
+    assert served["pre_nms_proposals_test"] == max(before, 2000 if after < 200 else 0)
 
 
 def test_every_choice_has_a_reason_that_people_can_read(start: Checkpoint) -> None:
