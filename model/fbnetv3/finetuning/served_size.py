@@ -31,7 +31,7 @@ SERVED_SCALES = (1.0, *LARGER, *SMALLER)
 LARGEST_SERVED = 1.5 * LARGEST_MIN_SIZE
 """No shorter side becomes larger: docs/performance.md has what that costs `/predict`."""
 
-CLEARLY_MORE = 0.01
+CLEARLY_MORE = 0.005
 """By how much the box AP at another size must exceed that at the size of training, besides what one object weighs."""
 
 MOST_IMAGES = 40
