@@ -180,8 +180,8 @@ def version_checkpoint(settings: Settings, version: Version) -> Checkpoint:
 def load_version(settings: Settings, version: Version) -> Detector:
     """A detector that carries the version's name. Raises what `version_weights` raises, and ConfigError.
 
-    Its input size and proposals are those that it was trained and judged with, whatever the environment says. The
-    first time that ONNX Runtime runs these weights takes ten seconds or more.
+    Its input size and proposals are those that it was judged with, whatever the environment says. The first time
+    that ONNX Runtime runs these weights takes ten seconds or more.
     """
     return open_detector(settings, version_weights(settings, version), version=version.name)
 

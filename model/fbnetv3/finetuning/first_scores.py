@@ -19,7 +19,7 @@ from fbnetv3.network.rcnn import RCNN
 
 @torch.no_grad()
 def set_first_scores(model: RCNN, examples: ViewedExamples, new: Sequence[int]) -> None:
-    """Fit the layer of class scores to the examples as they are served; `new`: classes of which nothing is known."""
+    """Fit the layer of class scores to the first view of each example; `new`: classes of which nothing is known."""
     model.eval()
     layer = model.roi_heads.box_predictor.cls_score
     weight, bias = (values.detach().cpu().numpy().copy() for values in (layer.weight.T, layer.bias))

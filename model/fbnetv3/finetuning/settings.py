@@ -82,8 +82,8 @@ class FineTuningSettings:
     min_size: int | None = field(
         default=None,
         metadata={
-            "description": "Shorter side in pixels of the input that new weights are trained and served with; chosen "
-            "for the sizes of the labelled objects when not set.",
+            "description": "Shorter side in pixels of the input that new weights are trained and served with; when not "
+            "set, chosen for the sizes of the labelled objects, and for serving by the images left out.",
             "ge": 64,
             "le": 2048,
         },

@@ -30,7 +30,7 @@ GAIN, SHIFT = 0.2, 20.0
 
 
 def make_views(count: int, scales: Sequence[float], flip: bool, seed: int) -> tuple[View, ...]:
-    """`count` views: the first is the image as it is served, the others take turns with sizes and mirroring."""
+    """`count` views: the first is the image as it is, the others take turns with sizes and mirroring."""
     rng = np.random.default_rng(seed)
     views = [View()]
     for number in range(1, count):
