@@ -35,7 +35,7 @@ from fbnetv3.data.examples import Examples
 from fbnetv3.detector import Detector
 from fbnetv3.finetuning import FineTuningSettings, fine_tune
 from fbnetv3.finetuning.cross_fitting import cross_fit, mean_of
-from fbnetv3.finetuning.served_size import SERVED_SCALES, at_scale
+from fbnetv3.finetuning.served_size import LARGER, SMALLER, at_scale
 from fbnetv3.finetuning.start import sources_by_name, spelled_as
 from fbnetv3.judging import judge
 from fbnetv3.provisional import fit_head, provisional_detector, regions_of_example, start_head
@@ -116,7 +116,7 @@ class Measured:
             yield "mean of the folds", self._of(self._detector(mean_of(folds)))
         tuned = fitted.tuned
         yield "last run", self._of(self._detector(tuned.checkpoint))
-        for scale in SERVED_SCALES:
+        for scale in (1.0, *LARGER, *SMALLER):
             weights = at_scale(tuned.plan, scale).on_trained(tuned.checkpoint)
             yield f"x {scale:g}", self._of(self._detector(weights))
         one = fine_tune(

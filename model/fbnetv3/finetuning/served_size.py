@@ -8,10 +8,10 @@ many training runs. docs/learning.md has figures.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fbnetv3.data.examples import ChosenExamples, Examples
 from fbnetv3.detector import Detector
@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 LARGER, SMALLER = (1.25, 1.5), (0.8,)
 """Scales in the order of trying: after one that finds no more than the one before, the next is not tried."""
-
-SERVED_SCALES = (1.0, *LARGER, *SMALLER)
 
 LARGEST_SERVED = 1.5 * LARGEST_MIN_SIZE
 """No shorter side becomes larger: docs/performance.md has what that costs `/predict`."""
@@ -51,14 +49,12 @@ def with_served_size(
     """
     if settings.min_size is not None or settings.max_size is not None:
         return plan
-    tries = _Tries(
-        plan, [(weights, _some(places, len(lookers))) for weights, places in lookers], images, settings
-    )
-    found = tries.found()
-    best = max(found, key=lambda scale: found[scale])
-    if found[best] < found[1.0] + CLEARLY_MORE + 1 / max(tries.objects, 1):
+    some = [(weights, _some(places, len(lookers))) for weights, places in lookers]
+    tried = _tried(plan, some, images, settings)
+    best = max(tried, key=lambda scale: tried[scale].box_AP)
+    if tried[best].box_AP < tried[1.0].box_AP + CLEARLY_MORE + 1 / max(tried[1.0].objects, 1):
         best = 1.0
-    shown = ", ".join(f"{precision:.3f} at {_size(plan, scale)}" for scale, precision in found.items())
+    shown = ", ".join(f"{one.box_AP:.3f} at {_size(plan, scale)}" for scale, one in tried.items())
     reason = f"box AP in images left out: {shown}"
     logger.info("served at %s: %s", _size(plan, best), reason)
     reasons = [plan.reasons["served"]] if "served" in plan.reasons else []
@@ -93,41 +89,40 @@ def _some(places: Sequence[int], lookers: int) -> Sequence[int]:
     return places[:: -(-len(places) // share) or 1]
 
 
-class _Tries:
-    """Looks at the images at one scale after the other. `objects`: that are labelled in them."""
+class _Tried(NamedTuple):
+    """`objects`: that are labelled in the images. `box_AP`: 0..1, of all labels together."""
 
-    def __init__(
-        self, plan: Plan, lookers: Sequence[Looker], images: Examples, settings: FineTuningSettings
-    ) -> None:
-        self._plan, self._lookers, self._images, self._settings = plan, lookers, images, settings
-        self.objects = 0
+    objects: int
+    box_AP: float
 
-    def found(self) -> dict[float, float]:
-        """Scale -> box AP."""
-        found = {1.0: self._precision(1.0)}
-        for scales in (LARGER, SMALLER):
-            before = 1.0
-            for scale in scales:
-                if scale > 1 and self._plan.min_size * scale > LARGEST_SERVED:
-                    break
-                found[scale] = self._precision(scale)
-                if found[scale] <= found[before]:
-                    break
-                before = scale
-        return found
 
-    def _precision(self, scale: float) -> float:
-        seen = [_as_one_label(one) for one in self._look(at_scale(self._plan, scale))]
-        self.objects = sum(len(one.objects) for one in seen)
-        return judgement_of(seen, ("any label",), SCORE_THRESHOLD).box_AP
+def _tried(
+    plan: Plan, lookers: Sequence[Looker], images: Examples, settings: FineTuningSettings
+) -> dict[float, _Tried]:
+    """By scale, in the order of trying."""
+    tried = {1.0: _try(at_scale(plan, 1.0), lookers, images, settings)}
+    for scales in (LARGER, SMALLER):
+        before = 1.0
+        for scale in scales:
+            if scale > 1 and plan.min_size * scale > LARGEST_SERVED:
+                break
+            tried[scale] = _try(at_scale(plan, scale), lookers, images, settings)
+            if tried[scale].box_AP <= tried[before].box_AP:
+                break
+            before = scale
+    return tried
 
-    def _look(self, plan: Plan) -> Iterator[ImageFindings]:
-        settings = self._settings
-        for weights, places in self._lookers:
-            detector = Detector.load(
-                plan.on_trained(weights), engine="torch", device=settings.device, threads=settings.threads
-            )
-            yield from findings_of(detector, ChosenExamples(self._images, places), boxes_only=True)
+
+def _try(plan: Plan, lookers: Sequence[Looker], images: Examples, settings: FineTuningSettings) -> _Tried:
+    seen: list[ImageFindings] = []
+    for weights, places in lookers:
+        detector = Detector.load(
+            plan.on_trained(weights), engine="torch", device=settings.device, threads=settings.threads
+        )
+        seen += findings_of(detector, ChosenExamples(images, places), boxes_only=True)
+    together = [_as_one_label(one) for one in seen]
+    judged = judgement_of(together, ("any label",), SCORE_THRESHOLD)
+    return _Tried(sum(len(one.objects) for one in seen), judged.box_AP)
 
 
 def _as_one_label(found: ImageFindings) -> ImageFindings:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pytest
+from judgement_samples import Examples
 from small_networks import as_checkpoint, small_network
 
 from fbnetv3.arrays import Array
@@ -22,26 +23,12 @@ from fbnetv3.scenes import SCENE_LABELS
 from fbnetv3.weights import Checkpoint
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Scenes that are drawn once."""
-
-    examples: tuple[Example, ...]
-    labels: tuple[str, ...] = SCENE_LABELS
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, index: int) -> Example:
-        return self.examples[index]
-
-
 def _first_object(example: Example) -> Example:
     return replace(example, boxes=example.boxes[:1], classes=example.classes[:1], masks=None)
 
 
-SCENES = Drawn(tuple(SceneExamples(0, 4, (128, 160))))
-LAST_HAS_ONE_OBJECT = Drawn((*SCENES.examples[:3], _first_object(SCENES[3])))
+SCENES = Examples(tuple(SceneExamples(0, 4, (128, 160))), SCENE_LABELS)
+LAST_HAS_ONE_OBJECT = Examples((*SCENES.examples[:3], _first_object(SCENES[3])), SCENE_LABELS)
 OPEN = FineTuningSettings(threads=1)
 AT_320 = (256, 320, 400, 480)
 """The shorter sides that are tried, in ascending order."""
@@ -63,7 +50,7 @@ class Finder:
 
     has_masks, labels = False, SCENES.labels
 
-    def __init__(self, data: Drawn, count: int, shown: list[Array]) -> None:
+    def __init__(self, data: Examples, count: int, shown: list[Array]) -> None:
         self._data, self._count, self._shown = data, count, shown
 
     def predict(self, images: list[Array], **thresholds: float) -> list[Instances]:
@@ -80,12 +67,12 @@ class Finder:
 class Finding(Protocol):
     """Makes detectors find so many scenes at a shorter side; the images that they are shown, as they come."""
 
-    def __call__(self, found: Callable[[int], int], data: Drawn = SCENES) -> list[Array]: ...
+    def __call__(self, found: Callable[[int], int], data: Examples = SCENES) -> list[Array]: ...
 
 
 @pytest.fixture
 def finding(monkeypatch: pytest.MonkeyPatch) -> Finding:
-    def find(found: Callable[[int], int], data: Drawn = SCENES) -> list[Array]:
+    def find(found: Callable[[int], int], data: Examples = SCENES) -> list[Array]:
         shown: list[Array] = []
 
         class Detectors:
@@ -158,7 +145,7 @@ def test_the_largest_size_is_bounded(start: Checkpoint, plan: Plan, finding: Fin
 def test_one_object_of_a_rare_label_does_not_decide(start: Checkpoint, plan: Plan, finding: Finding) -> None:
     common = [replace(one, classes=np.zeros_like(one.classes)) for one in SCENES.examples[:3]]
     rare = _first_object(SCENES[3])
-    data = Drawn((*common, replace(rare, classes=np.ones_like(rare.classes))))
+    data = Examples((*common, replace(rare, classes=np.ones_like(rare.classes))), SCENE_LABELS)
     finding(lambda side: 4 if side == 400 else 3, data)
     assert with_served_size(plan, [(start, range(4))], data, OPEN).served["min_size"] == 320
 
