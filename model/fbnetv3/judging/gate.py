@@ -3,7 +3,9 @@
 What counts is the seconds that a person saves (effort.py): they weigh regions that can stay, regions to correct,
 objects to draw and regions to delete in one figure per image, each side at its own operating point. A candidate is
 promoted when it saves time in total, on images that neither side has learnt from, and keeps 60 % of the AP50. Where
-the two differ by less than 2 % of what drawing everything takes, a higher AP50 is enough.
+the two differ by less than 2 % of what drawing everything takes, a higher AP50 is enough; by less than 5 %, where AP50
+of masks and the share of objects that need no edit are higher, too: then time speaks against all else, and of few
+images it is what a single one can turn.
 
 It need not save time beyond doubt, because the two errors do not cost the same: a candidate that is a little worse is
 replaced a round later, while one that is better and is turned away costs the people a round of its help. And before
@@ -30,8 +32,9 @@ from fbnetv3.judging.judgement import SCORE_THRESHOLD, Judgement
 
 #: What must be left of what serves' AP50, where at least so many images tell of both.
 LEAST_AP50, AP50_IMAGES = 0.6, 3
-#: Of the seconds that drawing takes: a loss that higher AP50 makes up for.
-SLIGHT = 0.02
+#: Of the seconds that drawing takes: a loss that a higher AP50 makes up for, and one that it makes up for where mask
+#: AP50 and the share that needs no edit are higher, too.
+SLIGHT, MODERATE = 0.02, 0.05
 #: A first version with this AP50 may show more wrong regions than right ones. Labels that were shuffled give less: what
 #: looks alike gets all of them with the same score.
 FIRST_AP50 = 0.6
@@ -66,7 +69,7 @@ def decide(
     objection = _objection(candidate, serving, gains, effort, serving if tells else None)
     if objection:
         return GateDecision(False, f"{objection}: {figures}.")
-    how = "Better" if gains.sum() > 0 else "About as quick, and AP50 rises"
+    how = "Better" if gains.sum() > 0 else "Hardly slower, and its regions are better"
     return GateDecision(True, f"{how}: {figures}.")
 
 
@@ -107,9 +110,8 @@ def _objection(
     candidate: Judgement, serving: Judgement | None, gains: Array, effort: Effort, ranked: Judgement | None
 ) -> str | None:
     """What speaks against the candidate, if anything. `ranked`: what serves, where its AP50 can be compared."""
-    slight = SLIGHT * seconds_without(candidate.outcomes, effort)
-    makes_up = ranked is not None and gains.sum() >= -slight and candidate.box_AP50 > ranked.box_AP50
-    if gains.sum() <= 0 and not makes_up:
+    loss = -gains.sum() / max(seconds_without(candidate.outcomes, effort), 1e-9)
+    if loss >= 0 and (ranked is None or loss > _made_up_for(candidate, ranked)):
         return "Not better"
     if _is_silent(candidate):
         return f"It finds none of the {candidate.objects} labelled objects"
@@ -121,6 +123,14 @@ def _objection(
     if ranked is not None and candidate.box_AP50 < LEAST_AP50 * ranked.box_AP50:
         return f"AP50 falls below {LEAST_AP50:.0%} of what serves"
     return None
+
+
+def _made_up_for(candidate: Judgement, ranked: Judgement) -> float:
+    """Which loss, as a share of what drawing takes, the candidate's quality makes up for; -1: not even none."""
+    if candidate.box_AP50 <= ranked.box_AP50:
+        return -1
+    masks_rise = candidate.mask_AP50 is None or candidate.mask_AP50 > (ranked.mask_AP50 or 0)
+    return MODERATE if masks_rise and candidate.no_edit_share > ranked.no_edit_share else SLIGHT
 
 
 def _mostly_wrong(candidate: Judgement) -> bool:

@@ -56,12 +56,26 @@ class TestDecide:
         """10 objects of 7 s each: a fiftieth of drawing them is 1.4 s an image."""
         slightly_worse = replace(judged(*[5] * 8, 4, 4), box_AP50=0.51)
         assert decide(slightly_worse, TEN).promoted
-        assert decide(slightly_worse, TEN).reason.startswith("About as quick, and AP50 rises: -1.0 s saved")
+        assert decide(slightly_worse, TEN).reason.startswith(
+            "Hardly slower, and its regions are better: -1.0 s"
+        )
         assert decide(replace(TEN, box_AP50=0.51), TEN).promoted
         assert not decide(replace(slightly_worse, box_AP50=0.5), TEN).promoted
         assert not decide(replace(judged(*[5] * 7, 4, 4, 4), box_AP50=1.0), TEN).promoted
         two = replace(judged(5, 5), box_AP50=1.0)
         assert not decide(two, judged(5, 5)).promoted, "AP50 of two images says nothing"
+
+    def test_where_all_else_is_better_a_little_more_time_is_allowed(self):
+        """3 s an image of 70 s lost to deletions, while more regions can stay as they are."""
+        better = judged(*[6] * 6, *[5] * 4, ap50=0.6, mask=0.6, alarms=2)
+        serving = replace(TEN, mask_AP50=0.5)
+        assert decide(better, serving).promoted
+        assert "-3.0 s saved" in decide(better, serving).reason
+        assert not decide(replace(better, box_AP50=0.5), serving).promoted
+        assert not decide(replace(better, mask_AP50=0.5), serving).promoted
+        assert not decide(replace(better, no_edit_share=0.5), serving).promoted
+        assert decide(replace(better, mask_AP50=None), TEN).promoted
+        assert not decide(judged(*[6] * 10, ap50=0.6, mask=0.6, alarms=3), serving).promoted, "5.7 %"
 
     def test_ap50_of_two_images_says_nothing(self):
         fallen = replace(BETTER, box_AP50=0.0)
