@@ -54,7 +54,8 @@ ORDERS = {
         connect publish
         queue training
         provisional
-        review worker
+        overview review worker
+        console
         server demo
         cli
         __main__

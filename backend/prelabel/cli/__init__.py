@@ -6,6 +6,7 @@ import typer
 
 from prelabel.cli import (
     annotate,
+    changes,
     classify,
     connect,
     demo,
@@ -13,6 +14,7 @@ from prelabel.cli import (
     evaluate,
     label_config,
     predict,
+    projects,
     queue,
     review,
     runs,
@@ -31,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(projects.app, name="projects")
 app.add_typer(weights.app, name="weights")
 app.add_typer(runs.app, name="runs")
 app.add_typer(queue.app, name="queue")
@@ -42,6 +45,7 @@ for command in (
     annotate.annotate,
     doctor.doctor,
     stats.stats,
+    changes.changes,
     review.review,
     train.train,
     predict.predict,

@@ -47,6 +47,7 @@ def connect(project: ProjectId, url: BackendUrl = None) -> None:
     console.print("\n".join(["What is pre-labelled:", *(f"  {line}" for line in label_map)]))
     if tools:
         console.print("\n".join(tools))
+    console.print(f"See it learn at {server.url}/console/projects/{project}")
     console.print(f"Next: `prelabel annotate --project {project}` pre-labels its tasks.")
 
 

@@ -96,7 +96,7 @@ def _announcement(running: Demo) -> Panel:
     table.add_row("", "click an image to see its boxes and masks")
     table.add_row("e-mail", EMAIL)
     table.add_row("password", PASSWORD)
-    table.add_row("prelabel", running.prelabel.url)
+    table.add_row("see it learn", f"{running.prelabel.url}/console/")
     table.add_row("logs", f"{running.label_studio.log}, {running.prelabel.log}")
     return Panel(table, title="Open the project in a browser", subtitle="Ctrl-C stops both", expand=False)
 

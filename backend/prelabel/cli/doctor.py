@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.text import Text
 
 from prelabel.cli.common import BackendUrl, ProjectId, console, fail
@@ -15,7 +18,13 @@ if TYPE_CHECKING:
 STATUS_STYLE = {"ok": "green", "warning": "yellow", "broken": "bold red", "not checked": "dim"}
 
 
-def doctor(project: ProjectId, url: BackendUrl = None) -> None:
+def doctor(
+    project: ProjectId,
+    url: BackendUrl = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON list of the links instead, and end with exit code 0.")
+    ] = False,
+) -> None:
     """Check every link from the settings to the predictions that annotators see, and say how to mend a broken one."""
     try:
         settings = load_settings()
@@ -23,6 +32,9 @@ def doctor(project: ProjectId, url: BackendUrl = None) -> None:
         fail(f"settings: {error}")
     from prelabel.connect.doctor import Examination, Status, examine
 
+    if as_json:
+        typer.echo(json.dumps([asdict(link) for link in examine(Examination(settings, project, url))]))
+        return
     broken = 0
     for link in examine(Examination(settings, project, url)):
         _print_link(link)

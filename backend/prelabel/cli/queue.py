@@ -105,13 +105,15 @@ def _print_refreshed(summary: Summary, refreshed: Refreshed) -> None:
 
 
 def _print_queue(queue: Queue) -> None:
+    from prelabel.queue.listing import why
+
     if not queue.tasks:
         console.print("No unlabelled task is left.")
         return
     table = Table("place", "task", "score", "group", "why", box=None)
     for place, task in enumerate(queue.tasks, 1):
         score = "-" if task.score is None else f"{task.score:.4f}"
-        table.add_row(str(place), str(task.id), score, _group(task), _why(task, queue))
+        table.add_row(str(place), str(task.id), score, _group(task), why(task, queue))
     console.print(table)
     if queue.at:
         drawn = (
@@ -130,11 +132,3 @@ def _print_queue(queue: Queue) -> None:
 
 def _group(task: NextTask) -> str:
     return "-" if task.group is None else str(task.group)
-
-
-def _why(task: NextTask, queue: Queue) -> str:
-    if task.score is None:
-        return "no prediction yet"
-    if task.is_drawn is None:
-        return "predicted since the last refresh"
-    return "random share" if task.is_drawn else queue.strategy or "-"

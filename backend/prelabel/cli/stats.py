@@ -54,6 +54,8 @@ def _print(found: Usefulness) -> None:
 
 
 def _table(found: Usefulness) -> Table:
+    from prelabel.labels.usefulness import duration
+
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("version", overflow="fold", min_width=8)
     for heading in HEADINGS:
@@ -67,14 +69,6 @@ def _table(found: Usefulness) -> Table:
             str(edits.annotations),
             *(str(count.total()) for count in counts),
             "-" if share is None else f"{share:.0%}",
-            *map(_duration, (taken, from_nothing, from_nothing - taken)),
+            *map(duration, (taken, from_nothing, from_nothing - taken)),
         )
     return table
-
-
-def _duration(seconds: float) -> str:
-    """Such as 1:05 h or 0:40 min; negative where predictions cost more than they spared."""
-    sign, whole = "-" if round(seconds) < 0 else "", abs(round(seconds))
-    if whole >= 3600:
-        return f"{sign}{whole // 3600}:{whole % 3600 // 60:02} h"
-    return f"{sign}{whole // 60}:{whole % 60:02} min"

@@ -76,6 +76,14 @@ def submitted(tasks: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     )
 
 
+def duration(seconds: float) -> str:
+    """Such as 1:05 h or 0:40 min; negative where predictions cost more than they spared."""
+    sign, whole = "-" if round(seconds) < 0 else "", abs(round(seconds))
+    if whole >= 3600:
+        return f"{sign}{whole // 3600}:{whole % 3600 // 60:02} h"
+    return f"{sign}{whole // 60}:{whole % 60:02} min"
+
+
 def _prediction(
     client: LabelStudioClient, annotation: Mapping[str, Any], prediction_id: int
 ) -> Mapping[str, Any] | None:

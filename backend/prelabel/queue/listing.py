@@ -74,6 +74,15 @@ def read_queue(client: LabelStudioClient, project_id: int, limit: int) -> Queue:
     )
 
 
+def why(task: NextTask, queue: Queue) -> str:
+    """Why a task has its place, in a few words."""
+    if task.score is None:
+        return "no prediction yet"
+    if task.is_drawn is None:
+        return "predicted since the last refresh"
+    return "random share" if task.is_drawn else queue.strategy or "-"
+
+
 def _tasks(
     client: LabelStudioClient, project_id: int, tab_id: int, shown: str, limit: int
 ) -> Iterator[NextTask]:

@@ -7,6 +7,7 @@ from werkzeug.routing import IntegerConverter, Map
 
 from prelabel.ids import LARGEST_ID
 from prelabel.server.auth import basic_auth_guard
+from prelabel.server.console_routes import console_routes
 from prelabel.server.errors import register_error_handlers
 from prelabel.server.metrics import Metrics
 from prelabel.server.ml_backend import ml_backend_routes
@@ -45,4 +46,5 @@ def create_app(settings: Settings, model: ModelHolder, database: Database) -> Fl
     app.register_blueprint(ml_backend_routes(model, database, metrics))
     app.register_blueprint(webhook_routes(settings, database))
     app.register_blueprint(project_routes(database))
+    app.register_blueprint(console_routes(settings, model, database))
     return app

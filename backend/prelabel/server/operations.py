@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, jsonify, redirect
 
 from prelabel import __version__
+from prelabel.server.console_routes import HOME, wants_pages
 from prelabel.server.metrics import Metrics
 from prelabel.server.model_holder import ModelHolder, ModelState
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
 
 
 def operations_routes(model: ModelHolder, metrics: Metrics) -> Blueprint:
@@ -14,6 +20,10 @@ def operations_routes(model: ModelHolder, metrics: Metrics) -> Blueprint:
     routes = Blueprint("operations", __name__)
 
     @routes.get("/")
+    def home() -> AnyResponse:
+        """People are led to the pages; Label Studio asks here, too, and gets what it expects."""
+        return redirect(HOME) if wants_pages() else health()
+
     @routes.get("/health")
     def health() -> Response:
         return jsonify(

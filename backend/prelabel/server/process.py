@@ -17,6 +17,7 @@ from prelabel.errors import PrelabelError
 from prelabel.inference.prompt_features import PromptFeatures
 from prelabel.logs import logging_config
 from prelabel.server.app import create_app
+from prelabel.server.console_routes import HOME
 from prelabel.server.model_holder import ModelHolder
 from prelabel.server.project_models import ProjectModels
 from prelabel.settings import Settings
@@ -173,7 +174,7 @@ def check_address(host: str, port: int) -> None:
 def _greeting(settings: Settings) -> str:
     return (
         f"prelabel {__version__} listens on http://{_bracketed(settings.host)}:{settings.port}, "
-        f"weights {settings.prelabel_weights!r} on {settings.device}"
+        f"weights {settings.prelabel_weights!r} on {settings.device}; its pages are under {HOME}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, Field
 
@@ -18,6 +18,8 @@ StrategyName = Literal[
     "combined",
 ]
 """Those of fbnetv3.active_learning, which is not loaded for them."""
+
+STRATEGIES: tuple[str, ...] = get_args(StrategyName)
 
 
 class LabellingSettings(BaseModel):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 
 class ServerSettings(BaseModel):
@@ -39,6 +40,19 @@ class ServerSettings(BaseModel):
         description="When set, a webhook must carry it in the header X-Prelabel-Secret; `prelabel connect` puts "
         "it there.",
     )
+
+    prelabel_console_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated names at which people open the console, besides localhost, the machine's own name "
+        "and IP addresses; with BASIC_AUTH_USER set, every name is served.",
+    )
+
+    @field_validator("prelabel_console_hosts", mode="before")
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -1,5 +1,6 @@
 """What prelabel keeps: one database. Every table has a module, imported here so that `open` creates it."""
 
+from prelabel.store import actions as actions
 from prelabel.store import events as events
 from prelabel.store import label_counts as label_counts
 from prelabel.store import provisional as provisional

@@ -120,6 +120,12 @@ def has_open_run(database: Database, project_id: int) -> bool:
         return session.scalar(query) is not None
 
 
+def open_runs(database: Database) -> list[Run]:
+    """The runs of all projects that wait or are under way, in order."""
+    with database.session() as session:
+        return list(session.scalars(select(Run).where(Run.slot.is_not(None)).order_by(Run.id)))
+
+
 def new_labels(database: Database, project_id: int) -> NewLabels:
     """Labels since the last decision; none where a run will read them: it waits, or has started and has not come to
     reading. One query."""

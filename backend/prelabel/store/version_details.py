@@ -75,6 +75,12 @@ class VersionPlan:
     choices: StoredHeads | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def steps(self) -> int:
+        """The steps of the fine-tuning that was planned; 0 where there was none."""
+        steps = self.fine_tuning.get("steps")
+        return steps if isinstance(steps, int) else 0
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: one flat object, the choices of the fine-tuning first."""
         calibration = {CALIBRATION: self.calibration.as_dict()} if self.calibration else {}

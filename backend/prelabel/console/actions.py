@@ -1,0 +1,158 @@
+"""What people can change by the console: each asks first, calls what the command calls, and stands in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from prelabel.console.context import Context
+from prelabel.console.jobs import start_job
+from prelabel.errors import FORESEEN, PrelabelError
+from prelabel.store.actions import record_action
+
+
+@dataclass(frozen=True)
+class Action:
+    """`question`: asked before anything happens, `perform`: does it and says what was done; both are given the project
+    and what it is about. `command`: does the same on the command line. `is_severe`: something is lost or taken back.
+    """
+
+    question: Callable[[int, str], str]
+    perform: Callable[[Context, int, str], str]
+    command: Callable[[int, str], str]
+    is_severe: bool = False
+
+
+def perform(context: Context, name: str, project_id: int, of: str, who: str) -> tuple[bool, str]:
+    """Whether it was done, and what was done or why not, in a sentence, as the log has it, too."""
+    try:
+        action = ACTIONS[name]
+        done, said = True, action.perform(context, project_id, of)
+    except KeyError:
+        done, said = False, f"There is no action {name!r}: load the page again."
+    except FORESEEN as error:
+        done, said = False, str(error)
+    record_action(context.database, who, project_id, name, of, said)
+    return done, said
+
+
+def _start_training(context: Context, project_id: int, _: str) -> str:
+    from prelabel.worker.wake_up import request_and_wake
+
+    run = request_and_wake(context.database, context.messages, project_id, "the console")
+    return f"Run {run.id} of project {project_id} is {run.state}."
+
+
+def _cancel_run(context: Context, _: int, of: str) -> str:
+    from prelabel.worker.supervision import cancel_run
+
+    run = cancel_run(context.settings, context.database, _number(of))
+    return (
+        f"Run {run.id} is {run.state}." if run.finished_at else f"Run {run.id} is being ended by its worker."
+    )
+
+
+def _roll_back(context: Context, project_id: int, of: str) -> str:
+    from prelabel.labelstudio.errors import LabelStudioError
+    from prelabel.publish.promotion import roll_back
+    from prelabel.versions.records import named_version
+
+    version = None if of == BASE else named_version(context.database, of)
+    try:
+        client = context.client
+    except LabelStudioError:
+        client = None
+    changes = roll_back(
+        context.settings, context.database, client, project_id, version, "rolled back by hand"
+    )
+    return f"{'; '.join(changes) or 'nothing had to be changed'}.".capitalize()
+
+
+def _decide(decision: Literal["accepted", "dismissed"]) -> Callable[[Context, int, str], str]:
+    def decide(context: Context, project_id: int, of: str) -> str:
+        from prelabel.review.decisions import StoreMemory
+
+        StoreMemory(context.database, project_id).decide(of, decision)
+        return f"Finding {of} is {decision}."
+
+    return decide
+
+
+def _refresh_queue(context: Context, project_id: int, of: str) -> str:
+    return start_job(context.settings, project_id, "queue", _queue_command(project_id, of))
+
+
+def _review(context: Context, project_id: int, of: str) -> str:
+    return start_job(context.settings, project_id, "review", _review_command(project_id, of))
+
+
+def _queue_command(project_id: int, of: str) -> list[str]:
+    return ["queue", "refresh", "--project", str(project_id), *(["--strategy", of] if of else [])]
+
+
+def _review_command(project_id: int, of: str) -> list[str]:
+    return ["review", "--project", str(project_id), *(["--quick"] if of == "quick" else [])]
+
+
+def _said(command: list[str]) -> str:
+    return " ".join(["prelabel", *command])
+
+
+def _number(of: str) -> int:
+    if of.isascii() and of.isdigit() and len(of) < 10:
+        return int(of)
+    raise PrelabelError(f"{of!r} is no number of a run: load the page again.")
+
+
+BASE = "base"
+"""What people and `prelabel versions rollback` call the base weights."""
+
+ACTIONS: Mapping[str, Action] = {
+    "start training": Action(
+        lambda project, _: f"Train project {project} on all labels that are accepted by now?",
+        _start_training,
+        lambda project, _: f"prelabel train --project {project}",
+    ),
+    "cancel run": Action(
+        lambda _, of: f"Cancel run {of}? What it has learnt so far is discarded.",
+        _cancel_run,
+        lambda _, of: f"prelabel runs cancel {of}",
+        is_severe=True,
+    ),
+    "roll back": Action(
+        lambda project, of: (
+            f"Let {'the base weights' if of == BASE else of} answer for project {project} again? "
+            "Predictions of unlabelled tasks are made anew."
+        ),
+        _roll_back,
+        lambda project, of: f"prelabel versions rollback --project {project} {of}",
+        is_severe=True,
+    ),
+    "accept finding": Action(
+        lambda _, of: f"Finding {of} is right: keep it in the list until its label is corrected?",
+        _decide("accepted"),
+        lambda project, of: f"prelabel review --project {project} --accept {of}",
+    ),
+    "dismiss finding": Action(
+        lambda _, of: f"Finding {of} is wrong: hide it until its label changes?",
+        _decide("dismissed"),
+        lambda project, of: f"prelabel review --project {project} --dismiss {of}",
+    ),
+    "refresh queue": Action(
+        lambda project, of: (
+            f"Put the unlabelled tasks of project {project} in order{f' by {of}' if of else ''}? It "
+            "takes minutes where many have no prediction yet."
+        ),
+        _refresh_queue,
+        lambda project, of: _said(_queue_command(project, of)),
+    ),
+    "review labels": Action(
+        lambda project, _: (
+            f"Look through the accepted labels of project {project} for ones that seem wrong? It takes "
+            "minutes."
+        ),
+        _review,
+        lambda project, of: _said(_review_command(project, of)),
+    ),
+}

@@ -1,0 +1,31 @@
+// What only the browser knows: the reader's time zone, and whether the server still answers.
+(function () {
+  const two = (number) => String(number).padStart(2, "0");
+
+  function localTimes(root) {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.getAttribute("datetime"));
+      const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+      const text = `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
+      if (time.textContent !== text) time.textContent = text;
+    }
+  }
+
+  new MutationObserver(() => localTimes(document)).observe(document.documentElement, {
+    childList: true,
+    subtree: true,
+    characterData: true,
+  });
+
+  async function listen() {
+    let answers = false;
+    try {
+      answers = (await fetch("/health", { cache: "no-store", signal: AbortSignal.timeout(4000) })).ok;
+    } catch {
+      answers = false;
+    }
+    document.documentElement.classList.toggle("server-away", !answers);
+  }
+
+  setInterval(listen, 3000);
+})();

@@ -1,0 +1,87 @@
+"""Charts of figures over versions and over the steps of a run; their colours suit a light and a dark page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from prelabel.console.parts import figure, share
+from prelabel.store.version_figures import VersionFigures
+
+QUIET = "rgba(128, 128, 128, 0.9)"
+GRID = "rgba(128, 128, 128, 0.25)"
+SERIES = (
+    ("needs no edit", "no_edit_share", "#0ca678"),
+    ("box AP50", "box_AP50", "#4c6ef5"),
+    ("mask AP50", "mask_AP50", "#e8590c"),
+)
+REASON_WIDTH = 60
+
+
+def quality_chart(versions: Sequence[VersionFigures]) -> go.Figure:
+    """Shares and AP of judged versions by the number of labelled tasks; promoted ones filled, rejected ones hollow."""
+    chart = go.Figure(layout=_layout("labelled tasks"))
+    places = [_labelled(one, number) for number, one in enumerate(versions, 1)]
+    for name, field, colour in SERIES:
+        values = [getattr(one.judged, field) for one in versions]
+        if any(value is not None for value in values):
+            symbols = ["circle" if one.was_promoted else "circle-open" for one in versions]
+            chart.add_scatter(
+                x=places,
+                y=values,
+                name=name,
+                mode="lines+markers",
+                line={"color": colour, "width": 2},
+                marker={"symbol": symbols, "size": 10},
+                customdata=[_hover(one) for one in versions],
+                hovertemplate="%{customdata}<extra>%{fullData.name} %{y:.2f}</extra>",
+            )
+    chart.update_yaxes(range=[0, 1.05])
+    return chart
+
+
+def curves_chart(steps: Sequence[int], curves: Mapping[str, Sequence[float | None]]) -> go.Figure:
+    """Losses over the steps of a run."""
+    chart = go.Figure(layout=_layout("step"))
+    for name, values in curves.items():
+        chart.add_scatter(x=steps, y=values, name=name, mode="lines")
+    return chart
+
+
+def _labelled(one: VersionFigures, number: int) -> int:
+    """Labelled tasks when its run read them; versions that no run made stand by their number."""
+    return one.labelled or one.judged.images or number
+
+
+def _hover(one: VersionFigures) -> str:
+    words, lines = one.reason.split(), [""]
+    for word in words:
+        if len(lines[-1]) + len(word) > REASON_WIDTH:
+            lines.append("")
+        lines[-1] += f" {word}"
+    judged = one.judged
+    figures = f"no edit {share(judged.no_edit_share)}, AP50 {figure(judged.box_AP50)}"
+    heading = f"<b>{one.name}</b>, {one.state}, {figures}"
+    return "<br>".join([heading, *(_escaped(line.strip()) for line in lines)])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _layout(x_title: str) -> dict[str, Any]:
+    axis = {"gridcolor": GRID, "zeroline": False, "linecolor": GRID}
+    return {
+        "template": "none",
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": QUIET, "family": "system-ui, sans-serif"},
+        "margin": {"l": 40, "r": 16, "t": 8, "b": 40},
+        "legend": {"orientation": "h", "y": 1.12},
+        "xaxis": {**axis, "title": {"text": x_title}},
+        "yaxis": axis,
+        "hovermode": "closest",
+        "uirevision": "kept",
+    }
