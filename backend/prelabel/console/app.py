@@ -22,6 +22,12 @@ from prelabel.settings import Settings
 MAX_UPLOAD_BYTES = 96 << 20
 """An image of PRELABEL_MAX_IMAGE_BYTES, in Base64."""
 
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+    <head>{%metas%}<title>{%title%}</title>{%favicon%}{%css%}</head>
+    <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
+</html>"""
+
 
 def create_console(context: Context) -> Flask:
     """The console of one server process, to be called with addresses that begin with /console/."""
@@ -38,6 +44,7 @@ def create_console(context: Context) -> Flask:
         suppress_callback_exceptions=True,
         csrf_token_name=TOKEN_COOKIE,
         csrf_header_name=TOKEN_HEADER,
+        index_string=INDEX,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         add_log_handler=False,
         enable_mcp=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import plotly.graph_objects as go
 
@@ -48,6 +49,20 @@ def curves_chart(steps: Sequence[int], curves: Mapping[str, Sequence[float | Non
     for name, values in curves.items():
         chart.add_scatter(x=steps, y=values, name=name, mode="lines")
     return chart
+
+
+def small_curve(shares: Sequence[float]) -> str:
+    """Two or more shares, 0..1, as the address of a picture that is as wide as what it stands in."""
+    width, height = 100.0, 30.0
+    step = width / (len(shares) - 1)
+    points = " ".join(f"{step * place:.1f},{height * (1 - value):.1f}" for place, value in enumerate(shares))
+    pen = f'stroke="{SERIES[0][2]}" stroke-width="2" vector-effect="non-scaling-stroke"'
+    line = f'<polyline points="{points}" fill="none" {pen}/>'
+    ground = f'<line x1="0" y1="{height}" x2="{width}" y2="{height}" stroke="gray" stroke-width="1" opacity="0.5"/>'
+    box = f'viewBox="0 -2 {width} {height + 4}" preserveAspectRatio="none"'
+    return "data:image/svg+xml," + quote(
+        f'<svg xmlns="http://www.w3.org/2000/svg" {box}>{ground}{line}</svg>'
+    )
 
 
 def _labelled(one: VersionFigures, number: int) -> int:

@@ -30,7 +30,7 @@ PAGES = (("Overview", ()), ("Try it", ("try",)), ("Changes", ("changes",)))
 def frame() -> Component:
     """The layout of the whole application."""
     links = [dmc.Anchor(name, href=address(*path), underline="hover", c="inherit") for name, path in PAGES]
-    brand = dmc.Anchor("prelabel", href=address(), fw=700, size="lg", underline="never", c=ACCENT)
+    brand = dmc.Anchor("prelabel", href=address(), fw=700, size="lg", underline="never")
     header = dmc.Group(
         [
             dmc.Group([brand, *links], gap="lg"),
@@ -69,7 +69,7 @@ def frame() -> Component:
                 padding=0,
             ),
         ],
-        theme={"primaryColor": ACCENT, "defaultRadius": "md", "primaryShade": {"light": 8, "dark": 8}},
+        theme={"primaryColor": ACCENT, "defaultRadius": "md", "primaryShade": {"light": 9, "dark": 9}},
         defaultColorScheme="auto",
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -57,7 +58,7 @@ def start_job(settings: Settings, project_id: int, name: str, command: Sequence[
             (folder / FACTS).write_text(json.dumps(said), encoding="utf-8")
             nice = str(settings.prelabel_training_nice)
             with (folder / PRINTED).open("wb") as printed:
-                subprocess.Popen(
+                process = subprocess.Popen(
                     [sys.executable, "-m", "prelabel.console.job_process", str(folder), nice, *command],
                     stdin=subprocess.DEVNULL,
                     stdout=printed,
@@ -65,6 +66,9 @@ def start_job(settings: Settings, project_id: int, name: str, command: Sequence[
                     env={**training_environment(settings), "COLUMNS": "120"},
                     process_group=0,
                 )
+            threading.Thread(
+                target=process.wait, name=f"job {name}", daemon=True
+            ).start()  # else it stays a zombie
     except OSError as error:
         raise PrelabelError(f"{folder} cannot be written: {error.strerror or error}") from error
     return f"Started `{said['command']}`."

@@ -26,7 +26,7 @@ def console_routes(settings: Settings, model: ModelHolder, database: Database) -
     routes = Blueprint("console", __name__)
     console = _Lazily(lambda: _create(settings, model, database))
 
-    @routes.route("/console/", defaults={"rest": ""}, methods=["GET", "POST"])
+    @routes.get("/console/", defaults={"rest": ""})
     @routes.route("/console/<path:rest>", methods=["GET", "POST"])
     def page(rest: str) -> AnyResponse:
         return Response.from_app(console, request.environ)

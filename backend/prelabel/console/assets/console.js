@@ -11,7 +11,19 @@
     }
   }
 
-  new MutationObserver(() => localTimes(document)).observe(document.documentElement, {
+  // The upload's own input has no name for screen readers.
+  function nameFileInputs(root) {
+    for (const input of root.querySelectorAll("input[type=file]:not([aria-label])")) {
+      input.setAttribute("aria-label", "image file");
+    }
+  }
+
+  function mend() {
+    localTimes(document);
+    nameFileInputs(document);
+  }
+
+  new MutationObserver(mend).observe(document.documentElement, {
     childList: true,
     subtree: true,
     characterData: true,

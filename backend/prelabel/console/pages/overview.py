@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dash_mantine_components as dmc
+from dash import html
 from dash.development.base_component import Component
 
+from prelabel.console.charts import small_curve
 from prelabel.console.context import Context
 from prelabel.console.pages.doctor import examined, health_light
 from prelabel.console.pages.usefulness import saved_so_far
@@ -82,9 +84,15 @@ def _fact(name: str, value: str) -> Component:
 
 def _curve(one: ProjectOverview) -> Component | None:
     """The share of objects that needed no edit, over the promoted versions."""
-    shares = [
-        round(100 * figures.judged.no_edit_share) for figures in one.promoted if figures.judged.no_edit_share
-    ]
+    known = (figures.judged.no_edit_share for figures in one.promoted)
+    shares = [value for value in known if value is not None][-CURVE:]
     if len(shares) < 2:
         return None
-    return dmc.Sparkline(data=shares[-CURVE:], h=44, curveType="linear", fillOpacity=0.15, strokeWidth=2)
+    said = f"need no edit, over {len(shares)} promoted versions: {share(shares[0])} to {share(shares[-1])}"
+    return html.Figure(
+        [
+            html.Img(src=small_curve(shares), alt=said, className="curve"),
+            dmc.Text(said, size="xs", c="dimmed"),
+        ],
+        className="plain",
+    )

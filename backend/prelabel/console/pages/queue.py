@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dash_mantine_components as dmc
-from dash import Dash
+from dash import Dash, html
 from dash.development.base_component import Component
 
 from prelabel.console.context import Context
 from prelabel.console.kept import Answer
 from prelabel.console.parts import (
     Children,
+    action,
     address,
     copyable,
     empty,
@@ -46,7 +47,9 @@ def content(context: Context, project: str) -> Children:
     )
     menu = _menu(project_id, context.settings.prelabel_strategy)
     job = job_part(context, project_id, "queue")
-    return dmc.Stack([*job, section("Next tasks", *_tasks(context, project_id, known), aside=menu)])
+    return dmc.Stack(
+        [*job, section("Next tasks", menu, dmc.Space(h="sm"), *_tasks(context, project_id, known))]
+    )
 
 
 def _read(context: Context, project_id: int) -> Queue | None:
@@ -58,15 +61,13 @@ def _read(context: Context, project_id: int) -> Queue | None:
 
 
 def _menu(project_id: int, usual: str) -> Component:
-    items = [
-        dmc.MenuItem(
-            name.replace("_", " ") + (" (usual)" if name == usual else ""),
-            id={"role": "do", "action": "refresh queue", "project": project_id, "of": name},
+    buttons = [
+        action(
+            name.replace("_", " ") + (" (usual)" if name == usual else ""), "refresh queue", project_id, name
         )
         for name in STRATEGIES
     ]
-    target = dmc.MenuTarget(dmc.Button("Put in order by …", size="compact-sm", variant="light"))
-    return dmc.Menu([target, dmc.MenuDropdown(items)])
+    return html.Details([html.Summary("Put in order by ..."), dmc.Group(buttons, gap="xs", mt="xs")])
 
 
 def _tasks(context: Context, project_id: int, known: Answer[Queue | None]) -> list[Component]:

@@ -79,7 +79,10 @@ def _versions(one: ProjectOverview) -> list[Component]:
             )
         )
     if not one.versions:
-        return [*parts, empty("No training run has made a version yet.")]
+        return [
+            *parts,
+            empty("No training run has made a version yet.", f"prelabel train --project {one.project_id}"),
+        ]
     rows = [_row(one, version) for version in reversed(one.versions)]
     return [
         *parts,
