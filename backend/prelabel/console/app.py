@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from dash import ALL, MATCH, Dash, Input, Output, State, ctx, no_update
+from dash import ALL, MATCH, Dash, Input, Output, State, ctx, no_update, set_props
 from dash.exceptions import PreventUpdate
 from flask import Flask, Response
 
@@ -17,7 +17,10 @@ from prelabel.console.frame import CONFIRM, FRAME, confirmation, frame, told
 from prelabel.console.guard import TOKEN_COOKIE, TOKEN_HEADER, guard, who
 from prelabel.console.pages import LIVE, page_at, register_pages
 from prelabel.console.parts import ROOT
+from prelabel.errors import FORESEEN
 from prelabel.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 MAX_UPLOAD_BYTES = 96 << 20
 """An image of PRELABEL_MAX_IMAGE_BYTES, in Base64."""
@@ -47,6 +50,7 @@ def create_console(context: Context) -> Flask:
         index_string=INDEX,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         add_log_handler=False,
+        on_error=_tell,
         enable_mcp=False,
     )
     app.layout = frame
@@ -56,6 +60,16 @@ def create_console(context: Context) -> Flask:
     register_pages(app, context)
     server.after_request(_headers(app))
     return server
+
+
+def _tell(error: Exception) -> None:
+    """What goes wrong while a part of a page is made is told at its edge; the part stays as it was."""
+    if isinstance(error, FORESEEN):
+        sentence = str(error)
+    else:
+        logger.error("a part of the console could not be made", exc_info=error)
+        sentence = "This part of the page could not be made: the server's log says why."
+    set_props(CONFIRM.told, {"sendNotifications": [told(sentence, False)]})
 
 
 def _guard(server: Flask, settings: Settings) -> None:
@@ -141,6 +155,3 @@ def _headers(app: Dash) -> Any:
         return response
 
     return add
-
-
-logging.getLogger("dash").setLevel(logging.WARNING)

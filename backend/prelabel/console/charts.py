@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import plotly.graph_objects as go
 
+from fbnetv3.judging.calibration import Calibration, ScoredRegion
 from prelabel.console.parts import figure, share
 from prelabel.store.version_figures import VersionFigures
 
@@ -19,6 +21,9 @@ SERIES = (
     ("mask AP50", "mask_AP50", "#e8590c"),
 )
 REASON_WIDTH = 60
+BINS = 10
+FEW_LABELS = 10
+"""Over so few, an axis would be marked at fractions of labels."""
 
 
 def quality_chart(versions: Sequence[VersionFigures]) -> go.Figure:
@@ -40,6 +45,8 @@ def quality_chart(versions: Sequence[VersionFigures]) -> go.Figure:
                 hovertemplate="%{customdata}<extra>%{fullData.name} %{y:.2f}</extra>",
             )
     chart.update_yaxes(range=[0, 1.05])
+    if max(places) - min(places) < FEW_LABELS:
+        chart.update_xaxes(dtick=1)
     return chart
 
 
@@ -47,7 +54,56 @@ def curves_chart(steps: Sequence[int], curves: Mapping[str, Sequence[float | Non
     """Losses over the steps of a run."""
     chart = go.Figure(layout=_layout("step"))
     for name, values in curves.items():
-        chart.add_scatter(x=steps, y=values, name=name, mode="lines")
+        chart.add_scatter(x=steps, y=values, name=name, mode="lines+markers", marker={"size": 4})
+    return chart
+
+
+def picture_chart(address: str, width: int, height: int, box: Sequence[float] | None = None) -> go.Figure:
+    """A picture on which a box can be drawn, in pixels of the image. `box`: x0, y0, x1, y1 of one that was."""
+    layout = _layout("") | {"margin": dict.fromkeys("ltrb", 0), "dragmode": "drawrect", "uirevision": address}
+    chart = go.Figure(layout=layout | {"newshape": {"line": {"color": SERIES[2][2], "width": 2}}})
+    chart.add_layout_image(
+        source=address,
+        x=0,
+        y=0,
+        sizex=width,
+        sizey=height,
+        xref="x",
+        yref="y",
+        sizing="stretch",
+        layer="below",
+    )
+    if box:
+        x0, y0, x1, y1 = box
+        chart.add_shape(type="rect", x0=x0, y0=y0, x1=x1, y1=y1, line={"color": SERIES[2][2], "width": 2})
+    chart.update_xaxes(visible=False, range=[0, width])
+    chart.update_yaxes(visible=False, range=[height, 0], scaleanchor="x")
+    return chart
+
+
+def calibration_chart(regions: Sequence[ScoredRegion], calibration: Calibration | None) -> go.Figure:
+    """How often regions of about one score were right, with how many they were, and what the calibration says of it."""
+    chart = go.Figure(layout=_layout("score"))
+    binned: list[list[bool]] = [[] for _ in range(BINS)]
+    for region in regions:
+        binned[min(int(region.score * BINS), BINS - 1)].append(region.kept)
+    places = [place for place, kept in enumerate(binned) if kept]
+    chart.add_scatter(
+        x=[(place + 0.5) / BINS for place in places],
+        y=[sum(binned[place]) / len(binned[place]) for place in places],
+        customdata=[len(binned[place]) for place in places],
+        hovertemplate="%{y:.0%} of %{customdata} regions were right<extra></extra>",
+        mode="markers",
+        marker={"size": 10, "color": SERIES[0][2]},
+        name="right",
+    )
+    if calibration:
+        scores = np.linspace(0.01, 0.99, 99)
+        chart.add_scatter(
+            x=scores, y=calibration(scores), mode="lines", line={"color": SERIES[1][2]}, name="calibration"
+        )
+    chart.update_yaxes(range=[0, 1.05])
+    chart.update_xaxes(range=[0, 1])
     return chart
 
 

@@ -23,13 +23,14 @@ TITLES_SECONDS = 60.0
 @dataclass(frozen=True, eq=False)
 class Context:
     """`predictor`: what answers for a project, or with None the base weights; it may raise ModelNotReady. `kept`: slow
-    answers. One per server process, shared by its threads.
+    answers; `examinations`: slower ones, which must not hold these up. One per server process, shared by its threads.
     """
 
     settings: Settings
     database: Database
     predictor: Callable[[int | None], Predictor]
-    kept: Kept = field(default_factory=Kept)
+    kept: Kept = field(default_factory=lambda: Kept(2))
+    examinations: Kept = field(default_factory=lambda: Kept(1))
 
     @property
     def client(self) -> LabelStudioClient:

@@ -1,6 +1,6 @@
 """Answers that take seconds, such as everything that asks Label Studio: made behind the pages, kept for a while.
 
-A page gets what is known at once, and the new answer with its next refresh. Two threads at most work on them, so that
+A page gets what is known at once, and the new answer with its next refresh. A few threads at most work on them, so that
 pages leave the server's time to predictions.
 """
 
@@ -20,8 +20,6 @@ from prelabel.errors import FORESEEN
 
 logger = logging.getLogger(__name__)
 
-THREADS = 2
-
 MOST_KEPT = 1_000
 
 Value = TypeVar("Value")
@@ -40,11 +38,11 @@ class Answer(Generic[Value]):
 
 
 class Kept:
-    """Safe to share between threads."""
+    """Safe to share between threads, of which `threads` make the answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
         self._lock = threading.Lock()
-        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="console")
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="console")
         self._answers: LRUCache[Hashable, Answer[object]] = LRUCache(MOST_KEPT)
 
     def ask(self, key: Hashable, make: Callable[[], Value], seconds: float) -> Answer[Value]:

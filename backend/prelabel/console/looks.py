@@ -22,11 +22,12 @@ LEAST_SCORE = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """One image, set for a detector."""
+    """One image, set for a detector, which took so many milliseconds."""
 
     detector: Detector
     features: ImageFeatures
     version: str
+    milliseconds: int
 
     @cached_property
     def found(self) -> Instances:

@@ -112,6 +112,7 @@ def table(
         dmc.Table([dmc.TableThead(head), dmc.TableTbody(body)], highlightOnHover=True, verticalSpacing="xs"),
         minWidth=600,
         type="native",
+        tabIndex=0,
     )
 
 

@@ -21,9 +21,10 @@ def project_page(context: Context, project_id: int, part: str, content: Children
     """The title and the content of a page of a project. `part`: which of PARTS."""
     links = [
         dmc.Anchor(
-            dmc.Button(name, variant="light" if one == part else "subtle", size="compact-md"),
+            name,
             href=address("projects", project_id, *path),
             underline="never",
+            className="part",
             **({"aria-current": "page"} if one == part else {}),
         )
         for one, name, path in PARTS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import dash_mantine_components as dmc
+from dash import html
 from dash.development.base_component import Component
 
 from prelabel.console.context import Context
@@ -27,7 +28,7 @@ def job_part(context: Context, project_id: int, name: str) -> list[Component]:
         [dmc.Badge(state, color=colour, variant="light"), dmc.Text(moment(job.started_at), size="sm")]
     )
     printed = _lines(job.printed)
-    content = [dmc.Code(printed, block=True, className="log")] if printed else []
+    content = [html.Pre(printed, className="log", tabIndex=0)] if printed else []
     return [section(job.command, *content, aside=heading)]
 
 

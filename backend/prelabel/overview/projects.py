@@ -12,7 +12,7 @@ from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.label_counts import known_projects
 from prelabel.store.provisional import ProvisionalVersion, provisional_version, provisional_versions
-from prelabel.store.runs import Run, last_trained, new_labels, open_runs
+from prelabel.store.runs import NewLabels, Run, new_labels, open_runs
 from prelabel.store.version_figures import VersionFigures, version_figures
 from prelabel.store.versions import VersionState
 from prelabel.training.triggers import TriggerRules
@@ -22,7 +22,7 @@ from prelabel.training.triggers import TriggerRules
 class ProjectOverview:
     """One project. `versions`: all of its own, oldest first. `provisional`: what answers until one of them serves; None
     where none was made. `runs`: those that wait or are under way. `new_labels`: accepted since the last decision;
-    `next_run`: how many more start the next run, None where labels start none.
+    `next_run`: how many more start the next run, None where labels start none; of no meaning while one waits in `runs`.
     """
 
     project_id: int
@@ -93,19 +93,18 @@ def _overview(
     early: ProvisionalVersion | None,
     runs: list[Run],
 ) -> ProjectOverview:
-    counted = new_labels(database, project_id).counted
+    labels = new_labels(database, project_id)
     own_runs = tuple(run for run in runs if run.project_id == project_id)
-    next_run = _labels_until_run(TriggerRules.of(settings), database, project_id, counted)
-    return ProjectOverview(project_id, tuple(versions), early, own_runs, counted, next_run)
+    next_run = _labels_until_run(TriggerRules.of(settings), labels)
+    return ProjectOverview(project_id, tuple(versions), early, own_runs, labels.counted, next_run)
 
 
-def _labels_until_run(rules: TriggerRules, database: Database, project_id: int, counted: int) -> int | None:
+def _labels_until_run(rules: TriggerRules, labels: NewLabels) -> int | None:
     """1 at least: where there are enough, the next one that is submitted starts a run."""
-    decided = last_trained(database, project_id)
-    seen = (decided.accepted or 0) if decided else 0
+    seen = labels.decided_on
     if rules.every == 0:
         return None
     wanted = (
         rules.cadence.after(seen) - seen if rules.every is None else max(rules.every, rules.minimum - seen)
     )
-    return max(wanted - counted, 1)
+    return max(wanted - labels.counted, 1)

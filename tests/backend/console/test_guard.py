@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from base64 import b64encode
@@ -12,10 +13,12 @@ import pytest
 from flask.testing import FlaskClient
 from serving import Serving
 
+from prelabel.console.context import Context
 from prelabel.console.guard import TOKEN_COOKIE, TOKEN_HEADER
+from prelabel.console.pages import LIVE
 from prelabel.inference.predictor import Predictor
 from prelabel.store.actions import list_actions
-from prelabel.store.database import Database
+from prelabel.store.database import Database, StoreError
 from prelabel.store.label_counts import note_project
 from prelabel.store.runs import list_runs
 
@@ -127,6 +130,39 @@ def test_a_password_holds_for_every_page_and_any_name(
     note_project(database, 7)
     body = CONFIRMED
     assert client.post(UPDATE, json=body, headers=user).status_code == 403
+
+
+def refreshed(client: FlaskClient, part: str) -> dict[str, Any]:
+    """What the browser sends for a live part of a page."""
+    place = {"name": part, "args": ""}
+    callbacks = client.get("/console/_dash-dependencies").json
+    [own] = [one for one in callbacks if '"role":"tick"' in one["inputs"][0]["id"]]
+    tick = json.dumps({"args": "", "name": part, "role": "tick"}, separators=(",", ":"))
+    return {
+        "output": own["output"],
+        "outputs": {"id": {"role": "live", **place}, "property": "children"},
+        "inputs": [{"id": {"role": "tick", **place}, "property": "n_intervals", "value": 1}],
+        "state": [{"id": {"role": "tick", **place}, "property": "id", "value": {"role": "tick", **place}}],
+        "changedPropIds": [f"{tick}.n_intervals"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(StoreError("the database is full"), "the database is full"), (RuntimeError("s3cret"), "log says why")],
+)
+def test_what_goes_wrong_on_an_open_page_is_told(
+    ready: FlaskClient, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    token = token_of(ready)
+
+    def fail(context: Context) -> None:
+        raise error
+
+    monkeypatch.setitem(LIVE, "overview", fail)
+    answer = ready.post(UPDATE, json=refreshed(ready, "overview"), headers={TOKEN_HEADER: token})
+    assert answer.status_code == 200
+    assert said in answer.text and "s3cret" not in answer.text
 
 
 def test_pages_are_never_framed_and_load_nothing_from_elsewhere(ready: FlaskClient) -> None:

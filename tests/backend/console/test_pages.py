@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from prelabel.console.pages import LIVE, PAGES, page_at
 from prelabel.console.pages.runs import read_curves
 from prelabel.errors import PrelabelError
 from prelabel.folders import LOG, run_folder
+from prelabel.queue.listing import NextTask, Queue
 from prelabel.server.errors import ModelNotReady
 from prelabel.settings import Settings, load_settings
 from prelabel.store.actions import list_actions
@@ -226,6 +228,22 @@ def replace_url(context: Context, url: str) -> Context:
     return Context(settings, context.database, context.predictor)
 
 
+class TestQueue:
+    def test_tasks_with_why_they_are_there(self, context: Context):
+        tasks = (NextTask(11, 0.25, 1, False), NextTask(12, None, None, None), NextTask(13, 0.5, 2, True))
+        order = Queue(tasks, "margin", 0.1, "p7-v1", datetime(2026, 1, 2, tzinfo=UTC), "p7-v2", True)
+        context.kept.ask(("queue", PROJECT), lambda: order, 60)
+        until(lambda: context.kept.ask(("queue", PROJECT), lambda: order, 60).value, "the queue")
+        text = page(context, f"projects/{PROJECT}/queue")[1]
+        assert (
+            "1. task 11" in text
+            and "margin" in text
+            and "no prediction yet" in text
+            and "random share" in text
+        )
+        assert "shows p7-v2, not p7-v1" in text and "pictures/tasks/13.jpg" in text
+
+
 class TestChart:
     def test_promoted_and_rejected_and_no_markup_of_others(self, database: Database, learnt: list[str]):
         chart = quality_chart(version_figures(database, PROJECT))
@@ -309,14 +327,14 @@ class TestJobs:
 
 class TestKept:
     def test_an_answer_is_made_behind_the_caller(self):
-        kept, made = Kept(), []
+        kept, made = Kept(1), []
         first = kept.ask("a", lambda: made.append(1) or "answer", 60)
         assert first.value is None and first.is_coming
         until(lambda: kept.ask("a", lambda: made.append(1) or "other", 60).value == "answer", "the answer")
         assert made == [1], "it is kept"
 
     def test_an_old_one_is_shown_until_the_new_one_is_there(self):
-        kept, number = Kept(), iter(range(9))
+        kept, number = Kept(1), iter(range(9))
         until(lambda: kept.ask("a", lambda: next(number), 60).value == 0, "the first")
         assert kept.ask("a", lambda: next(number), 0).value == 0
         until(lambda: kept.ask("a", lambda: next(number), 60).value == 1, "the second")
@@ -329,6 +347,6 @@ class TestKept:
         def fail() -> None:
             raise error
 
-        kept = Kept()
+        kept = Kept(1)
         answer = until(lambda: (found := kept.ask("a", fail, 60)).problem and found, "the problem")
         assert said in answer.problem and "s3cret" not in answer.problem and answer.value is None

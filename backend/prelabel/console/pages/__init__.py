@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from dash import Dash
@@ -46,7 +46,7 @@ PAGES: tuple[tuple[re.Pattern[str], Page], ...] = tuple(
     )
 )
 
-LIVE: Mapping[str, Callable[..., Children]] = {
+LIVE: dict[str, Callable[..., Children]] = {
     "overview": overview.content,
     "project": project.content,
     "runs": runs.content,

@@ -42,7 +42,7 @@ def page(context: Context, project: int) -> tuple[str, Children]:
 
 def examined(context: Context, project_id: int) -> Answer[list[CheckedLink]]:
     """What is known of the project's chain by now."""
-    return context.kept.ask(
+    return context.examinations.ask(
         ("doctor", project_id), lambda: _examine(context.settings, project_id), KEPT_SECONDS
     )
 
@@ -72,7 +72,7 @@ def health_light(known: list[CheckedLink] | None, project_id: int) -> Component:
     elif worst is None:
         text, colour, why = "healthy", "green", "Every link of the chain is sound."
     else:
-        text, colour = ("broken" if worst.status is Status.BROKEN else "look"), COLOURS[worst.status]
+        text, colour = (str(worst.status)), COLOURS[worst.status]
         why = f"{worst.link}: {worst.detail}. {worst.remedy}"
     badge = dmc.Badge(text, color=colour, variant="light", autoContrast=True)
     anchor = dmc.Anchor(badge, href=address("projects", project_id, "doctor"), underline="never")
@@ -141,5 +141,5 @@ def register(app: Dash, context: Context) -> None:
         wanted = ctx.triggered_id
         if not isinstance(wanted, dict) or not any(clicks):
             raise PreventUpdate
-        context.kept.forget(("doctor", int(wanted["project"])))
+        context.examinations.forget(("doctor", int(wanted["project"])))
         return [True] * len(clicks)

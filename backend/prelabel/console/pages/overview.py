@@ -23,7 +23,7 @@ from prelabel.console.parts import (
 )
 from prelabel.overview.projects import ProjectOverview, project_overviews
 
-REFRESH_SECONDS = 3.0
+REFRESH_SECONDS = 5.0
 MOST_EXAMINED = 12
 """Projects whose chains are examined by themselves: it takes seconds of a core for each."""
 

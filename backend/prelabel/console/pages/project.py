@@ -99,12 +99,7 @@ def _under_way(one: ProjectOverview) -> list[Component]:
 def _quality(one: ProjectOverview) -> list[Component]:
     judged = [version for version in one.versions if version.judged.images]
     if not judged:
-        return [
-            empty(
-                "No version was judged yet: the first comes with the first training run. Until then the provisional "
-                "version learns from every label."
-            )
-        ]
+        return [empty("No version was judged yet: the first comes with the first training run.")]
     newest = judged[-1]
     words = dmc.Text(
         [

@@ -98,17 +98,15 @@ def _tasks(context: Context, project_id: int, known: Answer[Queue | None]) -> li
 
 
 def _card(context: Context, project_id: int, place: int, task: NextTask, queue: Queue) -> Component:
-    picture = dmc.Image(
+    picture = html.Img(
         src=address("pictures", "tasks", f"{task.id}.jpg"),
         alt=f"task {task.id}",
-        h=130,
-        fit="cover",
-        **{"loading": "lazy"},
+        className="thumb",
     )
     score = "" if task.score is None else f", place {figure(task.score)}"
     words = [
         dmc.Text(f"{place}. task {task.id}", size="sm", fw=600),
-        dmc.Text(f"{why(task, queue)}{score}", size="xs", c="dimmed"),
+        dmc.Text(f"{why(task, queue).replace('_', ' ')}{score}", size="xs", c="dimmed"),
     ]
     return dmc.Anchor(
         dmc.Card([dmc.CardSection(picture), *words], withBorder=True, padding="xs"),

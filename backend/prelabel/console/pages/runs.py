@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import dash_mantine_components as dmc
-from dash import dcc
+from dash import dcc, html
 from dash.development.base_component import Component
 
 from prelabel.console.charts import curves_chart
@@ -92,8 +92,8 @@ def _facts(run: Run) -> Component:
     known: dict[str, Children] = {
         "state": state_badge(run.state),
         "requested": [moment(run.requested_at), f" by {run.requested_by}"],
-        "started": moment(run.started_at),
-        "finished": moment(run.finished_at),
+        "started": run.started_at and moment(run.started_at),
+        "finished": run.finished_at and moment(run.finished_at),
         "tried again": run.retry_at and moment(run.retry_at),
         "labelled tasks": run.accepted and str(run.accepted),
         "snapshot": run.snapshot_digest,
@@ -108,8 +108,8 @@ def _curves(folder: Path) -> list[Component]:
     charts = []
     for file in sorted(folder.glob(f"**/{METRICS}")):
         steps, curves = read_curves(file)
-        if len(steps) > 1:
-            name = "the candidate" if file.parent == folder else file.parent.name.replace("-", " ")
+        if steps:
+            name = "the candidate" if file.parent == folder else file.parent.name.replace("fold", "fold ")
             graph = dcc.Graph(
                 figure=curves_chart(steps, curves),
                 config={"displayModeBar": False, "responsive": True},
@@ -145,6 +145,6 @@ def _log(folder: Path, run: Run) -> list[Component]:
     if not text:
         return [empty("There is no log on this machine yet: it begins when a worker here starts the run.")]
     return [
-        dmc.Code(text, block=True, className="log"),
+        html.Pre(text, className="log", tabIndex=0),
         copyable(f"prelabel runs log {run.id} --follow"),
     ]

@@ -1,4 +1,6 @@
-"""An image of one's own, shown to a version: what it finds from which score on, without running the network again."""
+"""An image of one's own, shown to what serves: what it finds from which score on, and what it makes of a drawn box. The
+network runs once.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,12 @@ from typing import Any
 
 import dash_mantine_components as dmc
 import numpy as np
-from dash import Dash, Input, Output, dcc, html
+from dash import ALL, Dash, Input, Output, ctx, dcc, html
 from dash.exceptions import PreventUpdate
 
 from fbnetv3.drawing import draw
 from fbnetv3.images import read_image
+from prelabel.console.charts import picture_chart
 from prelabel.console.context import Context
 from prelabel.console.looks import Look, Looks
 from prelabel.console.parts import Children, copyable, empty, problem, section, table
@@ -21,17 +24,12 @@ from prelabel.console.pictures import as_data_url
 from prelabel.errors import FORESEEN
 from prelabel.overview.projects import project_overviews
 
-UPLOAD, WHO, SCORE, NMS, SEEN, SHOWN = (
-    "try-upload",
-    "try-who",
-    "try-score",
-    "try-nms",
-    "try-seen",
-    "try-shown",
-)
+UPLOAD, WHO, SCORE, NMS = "try-upload", "try-who", "try-score", "try-nms"
+SEEN, BOX, SHOWN, PICTURE = "try-seen", "try-box", "try-shown", "try-picture"
 
-BASE = "base weights"
+BASE = "base"
 USUAL_SCORE, USUAL_NMS = 0.3, 0.5
+MOST_AT_ONCE = 2
 MOST_LISTED = 30
 
 
@@ -42,12 +40,13 @@ def page(context: Context) -> tuple[str, Children]:
         {"value": str(one.project_id), "label": f"{context.title(one.project_id)}: {one.answers}"}
         for one in projects
     ]
-    chosen = dmc.Select(
-        data=[{"value": "", "label": BASE}, *answers],
-        value="",
+    chosen = dmc.MultiSelect(
+        data=[{"value": BASE, "label": "base weights"}, *answers],
+        value=[BASE],
         id=WHO,
         label="What looks at it",
-        allowDeselect=False,
+        description="one, or two side by side",
+        maxValues=MOST_AT_ONCE,
     )
     drop = dcc.Upload(
         dmc.Center(dmc.Text("Drop an image here, or click to choose one"), h=96),
@@ -63,12 +62,11 @@ def page(context: Context) -> tuple[str, Children]:
     shown = html.Div(empty("What it finds is drawn here. The image is not stored in Label Studio."), id=SHOWN)
     return "Try it", [
         dcc.Store(id=SEEN),
+        dcc.Store(id=BOX),
         dmc.Grid(
             [
                 dmc.GridCol(controls, span={"base": 12, "md": 4}),
-                dmc.GridCol(
-                    section("What it finds", dcc.Loading(shown, type="dot")), span={"base": 12, "md": 8}
-                ),
+                dmc.GridCol(section("What it finds", shown), span={"base": 12, "md": 8}),
             ]
         ),
     ]
@@ -91,64 +89,100 @@ def _slider(name: str, title: str, value: float) -> Children:
 
 
 def register(app: Dash, context: Context) -> None:
-    """An image is looked at once; sliders choose of what was found."""
+    """An image is looked at once; sliders and boxes read what was made of it."""
     looks = Looks()
 
     @app.callback(
         Output(SEEN, "data"),
+        Output(BOX, "data"),
         Input(UPLOAD, "contents"),
         Input(WHO, "value"),
         prevent_initial_call=True,
     )
-    def look(contents: str | None, who: str | None) -> dict[str, Any]:
-        if not contents:
+    def look(contents: str | None, who: list[str] | None) -> Any:
+        if not contents or not who:
             raise PreventUpdate
         try:
             pixels = read_image(_decoded(contents), context.settings.prelabel_max_image_pixels)
-            predictor = context.predictor(int(who) if who else None)
-            started = time.perf_counter()
-            features = predictor.detector.set_image(pixels)
-            return {
-                "key": looks.keep(Look(predictor.detector, features, predictor.version)),
-                "ms": _ms(started),
-            }
+            seen = [looks.keep(_look(context, one, pixels)) for one in who[:MOST_AT_ONCE]]
         except FORESEEN as error:
-            return {"problem": str(error)}
+            return {"problem": str(error)}, None
+        return {"keys": seen}, None
+
+    @app.callback(
+        Output(BOX, "data", allow_duplicate=True),
+        Input({"role": PICTURE, "place": ALL}, "relayoutData"),
+        prevent_initial_call=True,
+    )
+    def drawn(changes: list[dict[str, Any] | None]) -> list[float]:
+        """The last box that somebody drew."""
+        shapes = [change["shapes"][-1] for change in changes if change and change.get("shapes")]
+        if not shapes:
+            raise PreventUpdate
+        x0, y0, x1, y1 = (float(shapes[-1][side]) for side in ("x0", "y0", "x1", "y1"))
+        return [min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]
 
     @app.callback(
         Output(SHOWN, "children"),
         Input(SEEN, "data"),
         Input(SCORE, "value"),
         Input(NMS, "value"),
+        Input(BOX, "data"),
         prevent_initial_call=True,
     )
-    def show(seen: dict[str, Any] | None, score: float, nms: float) -> Children:
+    def show(seen: dict[str, Any] | None, score: float, nms: float, box: list[float] | None) -> Children:
         if not seen:
             raise PreventUpdate
         if "problem" in seen:
             return problem(seen["problem"])
-        known = looks.get(seen["key"])
-        if known is None:
+        known = [looks.get(key) for key in seen["keys"]]
+        if ctx.triggered_id != BOX:
+            box = None
+        parts = [_shown(one, place, score, nms, box) for place, one in enumerate(known) if one]
+        if not parts:
             return empty("The server has forgotten this image: drop it again.")
-        started = time.perf_counter()
-        found = known.from_score(score, nms)
-        picture = draw(known.features.pixels, found)
-        times = f"The network took {seen['ms']} ms, this view {_ms(started)} ms."
-        words = f"{len(found)} regions by {known.version}. {times}"
-        rows = [
-            [found.labels[i], f"{found.scores[i]:.2f}", _size(found.boxes[i])]
-            for i in range(min(len(found), MOST_LISTED))
-        ]
-        return [
-            html.Img(src=as_data_url(picture), alt=f"{len(found)} regions", className="picture"),
-            dmc.Text(words, size="sm", c="dimmed", my="xs"),
+        command = copyable(f"prelabel predict IMAGE --draw FOLDER --threshold {score:g}")
+        return [dmc.SimpleGrid(parts, cols={"base": 1, "xl": len(parts)}), command]
+
+
+def _look(context: Context, who: str, pixels: np.ndarray[Any, Any]) -> Look:
+    predictor = context.predictor(None if who == BASE else int(who))
+    started = time.perf_counter()
+    features = predictor.detector.set_image(pixels)
+    return Look(predictor.detector, features, predictor.version, _ms(started))
+
+
+def _shown(look: Look, place: int, score: float, nms: float, box: list[float] | None) -> Children:
+    started = time.perf_counter()
+    found = look.from_score(score, nms)
+    title, pixels = f"{len(found)} regions by {look.version}", look.features.pixels
+    if box:
+        prompted = look.detector.mask_in_box(look.features, np.array(box, np.float32))
+        named = f"{prompted.labels[0]} {prompted.scores[0]:.2f}" if len(prompted) else "nothing"
+        title, found = f"{named} in the drawn box, by {look.version}", prompted
+    picture = dcc.Graph(
+        figure=picture_chart(as_data_url(draw(pixels, found)), pixels.shape[1], pixels.shape[0], box),
+        id={"role": PICTURE, "place": place},
+        config={"displayModeBar": False, "responsive": True},
+    )
+    times = f"The network took {look.milliseconds} ms, this view {_ms(started)} ms."
+    rows = [
+        [found.labels[i], f"{found.scores[i]:.2f}", _size(found.boxes[i])]
+        for i in range(min(len(found), MOST_LISTED))
+    ]
+    return dmc.Stack(
+        [
+            html.Figure(picture, className="plain", title=title),
+            dmc.Text(title, fw=600),
+            dmc.Text(f"{times} Draw a box to have its object cut out.", size="sm", c="dimmed"),
             *([table(("label", "score", "box, pixels"), rows, ("score", "box, pixels"))] if rows else []),
-            copyable(f"prelabel predict IMAGE --draw FOLDER --threshold {score:g}"),
-        ]
+        ],
+        gap="xs",
+    )
 
 
 def _decoded(contents: str) -> bytes:
-    """Raises ImageError through `read_image` for what is no image."""
+    """What is no image is left to `read_image`."""
     try:
         return base64.b64decode(contents.partition(",")[2], validate=True)
     except binascii.Error:

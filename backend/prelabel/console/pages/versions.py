@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dash_mantine_components as dmc
+from dash import dcc
 from dash.development.base_component import Component
 
 from prelabel.console.actions import BASE
+from prelabel.console.charts import calibration_chart
 from prelabel.console.context import Context
 from prelabel.console.parts import (
     Children,
@@ -23,7 +25,7 @@ from prelabel.console.parts import (
 from prelabel.console.project_frame import project_page
 from prelabel.overview.projects import ProjectOverview, project_overview
 from prelabel.store.version_figures import VersionFigures
-from prelabel.store.versions import VersionState
+from prelabel.store.versions import VersionState, find_version
 from prelabel.versions.describing import described
 
 HEADINGS = (
@@ -59,7 +61,29 @@ def compared(context: Context, project: int, names: str) -> tuple[str, Children]
     if len(found) > 1:
         parts.append(dmc.Text("Only what differs is shown.", size="sm", c="dimmed"))
     parts.append(copyable(f"prelabel versions show {' '.join(wanted)}"))
-    return project_page(context, project, "versions", section(" and ".join(wanted), *parts))
+    about = section(" and ".join(wanted), *parts)
+    charts = [_calibration(context, name) for name in wanted]
+    grid = dmc.SimpleGrid([one for one in charts if one], cols={"base": 1, "lg": 2})
+    return project_page(context, project, "versions", dmc.Stack([about, grid]))
+
+
+def _calibration(context: Context, name: str) -> Component | None:
+    """How far the scores of a version can be believed; None where it was not judged."""
+    version = find_version(context.database, name)
+    judged = version.judgement.objects if version else None
+    if version is None or judged is None or not judged.regions:
+        return None
+    chart = dcc.Graph(
+        figure=calibration_chart(judged.regions, version.plan.calibration),
+        config={"displayModeBar": False, "responsive": True},
+        style={"height": "280px"},
+    )
+    note = dmc.Text(
+        f"Of the regions of about one score, the share that was right, on the {judged.images} images that judged it.",
+        size="sm",
+        c="dimmed",
+    )
+    return section(f"{name}: how often a score is right", chart, note)
 
 
 def _value(key: str, one: dict[str, str]) -> Component:
