@@ -259,6 +259,20 @@ def test_tasks_are_put_in_order(console: Console, tab: Page) -> None:
     check_access(tab)
 
 
+def test_a_setting_is_changed_for_the_project(console: Console, tab: Page) -> None:
+    open_page(tab, console.of_project("settings"), "Kitchen scenes")
+    field = tab.get_by_label("PRELABEL_TRAIN_EVERY")
+    field.fill("7")
+    field.locator("xpath=ancestor::*[.//button][1]").get_by_role("button", name="Save").click()
+    dialog = tab.get_by_role("dialog")
+    expect(dialog).to_contain_text("prelabel settings set")
+    dialog.get_by_role("button", name="Yes").click()
+    expect(tab.get_by_text("PRELABEL_TRAIN_EVERY is 7 for this project")).to_be_visible()
+    check_access(tab)
+    open_page(tab, console.of_project(), "Kitchen scenes")
+    expect(tab.get_by_text("next run: after 7 more labels")).to_be_visible()
+
+
 def test_the_chain_is_examined(console: Console, tab: Page) -> None:
     open_page(tab, console.of_project("doctor"), "Kitchen scenes")
     expect(tab.get_by_text("ok", exact=True).first).to_be_visible(timeout=180_000)

@@ -19,6 +19,7 @@ from prelabel.cli import (
     review,
     runs,
     serve,
+    settings,
     simulate,
     stats,
     train,
@@ -34,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(projects.app, name="projects")
+app.add_typer(settings.app, name="settings")
 app.add_typer(weights.app, name="weights")
 app.add_typer(runs.app, name="runs")
 app.add_typer(queue.app, name="queue")

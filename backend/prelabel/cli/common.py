@@ -70,6 +70,16 @@ def settings_or_fail(**overrides: Any) -> Settings:
         return load_settings(**overrides)
 
 
+def own_settings_or_fail(project_id: int) -> Settings:
+    """Those that hold for a project."""
+    from prelabel.store.database import Database
+    from prelabel.store.project_settings import project_settings
+
+    settings = settings_or_fail()
+    with errors_in_one_sentence():
+        return project_settings(settings, Database.open(settings.database_url), project_id)
+
+
 def open_project(
     settings: Settings, project_id: int, declared: Sequence[str] = (), *, provisional: bool = False
 ) -> tuple[LabelStudioClient, Predictor, OwnVersions]:

@@ -14,6 +14,7 @@ from prelabel.cli.common import (
     errors_in_one_sentence,
     fail,
     open_project,
+    own_settings_or_fail,
     print_problems,
     progress_bar,
     settings_or_fail,
@@ -51,7 +52,7 @@ def refresh(
 
     Ctrl-C loses nothing: the next run continues from there.
     """
-    settings = settings_or_fail()
+    settings = own_settings_or_fail(project)
     name = strategy.value if strategy else settings.prelabel_strategy
     if name == "none":
         fail("PRELABEL_STRATEGY is none: name one with --strategy.")

@@ -69,6 +69,30 @@ def _roll_back(context: Context, project_id: int, of: str) -> str:
     return f"{'; '.join(changes) or 'nothing had to be changed'}.".capitalize()
 
 
+def _change_setting(context: Context, project_id: int, of: str) -> str:
+    from prelabel.store.project_settings import set_project_setting
+
+    name, _, value = of.partition("=")
+    set_project_setting(context.database, project_id, name, value or None, "the console")
+    return (
+        f"{name} is {value} for this project from now on."
+        if value
+        else f"The environment decides {name} again."
+    )
+
+
+def _setting_question(project_id: int, of: str) -> str:
+    name, _, value = of.partition("=")
+    if value:
+        return f"Let {name} be {value} for project {project_id}, from its next run or order on?"
+    return f"Let the environment decide {name} for project {project_id} again?"
+
+
+def _setting_command(project_id: int, of: str) -> str:
+    name, _, value = of.partition("=")
+    return f"prelabel settings {'set' if value else 'unset'} --project {project_id} {name} {value}".rstrip()
+
+
 def _decide(decision: Literal["accepted", "dismissed"]) -> Callable[[Context, int, str], str]:
     def decide(context: Context, project_id: int, of: str) -> str:
         from prelabel.review.decisions import StoreMemory
@@ -139,6 +163,7 @@ ACTIONS: Mapping[str, Action] = {
         _decide("dismissed"),
         lambda project, of: f"prelabel review --project {project} --dismiss {of}",
     ),
+    "change setting": Action(_setting_question, _change_setting, _setting_command),
     "refresh queue": Action(
         lambda project, of: (
             f"Put the unlabelled tasks of project {project} in order{f' by {of}' if of else ''}? It "

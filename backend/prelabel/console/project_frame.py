@@ -13,6 +13,7 @@ PARTS = (
     ("runs", "Runs", ("runs",)),
     ("queue", "Queue", ("queue",)),
     ("review", "Review", ("review",)),
+    ("settings", "Settings", ("settings",)),
     ("doctor", "Doctor", ("doctor",)),
 )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.label_counts import known_projects
+from prelabel.store.project_settings import project_settings
 from prelabel.store.provisional import ProvisionalVersion, provisional_version, provisional_versions
 from prelabel.store.runs import NewLabels, Run, new_labels, open_runs
 from prelabel.store.version_figures import VersionFigures, version_figures
@@ -95,7 +96,8 @@ def _overview(
 ) -> ProjectOverview:
     labels = new_labels(database, project_id)
     own_runs = tuple(run for run in runs if run.project_id == project_id)
-    next_run = _labels_until_run(TriggerRules.of(settings), labels)
+    rules = TriggerRules.of(project_settings(settings, database, project_id))
+    next_run = _labels_until_run(rules, labels)
     return ProjectOverview(project_id, tuple(versions), early, own_runs, labels.counted, next_run)
 
 

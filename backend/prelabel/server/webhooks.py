@@ -18,6 +18,7 @@ from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.events import action_of, project_of, record_event
 from prelabel.store.label_counts import accepted_labels, changes_labels
+from prelabel.store.project_settings import project_settings
 from prelabel.store.run_progress import request_run
 from prelabel.store.runs import NewLabels, new_labels
 from prelabel.training.bursts import PATIENCE
@@ -59,7 +60,6 @@ class Trigger:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
-        self._rules = TriggerRules.of(settings)
         self._woken_at = float("-inf")
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="wake")
 
@@ -71,7 +71,8 @@ class Trigger:
         if self._settings.prelabel_provisional and changes_labels(payload):
             self._wake_for_labels()
         labels = new_labels(self._database, project_id) if accepted_labels(payload) else NewLabels()
-        reason = event_reason(self._rules, payload, labels)
+        rules = TriggerRules.of(project_settings(self._settings, self._database, project_id))
+        reason = event_reason(rules, payload, labels)
         if reason is None:
             return
         patience = None if action_of(payload) == START_TRAINING else PATIENCE

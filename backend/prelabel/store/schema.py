@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from prelabel.errors import PrelabelError
 from prelabel.store.errors import first_line
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision in migrations/versions, so that it need not be asked of Alembic."""
 
 VERSION_TABLE = "prelabel_schema_version"

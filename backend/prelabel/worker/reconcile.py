@@ -13,6 +13,7 @@ from prelabel.labelstudio.errors import LabelStudioError
 from prelabel.settings import Settings
 from prelabel.store.database import Database
 from prelabel.store.label_counts import known_projects, note_change
+from prelabel.store.project_settings import project_settings
 from prelabel.store.provisional import is_promoted, labelled_when_read
 from prelabel.store.runs import has_open_run, last_read, last_trained
 from prelabel.training.bursts import PATIENCE
@@ -35,7 +36,7 @@ class Reconciliation:
         self._database = database
         self._messages = messages
         self._client = client
-        self._rules = TriggerRules.of(settings)
+        self._settings = settings
         self._makes_provisional = settings.prelabel_provisional
         self._interval = settings.prelabel_reconcile_minutes * 60
         self._due = time.monotonic()
@@ -59,7 +60,8 @@ class Reconciliation:
         if has_open_run(self._database, project_id):
             return
         decided, read = last_trained(self._database, project_id), last_read(self._database, project_id)
-        if reason := timer_reason(self._rules, labelled, decided, read, datetime.now(UTC)):
+        rules = TriggerRules.of(project_settings(self._settings, self._database, project_id))
+        if reason := timer_reason(rules, labelled, decided, read, datetime.now(UTC)):
             run = request_and_wake(self._database, self._messages, project_id, reason, PATIENCE)
             logger.info("project %s: run %s requested: %s", project_id, run.id, reason)
 

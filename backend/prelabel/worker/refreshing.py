@@ -19,6 +19,7 @@ from prelabel.errors import FORESEEN
 from prelabel.logs import logging_config
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database
+from prelabel.store.project_settings import project_settings
 from prelabel.store.promotions import unfinished_promotions
 from prelabel.worker.lifeline import end_with_parent, let_go, start_child, stop_child
 from prelabel.worker.supervision import training_environment
@@ -88,6 +89,7 @@ def refresh_project(settings: Settings, project_id: int) -> int:
     try:
         database = Database.open(settings.database_url)
         client = label_studio_client(settings)
+        settings = project_settings(settings, database, project_id)
         for change in publish(settings, database, client, project_id):
             logger.info("project %s: %s", project_id, change)
         summary = refresh_predictions(settings, database, client, project_id)

@@ -17,6 +17,7 @@ from prelabel.folders import LOG, PROCESS_LOCK, run_folder
 from prelabel.logs import logging_config
 from prelabel.settings import Settings, load_settings
 from prelabel.store.database import Database, StoreError
+from prelabel.store.project_settings import project_settings
 from prelabel.store.runs import UNFINISHED, Run, get_run
 from prelabel.training.training_run import EVALUATION, Steps, TrainingRun
 from prelabel.training.triggers import TriggerRules
@@ -43,6 +44,7 @@ def run_process(run_id: int, make_steps: Callable[[Settings, Database, Run, Path
     try:
         database = Database.open(settings.database_url)
         run = get_run(database, run_id)
+        settings = project_settings(settings, database, run.project_id)
         folder = run_folder(settings, run)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / PROCESS_LOCK, timeout=LOCK_SECONDS):

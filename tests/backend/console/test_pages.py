@@ -29,6 +29,7 @@ from prelabel.settings import Settings, load_settings
 from prelabel.store.actions import list_actions
 from prelabel.store.database import Database
 from prelabel.store.label_counts import note_project
+from prelabel.store.project_settings import project_settings
 from prelabel.store.promotions import add_promotion
 from prelabel.store.review_decisions import keep_findings, review_findings
 from prelabel.store.run_progress import claim, finish, note_labels, report, request_run
@@ -293,6 +294,16 @@ class TestActions:
         assert done and f"served by {learnt[0]} now" in said
         done, said = perform(context, "roll back", PROJECT, learnt[2], "ann")
         assert not done and "never served" in said
+
+    def test_a_setting(self, context: Context, settings: Settings, database: Database):
+        done, said = perform(context, "change setting", PROJECT, "PRELABEL_TRAIN_EVERY=5", "ann")
+        assert done and said == "PRELABEL_TRAIN_EVERY is 5 for this project from now on."
+        assert project_settings(settings, database, PROJECT).prelabel_train_every == 5
+        assert "From: this project." in page(context, f"projects/{PROJECT}/settings")[1]
+        done, said = perform(context, "change setting", PROJECT, "PRELABEL_TRAIN_EVERY=often", "ann")
+        assert not done and "must be" in said
+        assert perform(context, "change setting", PROJECT, "PRELABEL_TRAIN_EVERY=", "ann")[0]
+        assert project_settings(settings, database, PROJECT) == settings
 
     def test_findings(self, context: Context, database: Database):
         keep_findings(database, PROJECT, {"abc123": FINDING})

@@ -17,6 +17,7 @@ from prelabel.console.pages import (
     queue,
     review,
     runs,
+    settings,
     try_it,
     versions,
 )
@@ -42,6 +43,7 @@ PAGES: tuple[tuple[re.Pattern[str], Page], ...] = tuple(
         (rf"{PROJECT}/runs/(?P<run>[1-9]\d{{0,9}})", runs.one),
         (f"{PROJECT}/queue", queue.page),
         (f"{PROJECT}/review", review.page),
+        (f"{PROJECT}/settings", settings.page),
         (f"{PROJECT}/doctor", doctor.page),
     )
 )
@@ -80,4 +82,5 @@ def register_pages(app: Dash, context: Context) -> None:
     try_it.register(app, context)
     queue.register(app, context)
     review.register(app, context)
+    settings.register(app, context)
     doctor.register(app, context)

@@ -25,6 +25,7 @@ from prelabel.console.running_job import job_part
 from prelabel.console.thumbnails import register_thumbnails
 from prelabel.queue.listing import NextTask, Queue, QueueError, read_queue, why
 from prelabel.settings import STRATEGIES
+from prelabel.store.project_settings import project_settings
 
 KEPT_SECONDS = 30.0
 SHOWN = 24
@@ -45,7 +46,9 @@ def content(context: Context, project: str) -> Children:
     known: Answer[Queue | None] = context.kept.ask(
         ("queue", project_id), lambda: _read(context, project_id), KEPT_SECONDS
     )
-    menu = _menu(project_id, context.settings.prelabel_strategy)
+    menu = _menu(
+        project_id, project_settings(context.settings, context.database, project_id).prelabel_strategy
+    )
     job = job_part(context, project_id, "queue")
     return dmc.Stack(
         [*job, section("Next tasks", menu, dmc.Space(h="sm"), *_tasks(context, project_id, known))]
