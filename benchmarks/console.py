@@ -34,9 +34,8 @@ from prelabel.store.version_details import VersionJudgement, VersionPlan
 from prelabel.store.versions import NewVersion, add_version
 
 PATHS = ("", "projects/1", "projects/1/versions", "projects/1/runs", "changes")
-READERS = 3
-#: Seconds between two refreshes of an open page.
-REFRESH = 2.0
+#: Pages that are open, with the seconds between two refreshes of each.
+OPEN = {"": 5.0, "projects/1": 3.0, "projects/1/versions": 3.0}
 ROUNDS = 5
 TOKEN = "benchmark"
 JUDGED_IMAGES = 30
@@ -77,7 +76,7 @@ def measure(server: RunningServer, workload: Workload, seconds: float) -> None:
         alone += predictions(server, workload, seconds / ROUNDS)
         with readers(server.port):
             beside += predictions(server, workload, seconds / ROUNDS)
-    for name, times in (("alone", alone), (f"{READERS} pages open", beside)):
+    for name, times in (("alone", alone), (f"{len(OPEN)} pages open", beside)):
         median, high = statistics.median(times), statistics.quantiles(times, n=100)[98]
         print(f"/predict, {name:14} {len(times):5} requests, median {median:4.0f} ms, p99 {high:4.0f} ms")
 
@@ -99,16 +98,16 @@ def predictions(server: RunningServer, workload: Workload, seconds: float) -> li
 
 @contextmanager
 def readers(port: int) -> Iterator[None]:
-    """Open pages, each made anew every REFRESH seconds."""
+    """Open pages, made anew as browsers do."""
     closed = threading.Event()
 
-    def read(path: str) -> None:
-        while not closed.wait(REFRESH):
+    def read(path: str, seconds: float) -> None:
+        while not closed.wait(seconds):
             page(port, path)
 
-    with ThreadPoolExecutor(READERS) as pool:
-        for path in PATHS[:READERS]:
-            pool.submit(read, path)
+    with ThreadPoolExecutor(len(OPEN)) as pool:
+        for path, seconds in OPEN.items():
+            pool.submit(read, path, seconds)
         yield
         closed.set()
 
@@ -119,7 +118,10 @@ def page(port: int, path: str) -> None:
     body = {
         "output": "..page.children...title.children..",
         "outputs": [{"id": "page", "property": "children"}, {"id": "title", "property": "children"}],
-        "inputs": [{"id": "url", "property": "pathname", "value": address}],
+        "inputs": [
+            {"id": "url", "property": "pathname", "value": address},
+            {"id": "changed", "property": "data", "value": None},
+        ],
         "changedPropIds": ["url.pathname"],
     }
     headers = {

@@ -114,6 +114,8 @@ FORMED = {
     "device": "cuda:1",
     "prelabel_database_url": "postgresql+psycopg://user:p%2Css, 'w=ord@host/name?application_name=a b",
     "prelabel_queue_url": SecretStr("rediss://:p,a ss@host:6379/0"),
+    "prelabel_label_studio_public_url": "https://labels.example/studio",
+    "prelabel_console_hosts": ("labels.example", "prelabel.example"),
     "prelabel_allowed_hosts": ("images.example", "cdn.example:8443"),
     "prelabel_anchor_sizes": (8.0, 16.5, 1e-05, 100.125, 512.0),
 }

@@ -197,7 +197,7 @@ def test_what_serves_is_changed_and_stands_in_the_log(console: Console, tab: Pag
     open_page(tab, console.of_project("versions"), "Kitchen scenes")
     take_picture(tab, "versions")
     press(tab, "Serve the base weights")
-    expect(tab.get_by_text(re.compile("is served by the base weights now"))).to_be_visible()
+    expect(tab.locator(".log")).to_contain_text("is served by the base weights now", timeout=120_000)
     wait_until(lambda: served(console.server, console.project_id) != name, "the base weights")
     open_page(tab, console.address("changes"), "Changes")
     expect(tab.get_by_role("cell", name="roll back")).to_be_visible()

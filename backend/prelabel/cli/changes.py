@@ -10,7 +10,7 @@ from rich.table import Table
 from prelabel.cli.common import console, errors_in_one_sentence, settings_or_fail
 from prelabel.ids import LARGEST_ID
 
-HEADINGS = ("when", "who", "project", "what", "of", "result")
+HEADINGS = ("when", "who", "project", "what", "about", "result")
 
 
 def changes(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from prelabel.console.context import Context
 from prelabel.console.jobs import start_job
 from prelabel.errors import FORESEEN, PrelabelError
+from prelabel.folders import WORKER_LOCK, is_held
 from prelabel.store.actions import record_action
+from prelabel.store.database import StoreError
+from prelabel.store.runs import get_run
+
+logger = logging.getLogger(__name__)
+
+MOST_NAME = 64
 
 
 @dataclass(frozen=True)
@@ -25,28 +33,44 @@ class Action:
 
 
 def perform(context: Context, name: str, project_id: int, of: str, who: str) -> tuple[bool, str]:
-    """Whether it was done, and what was done or why not, in a sentence, as the log has it, too."""
+    """Whether it was done, and what was done or why not, in a sentence. The log has the same, whatever happens."""
+    done = False
     try:
-        action = ACTIONS[name]
-        done, said = True, action.perform(context, project_id, of)
-    except KeyError:
-        done, said = False, f"There is no action {name!r}: load the page again."
+        said = _called(name).perform(context, project_id, of)
+        done = True
     except FORESEEN as error:
-        done, said = False, str(error)
-    record_action(context.database, who, project_id, name, of, said)
+        said = str(error)
+    except Exception as error:  # it is logged in both places
+        logger.error("%s of project %s failed", name, project_id, exc_info=error)
+        said = "An internal error: the server's log says why."
+    try:
+        record_action(context.database, who, project_id, name[:MOST_NAME], of, said)
+    except StoreError as error:
+        said = f"{said} It could not be written down: {error}"
     return done, said
+
+
+def _called(name: str) -> Action:
+    if name not in ACTIONS:
+        raise PrelabelError(f"There is no action {name!r}: load the page again.")
+    return ACTIONS[name]
 
 
 def _start_training(context: Context, project_id: int, _: str) -> str:
     from prelabel.worker.wake_up import request_and_wake
 
     run = request_and_wake(context.database, context.messages, project_id, "the console")
-    return f"Run {run.id} of project {project_id} is {run.state}."
+    said = f"Run {run.id} of project {project_id} is {run.state}."
+    if is_held(context.settings.prelabel_home / WORKER_LOCK):
+        return said
+    return f"{said} No worker runs on this machine: `prelabel serve` or `prelabel worker` starts one."
 
 
-def _cancel_run(context: Context, _: int, of: str) -> str:
+def _cancel_run(context: Context, project_id: int, of: str) -> str:
     from prelabel.worker.supervision import cancel_run
 
+    if get_run(context.database, _number(of)).project_id != project_id:
+        raise PrelabelError(f"Run {of} is of another project.")
     run = cancel_run(context.settings, context.database, _number(of))
     return (
         f"Run {run.id} is {run.state}." if run.finished_at else f"Run {run.id} is being ended by its worker."
@@ -54,19 +78,7 @@ def _cancel_run(context: Context, _: int, of: str) -> str:
 
 
 def _roll_back(context: Context, project_id: int, of: str) -> str:
-    from prelabel.labelstudio.errors import LabelStudioError
-    from prelabel.publish.promotion import roll_back
-    from prelabel.versions.records import named_version
-
-    version = None if of == BASE else named_version(context.database, of)
-    try:
-        client = context.client
-    except LabelStudioError:
-        client = None
-    changes = roll_back(
-        context.settings, context.database, client, project_id, version, "rolled back by hand"
-    )
-    return f"{'; '.join(changes) or 'nothing had to be changed'}.".capitalize()
+    return start_job(context.settings, project_id, "rollback", _rollback_command(project_id, of))
 
 
 def _change_setting(context: Context, project_id: int, of: str) -> str:
@@ -111,6 +123,10 @@ def _review(context: Context, project_id: int, of: str) -> str:
     return start_job(context.settings, project_id, "review", _review_command(project_id, of))
 
 
+def _rollback_command(project_id: int, of: str) -> list[str]:
+    return ["versions", "rollback", "--project", str(project_id), of]
+
+
 def _queue_command(project_id: int, of: str) -> list[str]:
     return ["queue", "refresh", "--project", str(project_id), *(["--strategy", of] if of else [])]
 
@@ -132,7 +148,7 @@ def _number(of: str) -> int:
 BASE = "base"
 """What people and `prelabel versions rollback` call the base weights."""
 
-ACTIONS: Mapping[str, Action] = {
+ACTIONS: dict[str, Action] = {
     "start training": Action(
         lambda project, _: f"Train project {project} on all labels that are accepted by now?",
         _start_training,
@@ -150,7 +166,7 @@ ACTIONS: Mapping[str, Action] = {
             "Predictions of unlabelled tasks are made anew."
         ),
         _roll_back,
-        lambda project, of: f"prelabel versions rollback --project {project} {of}",
+        lambda project, of: _said(_rollback_command(project, of)),
         is_severe=True,
     ),
     "accept finding": Action(

@@ -22,8 +22,8 @@ from prelabel.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-MAX_UPLOAD_BYTES = 96 << 20
-"""An image of PRELABEL_MAX_IMAGE_BYTES, in Base64."""
+OTHER_BYTES = 1 << 20
+"""Of a request besides an image."""
 
 INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -35,7 +35,8 @@ INDEX = """<!DOCTYPE html>
 def create_console(context: Context) -> Flask:
     """The console of one server process, to be called with addresses that begin with /console/."""
     server = Flask("prelabel.console", static_folder=None)
-    server.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD_BYTES
+    # An image travels in Base64.
+    server.config["MAX_CONTENT_LENGTH"] = context.settings.prelabel_max_image_bytes * 4 // 3 + OTHER_BYTES
     _guard(server, context.settings)
     app = Dash(
         "prelabel.console",
@@ -69,7 +70,7 @@ def _tell(error: Exception) -> None:
     else:
         logger.error("a part of the console could not be made", exc_info=error)
         sentence = "This part of the page could not be made: the server's log says why."
-    set_props(CONFIRM.told, {"sendNotifications": [told(sentence, False)]})
+    set_props(CONFIRM.told, {"sendNotifications": [told(sentence, "Could not refresh", False)]})
 
 
 def _guard(server: Flask, settings: Settings) -> None:
@@ -79,9 +80,13 @@ def _guard(server: Flask, settings: Settings) -> None:
 
 def _route(app: Dash, context: Context) -> None:
     @app.callback(
-        Output(FRAME.page, "children"), Output(FRAME.title, "children"), Input(FRAME.url, "pathname")
+        Output(FRAME.page, "children"),
+        Output(FRAME.title, "children"),
+        Input(FRAME.url, "pathname"),
+        Input(CONFIRM.changed, "data"),
     )
-    def show(path: str | None) -> Any:
+    def show(path: str | None, _: Any) -> Any:
+        """The page at the address, also after something was changed on it."""
         title, content = page_at(context, unquote(path or f"{ROOT}/"))
         return content, title
 
@@ -126,20 +131,22 @@ def _act(app: Dash, context: Context) -> None:
     @app.callback(
         Output(CONFIRM.told, "sendNotifications"),
         Output(CONFIRM.dialog, "opened", allow_duplicate=True),
+        Output(CONFIRM.changed, "data"),
         Input(CONFIRM.yes, "n_clicks"),
         State(CONFIRM.pending, "data"),
         prevent_initial_call=True,
     )
-    def do(_: int, wanted: dict[str, Any] | None) -> Any:
+    def do(clicks: int, wanted: dict[str, Any] | None) -> Any:
         if not wanted:
             raise PreventUpdate
-        done, said = perform(context, wanted["action"], int(wanted["project"]), str(wanted["of"]), who())
-        return [told(said, done)], False
+        by = who(is_password_protected=context.settings.basic_auth is not None)
+        done, said = perform(context, wanted["action"], int(wanted["project"]), str(wanted["of"]), by)
+        return [told(said, "Done" if done else "Not done", done)], False, clicks
 
 
 def _headers(app: Dash) -> Any:
     """What browsers are to allow the pages: nothing from elsewhere, and no page of another site around them."""
-    scripts = " ".join(["'self'", "'unsafe-eval'", *app.csp_hashes()])
+    scripts = " ".join(["'self'", *app.csp_hashes()])
     policy = (
         f"default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
         "worker-src 'self' blob:; frame-ancestors 'none'; form-action 'self'; base-uri 'self'"
@@ -147,6 +154,7 @@ def _headers(app: Dash) -> Any:
     kept = {
         "Content-Security-Policy": policy,
         "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",
         "Referrer-Policy": "same-origin",
     }
 

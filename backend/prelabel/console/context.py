@@ -56,4 +56,5 @@ class Context:
     def address(self, project_id: int, task_id: int | None = None) -> str:
         """The project, or one of its tasks, in Label Studio."""
         task = "" if task_id is None else f"?task={task_id}"
-        return f"{self.settings.label_studio_url.rstrip('/')}/projects/{project_id}/data{task}"
+        url = self.settings.prelabel_label_studio_public_url or self.settings.label_studio_url
+        return f"{url.rstrip('/')}/projects/{project_id}/data{task}"

@@ -19,6 +19,7 @@ CONFIRM = SimpleNamespace(
     yes="confirm-yes",
     no="confirm-no",
     told="told",
+    changed="changed",
 )
 
 ACCENT = "teal"
@@ -61,6 +62,7 @@ def frame() -> Component:
             html.A("Skip to the content", href="#main", className="skip"),
             dcc.Location(id=FRAME.url),
             dcc.Store(id=CONFIRM.pending),
+            dcc.Store(id=CONFIRM.changed),
             dmc.NotificationContainer(id=CONFIRM.told, position="top-right"),
             _dialog(),
             dmc.AppShell(
@@ -80,8 +82,8 @@ def _dialog() -> Component:
             html.Div(id=CONFIRM.content),
             dmc.Group(
                 [
-                    dmc.Button("Not now", id=CONFIRM.no, variant="default"),
-                    dmc.Button("Yes", id=CONFIRM.yes, **{"data-autofocus": True}),
+                    dmc.Button("Not now", id=CONFIRM.no, variant="default", **{"data-autofocus": True}),
+                    dmc.Button("Yes", id=CONFIRM.yes),
                 ],
                 justify="flex-end",
                 mt="md",
@@ -106,13 +108,14 @@ def confirmation(question: str, command: str, is_severe: bool) -> Component:
     )
 
 
-def told(sentence: str, done: bool) -> dict[str, Any]:
+def told(sentence: str, title: str, done: bool) -> dict[str, Any]:
     """What was done, or why it was not, at the edge of the page; a failure stays until it is closed."""
     return {
         "action": "show",
         "id": f"told-{abs(hash(sentence))}",
-        "title": "Done" if done else "Not done",
+        "title": title,
         "message": sentence,
         "color": ACCENT if done else "red",
         "autoClose": 6000 if done else False,
+        "closeButtonProps": {"aria-label": "close"},
     }

@@ -26,6 +26,9 @@ FRIENDLY = ("same-origin", "none", None)
 """What browsers say in Sec-Fetch-Site of requests that our own pages or people make; other clients say nothing."""
 
 
+FOREIGN = "A page of another site sent this: open the console itself."
+
+
 def guard(app: Flask, names: Collection[str], *, is_password_protected: bool) -> None:
     """Refuse what no page of ours sent, and give pages their token.
 
@@ -44,12 +47,15 @@ def _guard(known: Collection[str], *, any_name: bool) -> Callable[[], None]:
                 f"This server is not called {request.host}: put that name into PRELABEL_CONSOLE_HOSTS, or open its "
                 "pages at its address."
             )
+        site = request.headers.get("Sec-Fetch-Site")
+        if site not in FRIENDLY and request.headers.get("Sec-Fetch-Mode") != "navigate":
+            raise Forbidden(FOREIGN)
         if request.method in READING:
             return
         origin = request.headers.get("Origin")
         is_foreign = origin is not None and origin.partition("://")[2] != request.host
-        if is_foreign or request.headers.get("Sec-Fetch-Site") not in FRIENDLY:
-            raise Forbidden("A page of another site sent this: open the console itself.")
+        if is_foreign or site not in FRIENDLY:
+            raise Forbidden(FOREIGN)
         expected, given = request.cookies.get(TOKEN_COOKIE, ""), request.headers.get(TOKEN_HEADER, "")
         if not expected or not hmac.compare_digest(expected.encode(), given.encode()):
             raise Forbidden("The page's token is missing or out of date: load the page again.")
@@ -70,13 +76,17 @@ def _is_known(host: str, known: Collection[str]) -> bool:
 def _give_token(response: Response) -> Response:
     if request.method == "GET" and TOKEN_COOKIE not in request.cookies:
         response.set_cookie(
-            TOKEN_COOKIE, secrets.token_urlsafe(TOKEN_BYTES), samesite="Strict", path="/console/"
+            TOKEN_COOKIE,
+            secrets.token_urlsafe(TOKEN_BYTES),
+            samesite="Strict",
+            secure=request.is_secure,
+            path="/console/",
         )
     return response
 
 
-def who() -> str:
-    """Who sent this request, for the log of actions."""
+def who(*, is_password_protected: bool) -> str:
+    """Who sent this request, for the log of actions: the user that the password let in, else the address."""
     given = request.authorization
-    user = given.username if given is not None and given.type == "basic" else None
+    user = given.username if is_password_protected and given is not None else None
     return user or request.remote_addr or "unknown"

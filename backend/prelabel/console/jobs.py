@@ -81,10 +81,17 @@ def read_job(settings: Settings, project_id: int, name: str) -> Job | None:
         said = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         started_at = datetime.fromisoformat(said["started_at"])
         is_running = is_held(folder / LOCK) or _is_starting(folder, started_at)
-        printed = (folder / PRINTED).read_bytes()[-MOST_SHOWN:].decode(errors="replace")
+        printed = end_of(folder / PRINTED, MOST_SHOWN)
         return Job(said["command"], started_at, is_running, _exit_code(folder), printed)
     except (OSError, ValueError, KeyError):
         return None
+
+
+def end_of(file: Path, most: int) -> str:
+    """The last `most` bytes of a file, as text. Raises OSError."""
+    with file.open("rb") as stream:
+        stream.seek(max(file.stat().st_size - most, 0))
+        return stream.read().decode(errors="replace")
 
 
 def _exit_code(folder: Path) -> int | None:

@@ -152,7 +152,7 @@ def action(text: str, name: str, project_id: int, of: str = "", **looks: Any) ->
 
 
 def live(name: str, content: Children, *args: object, seconds: float = 2.0) -> Component:
-    """Content that is made anew every few seconds by what is registered under `name` (live.py)."""
+    """Content that is made anew every few seconds by what stands under `name` in pages/__init__.py."""
     key = "/".join(map(str, args))
     return html.Div(
         [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING
 
+from cachetools import LRUCache
 from flask import Flask, Response, abort
 from PIL import Image
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AT_ONCE = 2
 """Decoding a photo takes a core for a tenth of a second, and predictions want them, too."""
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 1.0
 SIZE = (480, 320)
 QUALITY = 80
 MOST_KEPT = 300
@@ -33,36 +33,45 @@ KEPT_SECONDS = 600
 
 
 def register_thumbnails(server: Flask, context: Context) -> None:
-    """The routes of both kinds of pictures."""
+    """The routes of both kinds of pictures. One whose turn does not come at once is a 503: the page asks again."""
     turns = threading.BoundedSemaphore(AT_ONCE)
-    task_picture = lru_cache(maxsize=MOST_KEPT)(lambda task_id: thumbnail(task_pixels(context, task_id)))
-    finding = lru_cache(maxsize=MOST_KEPT)(lambda *of: _finding_picture(context, *of))
+    kept: LRUCache[Hashable, bytes] = LRUCache(MOST_KEPT)
+    lock = threading.Lock()
 
-    def answer(make: Callable[[], bytes]) -> Response:
-        if not turns.acquire(timeout=PATIENCE_SECONDS):
-            abort(503)
-        try:
-            return Response(
-                make(),
-                mimetype="image/jpeg",
-                headers={"Cache-Control": f"private, max-age={KEPT_SECONDS}"},
-            )
-        except (*FORESEEN, LookupError):
-            abort(404)
-        finally:
-            turns.release()
+    def answer(key: Hashable, make: Callable[[], Mapping[Hashable, bytes]]) -> Response:
+        with lock:
+            picture = kept.get(key)
+        if picture is None:
+            if not turns.acquire(timeout=PATIENCE_SECONDS):
+                abort(503)
+            try:
+                made = make()
+            except (*FORESEEN, LookupError):
+                abort(404)
+            finally:
+                turns.release()
+            with lock:
+                kept.update(made)
+            picture = made[key]
+        headers = {"Cache-Control": f"private, max-age={KEPT_SECONDS}"}
+        return Response(picture, mimetype="image/jpeg", headers=headers)
 
     @server.get(f"{ROOT}/pictures/tasks/<int:task_id>.jpg")
     def task(task_id: int) -> Response:
         if not 0 < task_id <= LARGEST_ID:
             abort(404)
-        return answer(lambda: task_picture(task_id))
+        return answer(task_id, lambda: {task_id: thumbnail(task_pixels(context, task_id))})
 
     @server.get(f"{ROOT}/pictures/findings/<int:project_id>/<finding_id>-<int:which>.jpg")
     def of_finding(project_id: int, finding_id: str, which: int) -> Response:
         if which not in (0, 1) or not 0 < project_id <= LARGEST_ID:
             abort(404)
-        return answer(lambda: finding(project_id, finding_id, which))
+
+        def both() -> dict[Hashable, bytes]:
+            pair = _finding_pictures(context, project_id, finding_id)
+            return {(project_id, finding_id, place): picture for place, picture in enumerate(pair)}
+
+        return answer((project_id, finding_id, which), both)
 
 
 def task_pixels(context: Context, task_id: int, image_key: str | None = None) -> Array:
@@ -93,8 +102,8 @@ def thumbnail(pixels: Array) -> bytes:
     return stream.getvalue()
 
 
-def _finding_picture(context: Context, project_id: int, finding_id: str, which: int) -> bytes:
-    """As labelled (0), as it should be (1)."""
+def _finding_pictures(context: Context, project_id: int, finding_id: str) -> tuple[bytes, bytes]:
+    """As labelled, and as it should be."""
     from fbnetv3.instances import Instances
     from prelabel.review.decisions import StoreMemory
     from prelabel.review.pictures import picture_pair
@@ -104,4 +113,4 @@ def _finding_picture(context: Context, project_id: int, finding_id: str, which: 
         raise LookupError
     pixels = task_pixels(context, finding.image_ref.task, finding.image_ref.image_key)
     nothing = Instances.empty(pixels.shape[:2], ())
-    return picture_pair(finding, pixels, nothing, nothing)[which]
+    return picture_pair(finding, pixels, nothing, nothing)

@@ -5,8 +5,9 @@ Only the store is read, so that it takes milliseconds and works while Label Stud
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prelabel.settings import Settings
 from prelabel.store.database import Database
@@ -16,7 +17,10 @@ from prelabel.store.provisional import ProvisionalVersion, provisional_version, 
 from prelabel.store.runs import NewLabels, Run, new_labels, open_runs
 from prelabel.store.version_figures import VersionFigures, version_figures
 from prelabel.store.versions import VersionState
-from prelabel.training.triggers import TriggerRules
+from prelabel.training.triggers import TriggerRules, is_due
+
+MOST_LABELS = 1 << 20
+"""More than any project waits for."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class ProjectOverview:
     """One project. `versions`: all of its own, oldest first. `provisional`: what answers until one of them serves; None
     where none was made. `runs`: those that wait or are under way. `new_labels`: accepted since the last decision;
     `next_run`: how many more start the next run, None where labels start none; of no meaning while one waits in `runs`.
+    `has_timer`: time starts one as well.
     """
 
     project_id: int
@@ -32,6 +37,7 @@ class ProjectOverview:
     runs: tuple[Run, ...]
     new_labels: int
     next_run: int | None
+    has_timer: bool
 
     @property
     def serving(self) -> VersionFigures | None:
@@ -61,7 +67,7 @@ class ProjectOverview:
         if self.runs:
             return "running" if any(run.started_at for run in self.runs) else "about to start"
         if self.next_run is None:
-            return "by hand only"
+            return "by the timer" if self.has_timer else "by hand only"
         return "with the next label" if self.next_run == 1 else f"after {self.next_run} more labels"
 
 
@@ -98,15 +104,20 @@ def _overview(
     own_runs = tuple(run for run in runs if run.project_id == project_id)
     rules = TriggerRules.of(project_settings(settings, database, project_id))
     next_run = _labels_until_run(rules, labels)
-    return ProjectOverview(project_id, tuple(versions), early, own_runs, labels.counted, next_run)
+    return ProjectOverview(
+        project_id, tuple(versions), early, own_runs, labels.counted, next_run, bool(rules.interval)
+    )
 
 
 def _labels_until_run(rules: TriggerRules, labels: NewLabels) -> int | None:
-    """1 at least: where there are enough, the next one that is submitted starts a run."""
-    seen = labels.decided_on
-    if rules.every == 0:
-        return None
-    wanted = (
-        rules.cadence.after(seen) - seen if rules.every is None else max(rules.every, rules.minimum - seen)
-    )
-    return max(wanted - labels.counted, 1)
+    """How many more labels are enough as the triggers count them, each on a task of its own and none with many objects;
+    None where no number is.
+    """
+
+    def is_enough(more: int) -> bool:
+        then = replace(labels, counted=labels.counted + more)
+        labelled = max(labels.decided_on + then.counted, labels.read)
+        return rules.is_enough(labelled, 0) and is_due(rules, then, labelled)
+
+    more = bisect_left(range(MOST_LABELS), True, lo=1, key=is_enough)
+    return more if more < MOST_LABELS else None

@@ -28,6 +28,7 @@ def setting_overviews(settings: Settings, database: Database, project_id: int) -
     """Every setting that the project may have of its own. Raises StoreError."""
     own = own_settings(database, project_id)
     held = with_own(settings, own)
+    own = own if held is not settings else {}  # they do not hold by now
     given = as_environment(settings)
     for name in CHANGEABLE:
         variable, value = environment_name(name), getattr(held, name)

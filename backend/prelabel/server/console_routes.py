@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Flask, Response, redirect, request
 
+from prelabel.server.errors import NotReady
 from prelabel.server.model_holder import ModelHolder
 from prelabel.settings import Settings
 from prelabel.store.database import Database
@@ -15,8 +16,13 @@ from prelabel.store.database import Database
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-PREDICT_PATIENCE = 30.0
+PREDICT_PATIENCE = 5.0
 """Seconds that a page waits for a version that is loading."""
+
+RESERVED = 3
+"""Threads of a process that pages never take: they are for Label Studio."""
+
+TURN_SECONDS = 2.0
 
 HOME = "/console/"
 
@@ -25,11 +31,17 @@ def console_routes(settings: Settings, model: ModelHolder, database: Database) -
     """The routes for one app."""
     routes = Blueprint("console", __name__)
     console = _Lazily(lambda: _create(settings, model, database))
+    turns = threading.BoundedSemaphore(max(settings.threads - RESERVED, 1))
 
     @routes.get("/console/", defaults={"rest": ""})
     @routes.route("/console/<path:rest>", methods=["GET", "POST"])
     def page(rest: str) -> AnyResponse:
-        return Response.from_app(console, request.environ)
+        if not turns.acquire(timeout=TURN_SECONDS):
+            raise NotReady("The console is busy; the page goes on in a moment.")
+        try:
+            return Response.from_app(console, request.environ, buffered=True)
+        finally:
+            turns.release()
 
     @routes.get("/console")
     def without_slash() -> AnyResponse:

@@ -39,6 +39,13 @@ class LabelStudioSettings(BaseModel):
         examples=["http://localhost:8080"],
         description="Where Label Studio answers, as seen from prelabel. Its token is sent to this host only.",
     )
+    prelabel_label_studio_public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/\s@]+",
+        examples=["https://labels.example.com"],
+        description="Where people's browsers reach Label Studio, for links on the console's pages; LABEL_STUDIO_URL "
+        "when not set.",
+    )
     label_studio_api_key: SecretStr | None = Field(
         None,
         description="A personal access token or a legacy token of a user who can read the projects; "

@@ -13,19 +13,17 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from prelabel.store.database import Database
 from prelabel.store.runs import Run
-from prelabel.store.version_details import SERVING
 from prelabel.store.versions import PromotionRow, VersionRow, VersionState
 
-FIGURES = ("images", "objects", "box_AP50", "mask_AP50", "no_edit_share", "false_positives_per_image")
-"""Fields of a Judgement, of which each row of figures has those of the version and of what served then."""
+FIGURES = ("images", "box_AP50", "mask_AP50", "no_edit_share", "false_positives_per_image")
+"""Fields of a Judgement."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """How a version, or what served then, did on the judged images; None where that is not known. See Judgement."""
+    """How a version did on the images that judged it; None where that is not known. See Judgement."""
 
     images: int | None
-    objects: int | None
     box_AP50: float | None
     mask_AP50: float | None
     no_edit_share: float | None
@@ -34,8 +32,8 @@ class Figures:
 
 @dataclass(frozen=True)
 class VersionFigures:
-    """One version. `labelled`: tasks with accepted labels when its run read them, None where no run made it. `serving`:
-    what served when the gate compared the two. `reason`: the gate's.
+    """One version. `labelled`: tasks with accepted labels when its run read them, None where no run made it. `reason`:
+    the gate's.
     """
 
     name: str
@@ -46,7 +44,6 @@ class VersionFigures:
     run_id: int | None
     labelled: int | None
     judged: Figures
-    serving: Figures
     reason: str
 
     @property
@@ -58,10 +55,9 @@ class VersionFigures:
 def version_figures(database: Database, project_id: int | None = None) -> list[VersionFigures]:
     """Those of a project, or of all, oldest first within each project."""
     of_version = [_figure(VersionRow.judgement[name]) for name in FIGURES]
-    of_serving = [_figure(VersionRow.judgement[SERVING][name]) for name in FIGURES]
     row = VersionRow
     about = (row.id, row.project_id, row.number, row.created_at, row.run_id, row.reason, row.sha256)
-    query = select(*about, Run.accepted, *of_version, *of_serving).outerjoin(Run, Run.id == row.run_id)
+    query = select(*about, Run.accepted, *of_version).outerjoin(Run, Run.id == row.run_id)
     newest = select(func.max(PromotionRow.id)).group_by(PromotionRow.project_id)
     promoted = select(PromotionRow.version_id, PromotionRow.id.in_(newest))
     if project_id is not None:
@@ -84,7 +80,6 @@ def _read(row: Any, serves: dict[int | None, bool]) -> VersionFigures:
     state = VersionState.REJECTED if sha256 is None else VersionState.CANDIDATE
     if version_id in serves:
         state = VersionState.SERVING if serves[version_id] else VersionState.RETIRED
-    own, before = figures[: len(FIGURES)], figures[len(FIGURES) :]
     return VersionFigures(
         f"p{project_id}-v{number}",
         project_id,
@@ -93,12 +88,11 @@ def _read(row: Any, serves: dict[int | None, bool]) -> VersionFigures:
         created_at,
         run_id,
         labelled,
-        _figures(own),
-        _figures(before),
+        _figures(figures),
         reason,
     )
 
 
 def _figures(values: list[float | None]) -> Figures:
-    images, objects, *rest = values
-    return Figures(None if images is None else int(images), None if objects is None else int(objects), *rest)
+    images, *rest = values
+    return Figures(None if images is None else int(images), *rest)

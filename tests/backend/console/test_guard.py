@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from prelabel.console.context import Context
 from prelabel.console.guard import TOKEN_COOKIE, TOKEN_HEADER
 from prelabel.console.pages import LIVE
 from prelabel.inference.predictor import Predictor
+from prelabel.server import console_routes
 from prelabel.store.actions import list_actions
 from prelabel.store.database import Database, StoreError
 from prelabel.store.label_counts import note_project
@@ -60,15 +62,55 @@ def test_what_is_confirmed_is_done_and_logged(ready: FlaskClient, database: Data
     token = token_of(ready)
     answer = ready.post(UPDATE, json=confirmed(ready), headers={TOKEN_HEADER: token})
     assert answer.status_code == 200, answer.text
-    assert "Run 1 of project 7 is queued." in answer.text
+    assert "Run 1 of project 7 is queued. No worker runs on this machine" in answer.text
     [run] = list_runs(database, 7)
     assert run.requested_by == "the console"
     [action] = list_actions(database, 7)
-    assert (action.who, action.action, action.result) == (
-        "127.0.0.1",
-        "start training",
-        "Run 1 of project 7 is queued.",
-    )
+    assert (action.who, action.action) == ("127.0.0.1", "start training")
+    assert action.result.startswith("Run 1 of project 7 is queued.")
+
+
+def test_a_name_that_no_password_proved_is_not_believed(ready: FlaskClient, database: Database) -> None:
+    user = {"Authorization": "Basic " + b64encode(b"boss:x").decode()}
+    ready.post(UPDATE, json=confirmed(ready), headers={TOKEN_HEADER: token_of(ready), **user})
+    assert [action.who for action in list_actions(database)] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "status"),
+    [("no-cors", 403), ("cors", 403), ("navigate", 200)],
+    ids=["picture", "script", "link"],
+)
+def test_other_sites_may_link_here_and_load_nothing(ready: FlaskClient, mode: str, status: int) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode}
+    assert ready.get("/console/", headers=headers).status_code == status
+    assert ready.get("/console/pictures/tasks/1.jpg", headers=headers).status_code in (status, 404)
+    assert ready.get("/console/").headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_pages_leave_threads_to_label_studio(
+    serve: Callable[..., Serving], load: Callable[[], Predictor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 4 threads, one is theirs."""
+    monkeypatch.setattr(console_routes, "TURN_SECONDS", 0.1)
+    slow, begun = threading.Event(), threading.Event()
+
+    def page(environ: Any, start: Any) -> list[bytes]:
+        begun.set()
+        slow.wait(10)
+        start("200 OK", [])
+        return [b""]
+
+    monkeypatch.setattr(console_routes, "_create", lambda *given: page)
+    app = serve(load, threads=4).app
+    first = threading.Thread(target=lambda: app.test_client().get("/console/"))
+    first.start()
+    begun.wait(10)
+    assert app.test_client().get("/console/").status_code == 503
+    assert app.test_client().get("/health").status_code == 200
+    slow.set()
+    first.join()
+    assert app.test_client().get("/console/").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,10 +15,11 @@ import pytest
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from version_samples import JUDGEMENT, store_version
 
+from prelabel.console import kept as kept_module
 from prelabel.console.actions import ACTIONS, perform
 from prelabel.console.charts import quality_chart
 from prelabel.console.context import Context
-from prelabel.console.jobs import read_job, start_job
+from prelabel.console.jobs import Job, read_job, start_job
 from prelabel.console.kept import Kept
 from prelabel.console.pages import LIVE, PAGES, page_at
 from prelabel.console.pages.runs import read_curves
@@ -177,11 +179,16 @@ class TestPages:
         assert title == "No such page" and "overview" in text
 
     @pytest.mark.parametrize(
-        "path", ["projects/7/versions/p7-v99", "projects/7/runs/99", "projects/9999999999"]
+        ("path", "said"),
+        [
+            ("projects/7/versions/p7-v99", "there is no version"),
+            ("projects/7/versions/p5-v1", "p5-v1 is no version of project 7"),
+            ("projects/7/runs/99", "There is no run 99"),
+            ("projects/9999999999", "There is no page"),
+        ],
     )
-    def test_what_there_is_not_is_said(self, context: Context, path: str):
-        title, text = page(context, path)
-        assert "there is no" in text.lower() or title.startswith("Project")
+    def test_what_there_is_not_is_said(self, context: Context, path: str, said: str):
+        assert said in page(context, path)[1]
 
     def test_a_run_of_another_project(self, context: Context, learnt: list[str]):
         assert "is of project 7" in page(context, "projects/8/runs/1")[1]
@@ -194,7 +201,7 @@ class TestPages:
     def test_versions(self, context: Context, learnt: list[str]):
         text = page(context, f"projects/{PROJECT}/versions")[1]
         assert all(name in text for name in learnt)
-        assert text.count('"roll back"') == 2, "the first version, and the base weights"
+        assert text.count('"action": "roll back"') == 2, "the first version, and the base weights"
         assert f"compare with {learnt[1]}" in text
 
     def test_versions_side_by_side_show_what_differs(self, context: Context, learnt: list[str]):
@@ -222,6 +229,21 @@ class TestPages:
             assert callable(make) and pattern
         for name in ("project", "runs", "queue", "review", "doctor"):
             assert LIVE[name](context, str(PROJECT)) is not None
+
+
+@pytest.fixture
+def learnt_at_home(settings: Settings) -> Context:
+    """Of a store where the commands look for it, with a version that serves."""
+    database = Database.open(settings.database_url)
+    version = store_version(settings, database, None)
+    add_promotion(database, PROJECT, version, "better")
+    return Context(settings, database, absent)
+
+
+def ended(settings: Settings, name: str) -> Job | None:
+    """The job of this name, once it has ended."""
+    job = read_job(settings, PROJECT, name)
+    return job if job and not job.is_running else None
 
 
 def replace_url(context: Context, url: str) -> Context:
@@ -273,7 +295,6 @@ class TestActions:
         [
             ("cancel run", "99", "There is no run 99"),
             ("cancel run", "nine", "no number of a run"),
-            ("roll back", "p7-v99", "there is no version"),
             ("accept finding", "nothing", "has no finding"),
             ("format the disk", "", "There is no action"),
         ],
@@ -286,14 +307,31 @@ class TestActions:
         [action] = list_actions(database)
         assert (action.who, action.action, action.of, action.result) == ("ann", name, of, why)
 
-    def test_a_version_serves_again(
-        self, context: Context, database: Database, learnt: list[str], monkeypatch: Any
+    def test_the_base_weights_serve_again(self, settings: Settings, learnt_at_home: Context):
+        done, said = perform(learnt_at_home, "roll back", PROJECT, "base", "ann")
+        assert done and said == f"Started `prelabel versions rollback --project {PROJECT} base`."
+        job = until(lambda: ended(settings, "rollback"), "its end")
+        assert job.exit_code == 0 and "is served by the base weights now" in job.printed
+        assert "prelabel versions rollback" in page(learnt_at_home, f"projects/{PROJECT}/versions")[1]
+
+    def test_what_nobody_foresaw_is_logged_too(
+        self, context: Context, database: Database, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("prelabel.publish.promotion.load_version", lambda *given: None)
-        done, said = perform(context, "roll back", PROJECT, learnt[0], "ann")
-        assert done and f"served by {learnt[0]} now" in said
-        done, said = perform(context, "roll back", PROJECT, learnt[2], "ann")
-        assert not done and "never served" in said
+        def fail(*_: object) -> str:
+            raise KeyError("s3cret")
+
+        broken = replace(ACTIONS["start training"], perform=fail)
+        monkeypatch.setitem(ACTIONS, "start training", broken)
+        done, said = perform(context, "start training", PROJECT, "", "ann")
+        assert not done and "internal error" in said and "s3cret" not in said
+        assert [action.result for action in list_actions(database)] == [said]
+
+    def test_a_run_of_another_project_is_not_cancelled(self, context: Context, database: Database):
+        run = request_run(database, PROJECT, "labels")
+        assert perform(context, "cancel run", PROJECT + 1, str(run.id), "ann") == (
+            False,
+            f"Run {run.id} is of another project.",
+        )
 
     def test_a_setting(self, context: Context, settings: Settings, database: Database):
         done, said = perform(context, "change setting", PROJECT, "PRELABEL_TRAIN_EVERY=5", "ann")
@@ -361,3 +399,34 @@ class TestKept:
         kept = Kept(1)
         answer = until(lambda: (found := kept.ask("a", fail, 60)).problem and found, "the problem")
         assert said in answer.problem and "s3cret" not in answer.problem and answer.value is None
+
+    def test_a_failure_keeps_what_was_known_and_is_tried_again_soon(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(kept_module, "RETRY_SECONDS", 0.2)
+        kept, answers = Kept(1), iter(["good", PrelabelError("It is away."), "again"])
+
+        def make() -> str:
+            answer = next(answers)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        until(lambda: kept.ask("a", make, 60).value, "the first")
+        kept.renew("a")
+        failed = until(lambda: (found := kept.ask("a", make, 60)).problem and found, "the failure")
+        assert failed.value == "good"
+        until(lambda: kept.ask("a", make, 60).value == "again", "another try")
+
+    def test_renewing_what_is_being_made_makes_it_once_more_at_most(self):
+        kept, made, go = Kept(1), [], threading.Event()
+
+        def make() -> int:
+            go.wait(10)
+            made.append(1)
+            return len(made)
+
+        for _ in range(5):
+            kept.ask("a", make, 60)
+            kept.renew("a")
+        go.set()
+        until(lambda: kept.ask("a", make, 60).value, "the answer")
+        assert len(made) == 1

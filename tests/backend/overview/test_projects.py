@@ -85,6 +85,25 @@ class TestOverview:
         assert one.next_run == left
         assert one.next_run_in_words == ("after 20 more labels" if left else "by hand only")
 
+    @pytest.mark.parametrize(
+        ("chosen", "tried", "left"),
+        [({"prelabel_train_every": 10}, 12, 8), ({}, 12, 6), ({"prelabel_train_every": 10}, 3, 7)],
+        ids=["counted", "by growth", "counted, a few"],
+    )
+    def test_after_a_failure_they_are_counted_as_the_triggers_do(
+        self, settings: Settings, database: Database, chosen: dict[str, int], tried: int, left: int
+    ):
+        labelled(database, 7, tried)
+        run = request_run(database, 7, "labels")
+        claim(database, run.id)
+        note_labels(database, run.id, tried)
+        finish(database, run.id, RunState.FAILED, "Label Studio is away.")
+        assert project_overview(settings.model_copy(update=chosen), database, 7).next_run == left
+
+    def test_time_starts_one_too(self, settings: Settings, database: Database):
+        chosen = settings.model_copy(update={"prelabel_train_every": 0, "prelabel_train_interval": 24.0})
+        assert project_overview(chosen, database, 7).next_run_in_words == "by the timer"
+
     def test_a_run(self, settings: Settings, database: Database):
         labelled(database, 7, 3)
         run = request_run(database, 7, "labels")
@@ -115,22 +134,13 @@ class TestVersionFigures:
         ]
         assert [one.labelled for one in found] == [3, 5, 8]
         last = found[-1]
-        assert (last.judged.images, last.judged.objects, last.judged.no_edit_share) == (12, 30, 0.2)
-        assert (last.judged.box_AP50, last.judged.mask_AP50, last.serving.no_edit_share) == (
-            0.8125,
-            None,
-            0.1,
-        )
+        assert (last.judged.images, last.judged.no_edit_share) == (12, 0.2)
+        assert (last.judged.box_AP50, last.judged.mask_AP50) == (0.8125, None)
 
     def test_a_version_without_figures(self, settings: Settings, database: Database):
         store_version(settings, database, None, judgement=VersionJudgement())
         [one] = version_figures(database)
-        assert (one.judged.images, one.judged.box_AP50, one.serving.images, one.labelled) == (
-            None,
-            None,
-            None,
-            None,
-        )
+        assert (one.judged.images, one.judged.box_AP50, one.labelled) == (None, None, None)
 
     @pytest.mark.parametrize("project", [7, None])
     def test_on_each_kind_of_database(self, settings: Settings, url: str, project: int | None):

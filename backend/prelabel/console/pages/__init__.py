@@ -23,9 +23,8 @@ from prelabel.console.pages import (
 )
 from prelabel.console.parts import ROOT, Children, empty, problem
 from prelabel.errors import FORESEEN
-from prelabel.ids import LARGEST_ID
 
-PROJECT = r"projects/(?P<project>[1-9]\d{0,9})"
+PROJECT = r"projects/(?P<project>[1-9]\d{0,8})"
 VERSION = r"p\d+-v\d+|p\d+-provisional-\d+"
 
 Page = Callable[..., tuple[str, Children]]
@@ -40,7 +39,7 @@ PAGES: tuple[tuple[re.Pattern[str], Page], ...] = tuple(
         (f"{PROJECT}/versions", versions.page),
         (f"{PROJECT}/versions/(?P<names>({VERSION})(,({VERSION})){{0,2}})", versions.compared),
         (f"{PROJECT}/runs", runs.page),
-        (rf"{PROJECT}/runs/(?P<run>[1-9]\d{{0,9}})", runs.one),
+        (rf"{PROJECT}/runs/(?P<run>[1-9]\d{{0,8}})", runs.one),
         (f"{PROJECT}/queue", queue.page),
         (f"{PROJECT}/review", review.page),
         (f"{PROJECT}/settings", settings.page),
@@ -51,6 +50,7 @@ PAGES: tuple[tuple[re.Pattern[str], Page], ...] = tuple(
 LIVE: dict[str, Callable[..., Children]] = {
     "overview": overview.content,
     "project": project.content,
+    "versions": versions.content,
     "runs": runs.content,
     "run": runs.run_content,
     "queue": queue.content,
@@ -69,7 +69,7 @@ def page_at(context: Context, path: str) -> tuple[str, Children]:
             given: dict[str, Any] = match.groupdict()
             for name in ("project", "run"):
                 if name in given:
-                    given[name] = min(int(given[name]), LARGEST_ID)
+                    given[name] = int(given[name])
             try:
                 return page(context, **given)
             except FORESEEN as error:

@@ -6,7 +6,7 @@ from prelabel.console.context import Context
 from prelabel.console.parts import Children, copyable, empty, live, moment, section, table
 from prelabel.store.actions import list_actions
 
-HEADINGS = ("when", "who", "project", "what", "of", "result")
+HEADINGS = ("when", "who", "project", "what", "about", "result")
 
 
 def page(context: Context) -> tuple[str, Children]:

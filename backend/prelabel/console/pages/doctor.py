@@ -6,6 +6,7 @@ It is examined by the command, in a process of its own: reading weights takes Py
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -48,7 +49,9 @@ def examined(context: Context, project_id: int) -> Answer[list[CheckedLink]]:
 
 
 def _examine(settings: Settings, project_id: int) -> list[CheckedLink]:
-    command = [sys.executable, "-m", "prelabel", "doctor", "--project", str(project_id), "--json"]
+    nice = shutil.which("nice")
+    gives_way = [nice, "-n", str(settings.prelabel_training_nice)] if nice else []
+    command = [*gives_way, sys.executable, "-m", "prelabel", "doctor", "--project", str(project_id), "--json"]
     try:
         answer = subprocess.run(
             command,
@@ -60,7 +63,8 @@ def _examine(settings: Settings, project_id: int) -> list[CheckedLink]:
         )
         links = json.loads(answer.stdout.splitlines()[-1])
     except (subprocess.SubprocessError, OSError, ValueError, IndexError) as error:
-        raise PrelabelError(f"`{' '.join(command[2:-1])}` did not come to an end: run it by hand.") from error
+        said = f"prelabel doctor --project {project_id}"
+        raise PrelabelError(f"`{said}` did not come to an end: run it by hand.") from error
     return [CheckedLink(**link | {"status": Status(link["status"])}) for link in links]
 
 
@@ -91,8 +95,7 @@ def first_problem(links: list[CheckedLink]) -> CheckedLink | None:
 def content(context: Context, project: str) -> Children:
     """The chain as it was examined last."""
     known = examined(context, int(project))
-    if known.problem:
-        return problem(known.problem)
+    failed = [problem(known.problem)] if known.problem else []
     links = known.value or [CheckedLink(link.name, Status.NOT_CHECKED, "being checked …") for link in CHAIN]
     again = dmc.Button(
         "Check again",
@@ -103,6 +106,7 @@ def content(context: Context, project: str) -> Children:
     )
     return section(
         "From the settings to the predictions that annotators see",
+        *failed,
         dmc.Timeline([_item(one) for one in links], bulletSize=18, lineWidth=2, active=len(links)),
         dmc.Space(h="md"),
         copyable(f"prelabel doctor --project {project}"),
@@ -141,5 +145,5 @@ def register(app: Dash, context: Context) -> None:
         wanted = ctx.triggered_id
         if not isinstance(wanted, dict) or not any(clicks):
             raise PreventUpdate
-        context.examinations.forget(("doctor", int(wanted["project"])))
+        context.examinations.renew(("doctor", int(wanted["project"])))
         return [True] * len(clicks)

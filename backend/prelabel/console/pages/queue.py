@@ -106,7 +106,7 @@ def _card(context: Context, project_id: int, place: int, task: NextTask, queue: 
         alt=f"task {task.id}",
         className="thumb",
     )
-    score = "" if task.score is None else f", place {figure(task.score)}"
+    score = "" if task.score is None else f", score {figure(task.score)}"
     words = [
         dmc.Text(f"{place}. task {task.id}", size="sm", fw=600),
         dmc.Text(f"{why(task, queue).replace('_', ' ')}{score}", size="xs", c="dimmed"),

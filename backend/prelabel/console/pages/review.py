@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, dcc, html
+from dash import ALL, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from prelabel.console.context import Context
@@ -56,8 +56,6 @@ def findings(context: Context, project_id: int) -> list[ReviewFinding]:
 
 
 def _filters(found: list[ReviewFinding]) -> list[Component]:
-    if not found:
-        return []
     kinds = [EVERYTHING, *dict.fromkeys(one.title for one in found)]
     labels = sorted({label for one in found for label in _labels(one)})
     chips = dmc.ChipGroup(
@@ -144,7 +142,7 @@ def register(app: Dash, context: Context) -> None:
         Output(LIST, "children"),
         Input(KINDS, "value"),
         Input(LABELS, "value"),
-        Input("told", "sendNotifications"),
+        Input({"role": "tick", "name": "review", "args": ALL}, "n_intervals"),
         State(PROJECT, "data"),
         prevent_initial_call=True,
     )

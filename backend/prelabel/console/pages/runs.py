@@ -11,6 +11,7 @@ from dash.development.base_component import Component
 
 from prelabel.console.charts import curves_chart
 from prelabel.console.context import Context
+from prelabel.console.jobs import end_of
 from prelabel.console.parts import (
     Children,
     action,
@@ -49,7 +50,9 @@ def page(context: Context, project: int) -> tuple[str, Children]:
 
 def one(context: Context, project: int, run: int) -> tuple[str, Children]:
     """The page at /console/projects/ID/runs/NUMBER."""
-    content = live("run", run_content(context, str(project), str(run)), project, run)
+    made = run_content(context, str(project), str(run))
+    is_over = get_run(context.database, run).state in ENDS
+    content = made if is_over else live("run", made, project, run)
     return project_page(context, project, "runs", content)
 
 
@@ -139,7 +142,7 @@ def read_curves(file: Path) -> tuple[list[int], dict[str, list[float | None]]]:
 
 def _log(folder: Path, run: Run) -> list[Component]:
     try:
-        text = (folder / LOG).read_bytes()[-MOST_LOG:].decode(errors="replace")
+        text = end_of(folder / LOG, MOST_LOG)
     except OSError:
         text = ""
     if not text:

@@ -18,7 +18,7 @@ from fbnetv3.drawing import draw
 from fbnetv3.images import read_image
 from prelabel.console.charts import picture_chart
 from prelabel.console.context import Context
-from prelabel.console.looks import Look, Looks
+from prelabel.console.looks import Look, Looks, of_bounded_size
 from prelabel.console.parts import Children, copyable, empty, problem, section, table
 from prelabel.console.pictures import as_data_url
 from prelabel.errors import FORESEEN
@@ -29,6 +29,8 @@ SEEN, BOX, SHOWN, PICTURE = "try-seen", "try-box", "try-shown", "try-picture"
 
 BASE = "base"
 USUAL_SCORE, USUAL_NMS = 0.3, 0.5
+"""Of the settings, and of the network: it has dropped what overlaps by more."""
+
 MOST_AT_ONCE = 2
 MOST_LISTED = 30
 
@@ -48,15 +50,19 @@ def page(context: Context) -> tuple[str, Children]:
         description="one, or two side by side",
         maxValues=MOST_AT_ONCE,
     )
+    megabytes = context.settings.prelabel_max_image_bytes >> 20
     drop = dcc.Upload(
-        dmc.Center(dmc.Text("Drop an image here, or click to choose one"), h=96),
+        dmc.Center(
+            dmc.Text(f"Drop an image of up to {megabytes} MB here, or click to choose one", ta="center"), h=96
+        ),
         id=UPLOAD,
         accept="image/*",
+        max_size=context.settings.prelabel_max_image_bytes,
         className="drop",
     )
     sliders = [
         _slider(SCORE, "Regions from this score on", USUAL_SCORE),
-        _slider(NMS, "Regions of one label overlap by this IoU at most", USUAL_NMS),
+        _slider(NMS, "Regions of one label overlap by this IoU at most", USUAL_NMS, USUAL_NMS),
     ]
     controls = section("Image", dmc.Stack([drop, chosen, *sliders]))
     shown = html.Div(empty("What it finds is drawn here. The image is not stored in Label Studio."), id=SHOWN)
@@ -72,16 +78,16 @@ def page(context: Context) -> tuple[str, Children]:
     ]
 
 
-def _slider(name: str, title: str, value: float) -> Children:
-    marks = [{"value": mark, "label": f"{mark:g}"} for mark in (0, 0.25, 0.5, 0.75, 1)]
+def _slider(name: str, title: str, value: float, most: float = 1.0) -> Children:
+    marks = [{"value": most * part / 4, "label": f"{most * part / 4:g}"} for part in range(5)]
     slider = dmc.Slider(
         id=name,
         value=value,
         min=0,
-        max=1,
+        max=most,
         step=0.01,
         marks=marks,
-        updatemode="drag",
+        updatemode="mouseup",
         mb="lg",
         thumbLabel=title,
     )
@@ -103,8 +109,11 @@ def register(app: Dash, context: Context) -> None:
         if not contents or not who:
             raise PreventUpdate
         try:
-            pixels = read_image(_decoded(contents), context.settings.prelabel_max_image_pixels)
-            seen = [looks.keep(_look(context, one, pixels)) for one in who[:MOST_AT_ONCE]]
+            pixels = of_bounded_size(
+                read_image(_decoded(contents), context.settings.prelabel_max_image_pixels)
+            )
+            asked = [context.predictor(None if one == BASE else int(one)) for one in who[:MOST_AT_ONCE]]
+            seen = [looks.keep(Look.of(one.detector, pixels)) for one in asked]
         except FORESEEN as error:
             return {"problem": str(error)}, None
         return {"keys": seen}, None
@@ -143,13 +152,6 @@ def register(app: Dash, context: Context) -> None:
             return empty("The server has forgotten this image: drop it again.")
         command = copyable(f"prelabel predict IMAGE --draw FOLDER --threshold {score:g}")
         return [dmc.SimpleGrid(parts, cols={"base": 1, "xl": len(parts)}), command]
-
-
-def _look(context: Context, who: str, pixels: np.ndarray[Any, Any]) -> Look:
-    predictor = context.predictor(None if who == BASE else int(who))
-    started = time.perf_counter()
-    features = predictor.detector.set_image(pixels)
-    return Look(predictor.detector, features, predictor.version, _ms(started))
 
 
 def _shown(look: Look, place: int, score: float, nms: float, box: list[float] | None) -> Children:

@@ -16,6 +16,7 @@ from prelabel.console.parts import (
     empty,
     figure,
     link,
+    live,
     moment,
     section,
     share,
@@ -23,10 +24,12 @@ from prelabel.console.parts import (
     table,
 )
 from prelabel.console.project_frame import project_page
+from prelabel.console.running_job import job_part
 from prelabel.overview.projects import ProjectOverview, project_overview
 from prelabel.store.version_figures import VersionFigures
 from prelabel.store.versions import VersionState, find_version
 from prelabel.versions.describing import described
+from prelabel.versions.records import VersionError
 
 HEADINGS = (
     "version",
@@ -37,22 +40,31 @@ HEADINGS = (
     "box AP50",
     "mask AP50",
     "no edit",
-    "false",
+    "false per image",
     "",
 )
-NUMBERS = ("labelled", "judged on", "box AP50", "mask AP50", "no edit", "false")
+NUMBERS = ("labelled", "judged on", "box AP50", "mask AP50", "no edit", "false per image")
 
 
 def page(context: Context, project: int) -> tuple[str, Children]:
     """The page at /console/projects/ID/versions."""
-    one = project_overview(context.settings, context.database, project)
-    return project_page(context, project, "versions", section("Versions", *_versions(one), aside=_base(one)))
+    part = live("versions", content(context, str(project)), project, seconds=3)
+    return project_page(context, project, "versions", part)
+
+
+def content(context: Context, project: str) -> Children:
+    """All versions, the newest first, and what a change of the serving one is at."""
+    one = project_overview(context.settings, context.database, int(project))
+    job = job_part(context, one.project_id, "rollback")
+    return dmc.Stack([*job, section("Versions", *_versions(one), aside=_base(one))])
 
 
 def compared(context: Context, project: int, names: str) -> tuple[str, Children]:
     """The page at /console/projects/ID/versions/NAME,NAME: everything known of one version, or of two and three side by
     side."""
     wanted = list(dict.fromkeys(names.split(",")))
+    if foreign := [name for name in wanted if not name.startswith(f"p{project}-")]:
+        raise VersionError(f"{foreign[0]} is no version of project {project}")
     found = [described(context.settings, context.database, name) for name in wanted]
     keys = list(dict.fromkeys(key for one in found for key in one))
     rows = [[dmc.Text(key, size="sm", c="dimmed"), *(_value(key, one) for one in found)] for key in keys]
