@@ -11,6 +11,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from annotator import annotate
@@ -28,6 +29,8 @@ from prelabel.demo.service import Service, free_port
 from prelabel.labelstudio.api.client import LabelStudioClient
 from prelabel.labelstudio.config.writing import label_config
 from prelabel.settings import Settings, load_settings
+from prelabel.store.database import Database
+from prelabel.store.review_decisions import keep_findings
 
 PORT = 28150
 SIZE = (240, 320)
@@ -254,7 +257,9 @@ def test_tasks_are_put_in_order(console: Console, tab: Page) -> None:
     press(tab, "random")
     expect(tab.get_by_text("done", exact=True)).to_be_visible(timeout=RUN_LIMIT_SECONDS * 1000)
     expect(tab.get_by_role("img", name=re.compile("task"))).to_have_count(UNLABELLED, timeout=90_000)
-    tab.wait_for_function("[...document.images].every(image => image.naturalWidth > 0)")
+    wait_until(
+        lambda: tab.evaluate("[...document.images].every(image => image.naturalWidth > 0)"), "pictures"
+    )
     take_picture(tab, "queue")
     check_access(tab)
 
@@ -271,6 +276,51 @@ def test_a_setting_is_changed_for_the_project(console: Console, tab: Page) -> No
     check_access(tab)
     open_page(tab, console.of_project(), "Kitchen scenes")
     expect(tab.get_by_text("next run: after 7 more labels")).to_be_visible()
+
+
+def test_a_finding_that_is_dismissed_stays_away(
+    console: Console, client: LabelStudioClient, tab: Page
+) -> None:
+    task = next(iter(client.tasks(console.project_id)))["id"]
+    database = Database.open(console.settings.database_url)
+    keep_findings(
+        database, console.project_id, {one["id"]: one for one in (finding("aa", task), finding("bb", task))}
+    )
+    database.close()
+    open_page(tab, console.of_project("review"), "Kitchen scenes")
+    expect(tab.get_by_text("2 findings,")).to_be_visible()
+    wait_until(
+        lambda: tab.evaluate("[...document.images].every(image => image.naturalWidth > 0)"), "pictures"
+    )
+    take_picture(tab, "review")
+    check_access(tab)
+    tab.keyboard.press("d")
+    expect(tab.get_by_text("1 finding,")).to_be_visible()
+    expect(tab.get_by_text("Finding aa is dismissed.")).to_be_visible()
+    tab.get_by_role("button", name="Accept").click()
+    expect(tab.get_by_text("accepted", exact=True)).to_be_visible()
+    tab.reload()
+    expect(tab.get_by_text("1 finding,")).to_be_visible()
+
+
+def finding(finding_id: str, task: int) -> dict[str, Any]:
+    """As a review keeps it; the surer, the earlier its id."""
+    return {
+        "id": finding_id,
+        "kind": "wrong_label",
+        "confidence": 0.9 if finding_id == "aa" else 0.5,
+        "source": "annotation",
+        "place": {"file": f"{task}.jpg", "task": task, "image_key": "image"},
+        "made_in": 1,
+        "regions": ["r"],
+        "objects": [0],
+        "labels": ["apple"],
+        "boxes": [[40.0, 40.0, 160.0, 160.0]],
+        "label": "mug",
+        "box": None,
+        "content": ["x"],
+        "decision": None,
+    }
 
 
 def test_the_chain_is_examined(console: Console, tab: Page) -> None:

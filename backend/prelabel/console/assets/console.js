@@ -36,6 +36,13 @@
     return isRefresh ? Promise.resolve(new Response(null, { status: 204 })) : fetched(address, options);
   };
 
+  // Keys decide about the first finding, unless somebody types.
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
+    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !/^[ad]$/.test(event.key)) return;
+    document.querySelector(`button[data-key="${event.key}"]`)?.click();
+  });
+
   // Pictures whose turn has not come are asked for again.
   document.addEventListener(
     "error",

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ALL, Dash, Input, Output, State, dcc, html
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
 
+from prelabel.console.actions import perform
 from prelabel.console.context import Context
+from prelabel.console.frame import CONFIRM, told
+from prelabel.console.guard import who
 from prelabel.console.parts import Children, action, address, copyable, empty, live, section
 from prelabel.console.project_frame import project_page
 from prelabel.console.running_job import job_part
@@ -87,9 +91,10 @@ def cards(
         one.finding.id: one.decision for one in StoreMemory(context.database, project_id).recall().values()
     }
     shown = [_card(context, project_id, one, decided.get(one.id)) for one in wanted[:MOST_SHOWN]]
-    count = dmc.Text(
-        f"{len(wanted)} findings, the surest first; {len(shown)} are shown.", size="sm", c="dimmed"
-    )
+    number = "1 finding" if len(wanted) == 1 else f"{len(wanted)} findings"
+    keys = "Key a accepts the first that is open, d dismisses it."
+    said = f"{number}, the surest first; {len(shown)} shown. {keys}"
+    count = dmc.Text(said, size="sm", c="dimmed")
     return [count, dmc.SimpleGrid(shown, cols={"base": 1, "lg": 2}, my="sm"), copyable(command)]
 
 
@@ -119,8 +124,8 @@ def _card(context: Context, project_id: int, one: ReviewFinding, decision: str |
     ]
     task = one.image_ref.task
     buttons = [
-        action("Accept", "accept finding", project_id, one.id),
-        action("Dismiss", "dismiss finding", project_id, one.id, color="gray"),
+        _decide("accept", one.id, **({} if decision else {"data-key": "a"})),
+        _decide("dismiss", one.id, color="gray", **({} if decision else {"data-key": "d"})),
     ]
     if task is not None:
         buttons.append(
@@ -135,16 +140,35 @@ def _labels(one: ReviewFinding) -> list[str]:
     return [*one.labels, *([one.label] if one.label else [])]
 
 
+def _decide(name: str, of: str, **looks: Any) -> Component:
+    """A button that decides about a finding at once: a decision can be changed, and there are many."""
+    looks = {"size": "compact-sm", "variant": "light"} | looks
+    return dmc.Button(
+        name.capitalize(), id={"role": "decide", "action": f"{name} finding", "of": of}, **looks
+    )
+
+
 def register(app: Dash, context: Context) -> None:
-    """The filters, and the list after a decision."""
+    """The filters, decisions, and the list after any of them."""
 
     @app.callback(
         Output(LIST, "children"),
+        Output(CONFIRM.told, "sendNotifications", allow_duplicate=True),
         Input(KINDS, "value"),
         Input(LABELS, "value"),
         Input({"role": "tick", "name": "review", "args": ALL}, "n_intervals"),
+        Input({"role": "decide", "action": ALL, "of": ALL}, "n_clicks"),
         State(PROJECT, "data"),
         prevent_initial_call=True,
     )
-    def choose(kind: str | None, labels: list[str] | None, _: Any, project: int) -> Children:
-        return cards(context, int(project), findings(context, int(project)), kind or EVERYTHING, labels)
+    def choose(kind: str | None, labels: list[str] | None, _: Any, clicks: Any, project: int) -> Any:
+        notes: Any = no_update
+        pressed = ctx.triggered_id
+        if isinstance(pressed, dict) and pressed["role"] == "decide":
+            if not any(one["value"] for one in ctx.triggered):
+                raise PreventUpdate
+            by = who(is_password_protected=context.settings.basic_auth is not None)
+            done, said = perform(context, pressed["action"], int(project), pressed["of"], by)
+            notes = [told(said, "Done" if done else "Not done", done)]
+        found = findings(context, int(project))
+        return cards(context, int(project), found, kind or EVERYTHING, labels), notes
