@@ -13,7 +13,7 @@ from prelabel.versions.provisional import named_provisional
 from prelabel.versions.records import Version, file_problem, named_version
 
 if TYPE_CHECKING:
-    from fbnetv3.judging import HeadJudgement
+    from fbnetv3.judging import HeadJudgement, ImageOutcome
 
 FIGURES = {
     "images": "images",
@@ -90,6 +90,14 @@ def number_in_words(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def counts_in_words(counts: ImageOutcome) -> str:
+    """What became of the objects of a label in the images that judged a version."""
+    return (
+        f"{counts.objects} objects, {counts.found} found, {counts.no_edit} need no edit, "
+        f"{counts.false_positives} false regions"
+    )
+
+
 def _threshold(of_label: tuple[str, float]) -> str:
     label, threshold = of_label
     return f"{label} {threshold:g}" if threshold <= 1 else f"{label} never"
@@ -112,6 +120,8 @@ def _description(version: Version, problem: str | None) -> dict[str, str]:
         facts["weights"] += f", but {problem}"
     if version.plan.thresholds:
         facts["shown from score"] = ", ".join(map(_threshold, version.plan.thresholds.items()))
+    if judged := version.judgement.objects:
+        facts |= {f"label {label}": counts_in_words(counts) for label, counts in judged.by_label.items()}
     rest = replace(version.plan, choices=None, thresholds={})
     plan = {f"plan: {key}": str(value) for key, value in rest.as_dict().items()}
     return facts | figures_of(version) | _choices(version) | plan

@@ -26,7 +26,8 @@ class Judgement:
     `no_edit_share`: 0..1, objects whose region can stay as it is. `outcomes`: the images', in order. `regions`: all
     that the detector found, those that nobody is shown too; empty in records from before they were kept.
     `thresholds`: label -> the score from which on its regions were shown; empty in records from before they were kept.
-    `keys`: what each of the images is known by, its labels included, where that is known.
+    `keys`: what each of the images is known by, its labels included, where that is known. `by_label`: label -> the
+    counts of its objects and regions in all images together; empty in records from before they were kept.
     """
 
     images: int
@@ -41,6 +42,7 @@ class Judgement:
     regions: tuple[ScoredRegion, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
+    by_label: Mapping[str, ImageOutcome] = field(default_factory=dict)
 
     @property
     def by_key(self) -> dict[str, ImageOutcome]:
@@ -57,7 +59,10 @@ class Judgement:
         outcomes = tuple(ImageOutcome(**_known(ImageOutcome, one)) for one in data["outcomes"])
         regions = tuple(ScoredRegion(*one) for one in data.get("regions", ()))
         keys = tuple(data.get("keys", ()))
-        return cls(**_known(cls, data) | {"outcomes": outcomes, "regions": regions, "keys": keys})
+        counts = data.get("by_label", {}).items()
+        by_label = {label: ImageOutcome(**_known(ImageOutcome, one)) for label, one in counts}
+        read = {"outcomes": outcomes, "regions": regions, "keys": keys, "by_label": by_label}
+        return cls(**_known(cls, data) | read)
 
 
 def _known(cls: type[Judgement | ImageOutcome], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +109,15 @@ def judgement_of(
     mask = _precision(with_crowds(truth), results, "segm") if with_masks else (None, None)
     outcomes = tuple(one.outcome(at) for one, at in zip(findings, judged_at, strict=True))
     regions = tuple(region for one in findings for region in one.scored_regions(of_label))
-    return _summary(box, mask, outcomes, regions, of_label)
+    by_label = {
+        label: ImageOutcome.total(
+            one.of_label[label].outcome(at[label])
+            for one, at in zip(findings, judged_at, strict=True)
+            if label in one.of_label
+        )
+        for label in labels
+    }
+    return replace(_summary(box, mask, outcomes, regions, of_label), by_label=by_label)
 
 
 def _of_each(labels: Sequence[str], thresholds: Threshold) -> dict[str, float]:

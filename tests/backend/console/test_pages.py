@@ -15,6 +15,7 @@ import pytest
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from version_samples import JUDGEMENT, store_version
 
+from fbnetv3.judging import ImageOutcome, ScoredRegion
 from prelabel.console import kept as kept_module
 from prelabel.console.actions import ACTIONS, perform
 from prelabel.console.charts import quality_chart
@@ -39,7 +40,7 @@ from prelabel.store.runs import RunState, Stage, get_run
 from prelabel.store.version_details import VersionJudgement
 from prelabel.store.version_figures import version_figures
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 
 FINDING = {
     "id": "abc123",
@@ -209,6 +210,19 @@ class TestPages:
         assert "0.200" in text and "0.500" in text and "feedfacecafe" not in text
         alone = page(context, f"projects/{PROJECT}/versions/{learnt[0]}")[1]
         assert "feedfacecafe" in alone
+
+    def test_a_version_by_label(self, context: Context, settings: Settings, database: Database):
+        judged = replace(
+            JUDGEMENT,
+            by_label={"Disc": ImageOutcome(20, 10, 15, 4), "Box": ImageOutcome(0, 0, 0, 1)},
+            thresholds={"Disc": 0.35, "Box": 1.01},
+            regions=(ScoredRegion(0.9, True), ScoredRegion(0.2, False)),
+        )
+        version = store_version(settings, database, None, judgement=VersionJudgement(judged))
+        text = page(context, f"projects/{PROJECT}/versions/{version.name}")[1]
+        assert "by label, on 12 images" in text and "75%" in text and "0.35" in text and "never" in text
+        assert "20 objects, 15 found, 10 need no edit, 4 false regions" in text
+        assert "how often a score is right" in text
 
     def test_a_run_with_its_losses_and_log(
         self, context: Context, settings: Settings, database: Database, learnt: Any

@@ -153,6 +153,17 @@ class TestJudge:
         judgement = judge(detector, Examples((example(("bolt", HERE), ("nut", THERE)),)))  # type: ignore[arg-type]
         assert judgement.box_AP == judgement.no_edit_share == 0.5
 
+    def test_counts_by_label_add_up(self):
+        detector = Scripted([found(("bolt", HERE, 0.9), ("nut", HERE, 0.8)), found(("nut", THERE, 0.7))])
+        data = Examples((example(("bolt", HERE), ("nut", THERE)), example(("nut", THERE))))
+        judgement = judge(detector, data)  # type: ignore[arg-type]
+        assert judgement.by_label == {"bolt": ImageOutcome(1, 1, 1, 0), "nut": ImageOutcome(2, 1, 1, 1)}
+        assert ImageOutcome.total(judgement.by_label.values()) == ImageOutcome.total(judgement.outcomes)
+        again = Judgement.from_dict(json.loads(json.dumps(judgement.as_dict())))
+        assert again.by_label == judgement.by_label
+        older = {name: value for name, value in judgement.as_dict().items() if name != "by_label"}
+        assert Judgement.from_dict(older).by_label == {}
+
     def test_images_without_objects_count_alarms(self):
         detector = Scripted([found(("bolt", HERE, 0.9)), found()])
         judgement = judge(detector, Examples((example(), example())))  # type: ignore[arg-type]

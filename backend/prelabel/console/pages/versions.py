@@ -43,6 +43,7 @@ HEADINGS = (
     "false per image",
     "",
 )
+LABEL_HEADINGS = ("label", "objects", "found", "no edit", "false regions", "shown from score")
 NUMBERS = ("labelled", "judged on", "box AP50", "mask AP50", "no edit", "false per image")
 
 
@@ -74,9 +75,31 @@ def compared(context: Context, project: int, names: str) -> tuple[str, Children]
         parts.append(dmc.Text("Only what differs is shown.", size="sm", c="dimmed"))
     parts.append(copyable(f"prelabel versions show {' '.join(wanted)}"))
     about = section(" and ".join(wanted), *parts)
-    charts = [_calibration(context, name) for name in wanted]
+    charts = [make(context, name) for make in (_labels, _calibration) for name in wanted]
     grid = dmc.SimpleGrid([one for one in charts if one], cols={"base": 1, "lg": 2})
     return project_page(context, project, "versions", dmc.Stack([about, grid]))
+
+
+def _labels(context: Context, name: str) -> Component | None:
+    """What became of the objects of each label; None where that is not known."""
+    version = find_version(context.database, name)
+    judged = version.judgement.objects if version else None
+    if judged is None or not judged.by_label:
+        return None
+    rows = [
+        [
+            label,
+            counts.objects,
+            share(counts.found / counts.objects if counts.objects else None),
+            share(counts.no_edit / counts.objects if counts.objects else None),
+            counts.false_positives,
+            "never" if judged.thresholds.get(label, 0) > 1 else figure(judged.thresholds.get(label)),
+        ]
+        for label, counts in judged.by_label.items()
+    ]
+    return section(
+        f"{name}: by label, on {judged.images} images", table(LABEL_HEADINGS, rows, LABEL_HEADINGS[1:])
+    )
 
 
 def _calibration(context: Context, name: str) -> Component | None:
