@@ -132,6 +132,7 @@ def _act(app: Dash, context: Context) -> None:
         Output(CONFIRM.told, "sendNotifications"),
         Output(CONFIRM.dialog, "opened", allow_duplicate=True),
         Output(CONFIRM.changed, "data"),
+        Output(CONFIRM.pending, "data", allow_duplicate=True),
         Input(CONFIRM.yes, "n_clicks"),
         State(CONFIRM.pending, "data"),
         prevent_initial_call=True,
@@ -141,7 +142,7 @@ def _act(app: Dash, context: Context) -> None:
             raise PreventUpdate
         by = who(is_password_protected=context.settings.basic_auth is not None)
         done, said = perform(context, wanted["action"], int(wanted["project"]), str(wanted["of"]), by)
-        return [told(said, "Done" if done else "Not done", done)], False, clicks
+        return [told(said, "Done" if done else "Not done", done)], False, clicks, None
 
 
 def _headers(app: Dash) -> Any:

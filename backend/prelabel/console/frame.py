@@ -91,6 +91,7 @@ def _dialog() -> Component:
         ],
         id=CONFIRM.dialog,
         title="Sure?",
+        closeButtonProps={"aria-label": "close"},
         centered=True,
         opened=False,
     )
