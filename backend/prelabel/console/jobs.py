@@ -25,6 +25,9 @@ LOCK, FACTS, PRINTED, EXIT_CODE = "process.lock", "job.json", "printed", "exit_c
 START = timedelta(seconds=10)
 """What a process takes at most until it holds its lock."""
 
+MOST_AT_ONCE = 2
+"""Each loads a network, and takes the time of predictions and training runs."""
+
 MOST_SHOWN = 20_000
 """Bytes of the end of what a command printed."""
 
@@ -53,6 +56,10 @@ def start_job(settings: Settings, project_id: int, name: str, command: Sequence[
         with FileLock(folder / "start.lock"):
             if (known := read_job(settings, project_id, name)) and known.is_running:
                 raise PrelabelError(f"`{known.command}` is still at work: wait for its end.")
+            if _at_work(settings) >= MOST_AT_ONCE:
+                raise PrelabelError(
+                    f"{MOST_AT_ONCE} other commands are at work on this machine: wait for the end of one."
+                )
             said = {"command": " ".join(["prelabel", *command]), "started_at": datetime.now(UTC).isoformat()}
             (folder / EXIT_CODE).unlink(missing_ok=True)
             (folder / FACTS).write_text(json.dumps(said), encoding="utf-8")
@@ -92,6 +99,11 @@ def end_of(file: Path, most: int) -> str:
     with file.open("rb") as stream:
         stream.seek(max(file.stat().st_size - most, 0))
         return stream.read().decode(errors="replace")
+
+
+def _at_work(settings: Settings) -> int:
+    """How many jobs of all projects are."""
+    return sum(map(is_held, (settings.prelabel_home / "projects").glob(f"*/jobs/*/{LOCK}")))
 
 
 def _exit_code(folder: Path) -> int | None:

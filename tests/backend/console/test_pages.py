@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from label_studio_stand_in import PROJECT, LabelStudioStandIn
 from version_samples import JUDGEMENT, store_version
 
@@ -20,19 +21,20 @@ from prelabel.console import kept as kept_module
 from prelabel.console.actions import ACTIONS, perform
 from prelabel.console.charts import quality_chart
 from prelabel.console.context import Context
-from prelabel.console.jobs import Job, read_job, start_job
+from prelabel.console.jobs import LOCK, Job, read_job, start_job
 from prelabel.console.kept import Kept
 from prelabel.console.pages import LIVE, PAGES, page_at
 from prelabel.console.pages.runs import read_curves
+from prelabel.console.pages.settings import NAMES
 from prelabel.errors import PrelabelError
-from prelabel.folders import LOG, run_folder
+from prelabel.folders import LOG, project_folder, run_folder
 from prelabel.queue.listing import NextTask, Queue
 from prelabel.server.errors import ModelNotReady
-from prelabel.settings import Settings, load_settings
+from prelabel.settings import Settings, environment_name, load_settings
 from prelabel.store.actions import list_actions
 from prelabel.store.database import Database
 from prelabel.store.label_counts import note_project
-from prelabel.store.project_settings import project_settings
+from prelabel.store.project_settings import CHANGEABLE, project_settings
 from prelabel.store.promotions import add_promotion
 from prelabel.store.review_decisions import keep_findings, review_findings
 from prelabel.store.run_progress import claim, finish, note_labels, report, request_run
@@ -281,6 +283,10 @@ class TestQueue:
         assert "shows p7-v2, not p7-v1" in text and "pictures/tasks/13.jpg" in text
 
 
+def test_every_setting_of_a_project_has_a_name() -> None:
+    assert set(NAMES) == {environment_name(name) for name in CHANGEABLE}
+
+
 class TestChart:
     def test_promoted_and_rejected_and_no_markup_of_others(self, database: Database, learnt: list[str]):
         chart = quality_chart(version_figures(database, PROJECT))
@@ -383,6 +389,15 @@ class TestJobs:
             lambda: (found := read_job(settings, 7, "review")) and not found.is_running and found, "its end"
         )
         assert job.exit_code == 1 and "There is no run 99" in job.printed
+
+    def test_two_at_a_time(self, settings: Settings):
+        locks = [FileLock(project_folder(settings, project) / "jobs" / "queue" / LOCK) for project in (8, 9)]
+        for lock in locks:
+            Path(lock.lock_file).parent.mkdir(parents=True)
+        with locks[0], locks[1], pytest.raises(PrelabelError, match="2 other commands are at work"):
+            start_job(settings, 7, "queue", ["--help"])
+        assert start_job(settings, 7, "queue", ["--help"]) == "Started `prelabel --help`."
+        until(lambda: ended(settings, "queue"), "its end")
 
     def test_none_was_started(self, settings: Settings):
         assert read_job(settings, 7, "queue") is None

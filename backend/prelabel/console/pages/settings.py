@@ -18,6 +18,21 @@ from prelabel.overview.settings import PROJECT, SettingOverview, setting_overvie
 
 CHANGE = "change setting"
 
+NAMES = {
+    "PRELABEL_TRAIN_EVERY": "New labels that start a run",
+    "PRELABEL_TRAIN_GROWTH": "Growth that starts a run",
+    "PRELABEL_TRAIN_MIN_LABELS": "Labels before the first run",
+    "PRELABEL_TRAIN_INTERVAL": "Hours after which a run starts anyway",
+    "PRELABEL_FROZEN_STAGES": "Frozen stages of the network",
+    "PRELABEL_TRAIN_EPOCHS": "Epochs",
+    "PRELABEL_LEARNING_RATE": "Learning rate",
+    "PRELABEL_TRAIN_MIN_SIZE": "Shorter side of training images",
+    "PRELABEL_TRAIN_MAX_SIZE": "Longer side of training images",
+    "PRELABEL_STRATEGY": "Order of the tasks",
+    "PRELABEL_RANDOM_SHARE": "Share of tasks drawn at random",
+}
+"""Variable -> what people call it."""
+
 
 def page(context: Context, project: int) -> tuple[str, Children]:
     """The page at /console/projects/ID/settings."""
@@ -37,7 +52,7 @@ def page(context: Context, project: int) -> tuple[str, Children]:
 def _row(project: int, one: SettingOverview) -> Component:
     field = dmc.TextInput(
         id={"role": "setting", "name": one.variable},
-        label=one.variable,
+        label=f"{NAMES[one.variable]} ({one.variable})",
         description=f"{one.description} From: {one.source}.",
         value=one.value if one.source == PROJECT else "",
         placeholder=one.value or "not set",
