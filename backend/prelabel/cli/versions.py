@@ -24,7 +24,6 @@ console = Console(markup=False, highlight=False)
 CHOICES = "choices"
 """Heading of the share of answers about whole images that needed no click, where a version has any."""
 
-BASE = "base"
 SUFFIXES = (".pth", ".safetensors")
 
 Name = Annotated[str, typer.Argument(help="Name of a version, such as p3-v7.")]
@@ -110,6 +109,7 @@ def rollback(
     from prelabel.labelstudio.api.client import label_studio_client
     from prelabel.labelstudio.errors import LabelStudioError
     from prelabel.publish.promotion import previous_version, roll_back
+    from prelabel.store.versions import BASE
     from prelabel.versions.records import named_version
 
     with _store() as (settings, database):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from prelabel.console.context import Context
+from prelabel.console.frame import told
+from prelabel.console.guard import who
 from prelabel.console.jobs import start_job
 from prelabel.errors import FORESEEN, PrelabelError
 from prelabel.folders import WORKER_LOCK, is_held
 from prelabel.store.actions import record_action
 from prelabel.store.database import StoreError
 from prelabel.store.runs import get_run
+from prelabel.store.versions import BASE
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +51,13 @@ def perform(context: Context, name: str, project_id: int, of: str, who: str) -> 
     except StoreError as error:
         said = f"{said} It could not be written down: {error}"
     return done, said
+
+
+def carry_out(context: Context, name: str, project_id: int, of: str) -> dict[str, Any]:
+    """Do what this request asks for; what its page is to tell of it."""
+    by = who(is_password_protected=context.settings.basic_auth is not None)
+    done, said = perform(context, name, project_id, of, by)
+    return told(said, "Done" if done else "Not done", done)
 
 
 def _called(name: str) -> Action:
@@ -144,9 +154,6 @@ def _number(of: str) -> int:
         return int(of)
     raise PrelabelError(f"{of!r} is no number of a run: load the page again.")
 
-
-BASE = "base"
-"""What people and `prelabel versions rollback` call the base weights."""
 
 ACTIONS: dict[str, Action] = {
     "start training": Action(

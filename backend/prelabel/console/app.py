@@ -11,10 +11,10 @@ from dash import ALL, MATCH, Dash, Input, Output, State, ctx, no_update, set_pro
 from dash.exceptions import PreventUpdate
 from flask import Flask, Response
 
-from prelabel.console.actions import ACTIONS, perform
+from prelabel.console.actions import ACTIONS, carry_out
 from prelabel.console.context import Context
 from prelabel.console.frame import CONFIRM, FRAME, confirmation, frame, told
-from prelabel.console.guard import TOKEN_COOKIE, TOKEN_HEADER, guard, who
+from prelabel.console.guard import TOKEN_COOKIE, TOKEN_HEADER, guard
 from prelabel.console.pages import LIVE, page_at, register_pages
 from prelabel.console.parts import ROOT
 from prelabel.errors import FORESEEN
@@ -140,9 +140,8 @@ def _act(app: Dash, context: Context) -> None:
     def do(clicks: int, wanted: dict[str, Any] | None) -> Any:
         if not wanted:
             raise PreventUpdate
-        by = who(is_password_protected=context.settings.basic_auth is not None)
-        done, said = perform(context, wanted["action"], int(wanted["project"]), str(wanted["of"]), by)
-        return [told(said, "Done" if done else "Not done", done)], False, clicks, None
+        note = carry_out(context, wanted["action"], int(wanted["project"]), str(wanted["of"]))
+        return [note], False, clicks, None
 
 
 def _headers(app: Dash) -> Any:

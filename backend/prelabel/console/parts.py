@@ -18,6 +18,9 @@ Children = Any
 
 ROOT = "/console"
 
+CHART: Any = {"displayModeBar": False, "responsive": True}
+"""Without the row of tools over it, and as wide as the window lets it be."""
+
 UNKNOWN = "-"
 
 STATE_COLOURS: Mapping[str, str] = {
@@ -143,6 +146,11 @@ def run_progress(run: Run) -> Component:
         ],
         gap=4,
     )
+
+
+def chart(figure: Any, height: int) -> Component:
+    """A chart of charts.py, as wide as what it stands in and `height` pixels high."""
+    return dcc.Graph(figure=figure, config=CHART, style={"height": f"{height}px"})
 
 
 def action(text: str, name: str, project_id: int, of: str = "", **looks: Any) -> Component:

@@ -1,4 +1,4 @@
-"""A picture inside a page."""
+"""Pictures for pages, as JPEG."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ LARGEST = (1400, 1000)
 QUALITY = 85
 
 
-def as_data_url(picture: Image.Image) -> str:
-    """A JPEG of at most LARGEST as the address of an image."""
-    picture.thumbnail(LARGEST)
+def jpeg(picture: Image.Image, most: tuple[int, int], quality: int = QUALITY) -> bytes:
+    """A JPEG of at most (width, height); the picture itself is shrunk."""
+    picture.thumbnail(most)
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    picture.save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+def as_data_url(picture: Image.Image) -> str:
+    """A JPEG of at most LARGEST as the address of an image inside a page."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg(picture, LARGEST)).decode()}"

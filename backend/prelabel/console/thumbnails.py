@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from PIL import Image
 
 from prelabel.console.context import Context
 from prelabel.console.parts import ROOT
+from prelabel.console.pictures import jpeg
 from prelabel.errors import FORESEEN
 from prelabel.ids import LARGEST_ID
 
@@ -60,7 +60,9 @@ def register_thumbnails(server: Flask, context: Context) -> None:
     def task(task_id: int) -> Response:
         if not 0 < task_id <= LARGEST_ID:
             abort(404)
-        return answer(task_id, lambda: {task_id: thumbnail(task_pixels(context, task_id))})
+        return answer(
+            task_id, lambda: {task_id: jpeg(Image.fromarray(task_pixels(context, task_id)), SIZE, QUALITY)}
+        )
 
     @server.get(f"{ROOT}/pictures/findings/<int:project_id>/<finding_id>-<int:which>.jpg")
     def of_finding(project_id: int, finding_id: str, which: int) -> Response:
@@ -91,15 +93,6 @@ def task_pixels(context: Context, task_id: int, image_key: str | None = None) ->
     key = image_key or LabelSpec.from_config(config, (), threshold).image_keys[0]
     file = build_fetcher(context.settings).fetch(image_value(task["data"], key), task_id)
     return read_image(file, context.settings.prelabel_max_image_pixels)
-
-
-def thumbnail(pixels: Array) -> bytes:
-    """A JPEG of at most SIZE."""
-    picture = Image.fromarray(pixels)
-    picture.thumbnail(SIZE)
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=QUALITY)
-    return stream.getvalue()
 
 
 def _finding_pictures(context: Context, project_id: int, finding_id: str) -> tuple[bytes, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel
 
@@ -27,6 +27,13 @@ def sizes_in_order(group: Group, shorter: str, longest: str) -> Group:
     if all(sizes) and sizes[0] > sizes[1]:
         raise ValueError(f"{environment_name(shorter)} must not be larger than {environment_name(longest)}")
     return group
+
+
+def comma_separated(value: Any) -> Any:
+    """The parts of a text between commas, without spaces around them and empty ones; anything else as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
 
 def usable_cores() -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, field_validator
 from pydantic_settings import NoDecode
 
-from prelabel.settings.fields import GIB, MIB, AbsolutePath
+from prelabel.settings.fields import GIB, MIB, AbsolutePath, comma_separated
 
 
 class ImageSettings(BaseModel):
@@ -46,6 +46,4 @@ class ImageSettings(BaseModel):
     @field_validator("prelabel_allowed_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(host.strip().lower() for host in value.split(",") if host.strip())
-        return value
+        return comma_separated(value.lower() if isinstance(value, str) else value)

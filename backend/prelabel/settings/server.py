@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from prelabel.settings.fields import comma_separated
+
 
 class ServerSettings(BaseModel):
     """How `prelabel serve` answers, and what it logs."""
@@ -50,9 +52,7 @@ class ServerSettings(BaseModel):
     @field_validator("prelabel_console_hosts", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return comma_separated(value)
 
     @field_validator("log_level", mode="before")
     @classmethod

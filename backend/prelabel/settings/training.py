@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode
 from fbnetv3.config import Norm
 from fbnetv3.finetuning.cadence import FIRST, GROWTH, MANY_OBJECTS
 from fbnetv3.finetuning.settings import HYPER_PARAMETERS, MOST_THREADS
-from prelabel.settings.fields import sizes_in_order, usable_cores
+from prelabel.settings.fields import comma_separated, sizes_in_order, usable_cores
 
 AnchorSize = Annotated[float, Field(gt=0)]
 
@@ -103,9 +103,7 @@ class TrainingSettings(BaseModel):
     @field_validator("prelabel_anchor_sizes", mode="before")
     @classmethod
     def _split_sizes(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip()) or None
-        return value
+        return comma_separated(value) or None if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _training_sizes_in_order(self) -> Self:

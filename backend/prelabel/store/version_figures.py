@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, func, select
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import func, select
 
 from prelabel.store.database import Database
 from prelabel.store.runs import Run
-from prelabel.store.versions import PromotionRow, VersionRow, VersionState
+from prelabel.store.versions import PromotionRow, VersionRow, VersionState, state_of
 
 FIGURES = ("images", "box_AP50", "mask_AP50", "no_edit_share", "false_positives_per_image")
 """Fields of a Judgement."""
@@ -54,7 +53,7 @@ class VersionFigures:
 
 def version_figures(database: Database, project_id: int | None = None) -> list[VersionFigures]:
     """Those of a project, or of all, oldest first within each project."""
-    of_version = [_figure(VersionRow.judgement[name]) for name in FIGURES]
+    of_version = [VersionRow.judgement[name].as_float() for name in FIGURES]
     row = VersionRow
     about = (row.id, row.project_id, row.number, row.created_at, row.run_id, row.reason, row.sha256)
     query = select(*about, Run.accepted, *of_version).outerjoin(Run, Run.id == row.run_id)
@@ -64,27 +63,20 @@ def version_figures(database: Database, project_id: int | None = None) -> list[V
         query = query.where(row.project_id == project_id)
         promoted = promoted.where(PromotionRow.project_id == project_id)
     with database.session() as session:
-        serves = {version_id: False for version_id, _ in session.execute(promoted)}
-        serves |= {version_id: True for version_id, now in session.execute(promoted) if now}
+        promotions = session.execute(promoted).all()
         rows = session.execute(query.order_by(row.project_id, row.number)).all()
-    return [_read(one, serves) for one in rows]
+    ever = {version_id for version_id, _ in promotions}
+    now = {version_id for version_id, is_newest in promotions if is_newest}
+    return [_read(one, now, ever) for one in rows]
 
 
-def _figure(value: ColumnElement[Any]) -> ColumnElement[float]:
-    number: ColumnElement[float] = value.as_float() if isinstance(value.type, JSON) else value
-    return number
-
-
-def _read(row: Any, serves: dict[int | None, bool]) -> VersionFigures:
+def _read(row: Any, serving: set[int | None], promoted: set[int | None]) -> VersionFigures:
     version_id, project_id, number, created_at, run_id, reason, sha256, labelled, *figures = row
-    state = VersionState.REJECTED if sha256 is None else VersionState.CANDIDATE
-    if version_id in serves:
-        state = VersionState.SERVING if serves[version_id] else VersionState.RETIRED
     return VersionFigures(
         f"p{project_id}-v{number}",
         project_id,
         number,
-        state,
+        state_of(version_id, sha256, serving, promoted),
         created_at,
         run_id,
         labelled,

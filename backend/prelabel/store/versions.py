@@ -7,7 +7,7 @@ version gives the project back to the base weights.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -31,6 +31,10 @@ from prelabel.store.version_details import VersionJudgement, VersionPlan
 
 NAME = re.compile(r"p(?P<project>[1-9]\d{0,9})-v(?P<number>[1-9]\d{0,8})", re.ASCII)
 """The name of a version: `p`, the project's id, `-v`, the version's number."""
+
+
+BASE = "base"
+"""What people call the base weights where the name of a version is asked for."""
 
 
 class VersionState(StrEnum):
@@ -174,19 +178,22 @@ def _read(session: Session, wanted: Select[VersionRow]) -> list[Version]:
     rows = session.scalars(wanted).all()
     serving = {serving_id(session, project_id) for project_id in {row.project_id for row in rows}}
     promoted = _promoted_ids(session, [row.id for row in rows])
-    return [_to_version(row, _state(row, serving, promoted)) for row in rows]
+    return [_to_version(row, state_of(row.id, row.sha256, serving, promoted)) for row in rows]
 
 
 def _promoted_ids(session: Session, ids: Sequence[int]) -> set[int | None]:
     return set(session.scalars(select(PromotionRow.version_id).where(PromotionRow.version_id.in_(ids))))
 
 
-def _state(row: VersionRow, serving: set[int | None], promoted: set[int | None]) -> VersionState:
-    if row.id in serving:
+def state_of(
+    version_id: int, sha256: str | None, serving: Collection[int | None], promoted: Collection[int | None]
+) -> VersionState:
+    """What became of a version. `serving`, `promoted`: the ids of versions that serve, and of all that ever did."""
+    if version_id in serving:
         return VersionState.SERVING
-    if row.id in promoted:
+    if version_id in promoted:
         return VersionState.RETIRED
-    return VersionState.REJECTED if row.sha256 is None else VersionState.CANDIDATE
+    return VersionState.REJECTED if sha256 is None else VersionState.CANDIDATE
 
 
 def _to_version(row: VersionRow, state: VersionState) -> Version:

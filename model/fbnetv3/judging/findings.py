@@ -70,9 +70,13 @@ class ImageFindings:
     of_label: Mapping[str, LabelFindings]
     has_masks: bool
 
+    def outcomes(self, thresholds: Mapping[str, float]) -> dict[str, ImageOutcome]:
+        """Label -> what a person finds of it when its regions from its threshold on are shown."""
+        return {label: one.outcome(thresholds[label]) for label, one in self.of_label.items()}
+
     def outcome(self, thresholds: Mapping[str, float]) -> ImageOutcome:
-        """What a person finds when each label's regions from its threshold on are shown."""
-        return ImageOutcome.total([one.outcome(thresholds[label]) for label, one in self.of_label.items()])
+        """What a person finds of all labels together; see `outcomes`."""
+        return ImageOutcome.total(self.outcomes(thresholds).values())
 
     def scored_regions(self, thresholds: Mapping[str, float]) -> list[ScoredRegion]:
         """All regions, best score first; see LabelFindings."""

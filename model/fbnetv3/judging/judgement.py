@@ -107,14 +107,11 @@ def judgement_of(
     with_masks = has_masks and any("segmentation" in one for one in truth["annotations"])
     box = _precision(truth, results, "bbox")
     mask = _precision(with_crowds(truth), results, "segm") if with_masks else (None, None)
-    outcomes = tuple(one.outcome(at) for one, at in zip(findings, judged_at, strict=True))
+    of_images = [one.outcomes(at) for one, at in zip(findings, judged_at, strict=True)]
+    outcomes = tuple(ImageOutcome.total(of_image.values()) for of_image in of_images)
     regions = tuple(region for one in findings for region in one.scored_regions(of_label))
     by_label = {
-        label: ImageOutcome.total(
-            one.of_label[label].outcome(at[label])
-            for one, at in zip(findings, judged_at, strict=True)
-            if label in one.of_label
-        )
+        label: ImageOutcome.total(of_image[label] for of_image in of_images if label in of_image)
         for label in labels
     }
     return replace(_summary(box, mask, outcomes, regions, of_label), by_label=by_label)

@@ -11,8 +11,9 @@ import subprocess
 import sys
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output
+from dash import ALL, Dash, Input, Output, ctx
 from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
 
 from prelabel.connect.doctor import CHAIN, CheckedLink, Status
 from prelabel.console.context import Context
@@ -76,7 +77,7 @@ def health_light(known: list[CheckedLink] | None, project_id: int) -> Component:
     elif worst is None:
         text, colour, why = "healthy", "green", "Every link of the chain is sound."
     else:
-        text, colour = (str(worst.status)), COLOURS[worst.status]
+        text, colour = str(worst.status), COLOURS[worst.status]
         why = f"{worst.link}: {worst.detail}. {worst.remedy}"
     badge = dmc.Badge(text, color=colour, variant="light", autoContrast=True)
     anchor = dmc.Anchor(badge, href=address("projects", project_id, "doctor"), underline="never")
@@ -133,8 +134,6 @@ def _item(link: CheckedLink) -> Component:
 
 def register(app: Dash, context: Context) -> None:
     """The button that has the chain examined again; the page shows the outcome with its next refresh."""
-    from dash import ALL, ctx
-    from dash.exceptions import PreventUpdate
 
     @app.callback(
         Output({"role": "examine", "project": ALL}, "loading"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dash_mantine_components as dmc
-from dash import dcc
 from dash.development.base_component import Component
 
 from prelabel.console.charts import quality_chart
@@ -12,6 +11,7 @@ from prelabel.console.pages.usefulness import saved_so_far, usefulness_table
 from prelabel.console.parts import (
     Children,
     action,
+    chart,
     copyable,
     empty,
     figure,
@@ -109,11 +109,7 @@ def _quality(one: ProjectOverview) -> list[Component]:
         size="sm",
     )
     return [
-        dcc.Graph(
-            figure=quality_chart(judged),
-            config={"displayModeBar": False, "responsive": True},
-            style={"height": "320px"},
-        ),
+        chart(quality_chart(judged), 320),
         words,
         copyable(f"prelabel versions list --project {one.project_id}"),
     ]

@@ -9,10 +9,9 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from prelabel.console.actions import perform
+from prelabel.console.actions import carry_out
 from prelabel.console.context import Context
-from prelabel.console.frame import CONFIRM, told
-from prelabel.console.guard import who
+from prelabel.console.frame import CONFIRM
 from prelabel.console.parts import Children, action, address, copyable, empty, live, section
 from prelabel.console.project_frame import project_page
 from prelabel.console.running_job import job_part
@@ -167,8 +166,6 @@ def register(app: Dash, context: Context) -> None:
         if isinstance(pressed, dict) and pressed["role"] == "decide":
             if not any(one["value"] for one in ctx.triggered):
                 raise PreventUpdate
-            by = who(is_password_protected=context.settings.basic_auth is not None)
-            done, said = perform(context, pressed["action"], int(project), pressed["of"], by)
-            notes = [told(said, "Done" if done else "Not done", done)]
+            notes = [carry_out(context, pressed["action"], int(project), pressed["of"])]
         found = findings(context, int(project))
         return cards(context, int(project), found, kind or EVERYTHING, labels), notes

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import dash_mantine_components as dmc
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
 from prelabel.console.charts import curves_chart
@@ -15,6 +15,7 @@ from prelabel.console.jobs import end_of
 from prelabel.console.parts import (
     Children,
     action,
+    chart,
     copyable,
     empty,
     facts,
@@ -113,11 +114,7 @@ def _curves(folder: Path) -> list[Component]:
         steps, curves = read_curves(file)
         if steps:
             name = "the candidate" if file.parent == folder else file.parent.name.replace("fold", "fold ")
-            graph = dcc.Graph(
-                figure=curves_chart(steps, curves),
-                config={"displayModeBar": False, "responsive": True},
-                style={"height": "220px"},
-            )
+            graph = chart(curves_chart(steps, curves), 220)
             charts.append(dmc.Stack([dmc.Text(name, size="sm", fw=600), graph], gap=0))
     if not charts:
         return []

@@ -19,7 +19,7 @@ from fbnetv3.images import read_image
 from prelabel.console.charts import picture_chart
 from prelabel.console.context import Context
 from prelabel.console.looks import Look, Looks, of_bounded_size
-from prelabel.console.parts import Children, copyable, empty, problem, section, table
+from prelabel.console.parts import CHART, Children, copyable, empty, problem, section, table
 from prelabel.console.pictures import as_data_url
 from prelabel.errors import FORESEEN
 from prelabel.overview.projects import project_overviews
@@ -165,7 +165,7 @@ def _shown(look: Look, place: int, score: float, nms: float, box: list[float] | 
     picture = dcc.Graph(
         figure=picture_chart(as_data_url(draw(pixels, found)), pixels.shape[1], pixels.shape[0], box),
         id={"role": PICTURE, "place": place},
-        config={"displayModeBar": False, "responsive": True},
+        config=CHART,
     )
     times = f"The network took {look.milliseconds} ms, this view {_ms(started)} ms."
     rows = [

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dash_mantine_components as dmc
-from dash import dcc
 from dash.development.base_component import Component
 
-from prelabel.console.actions import BASE
 from prelabel.console.charts import calibration_chart
 from prelabel.console.context import Context
 from prelabel.console.parts import (
     Children,
     action,
+    chart,
     copyable,
     empty,
     figure,
@@ -27,7 +26,7 @@ from prelabel.console.project_frame import project_page
 from prelabel.console.running_job import job_part
 from prelabel.overview.projects import ProjectOverview, project_overview
 from prelabel.store.version_figures import VersionFigures
-from prelabel.store.versions import VersionState, find_version
+from prelabel.store.versions import BASE, Version, VersionState, find_version
 from prelabel.versions.describing import described
 from prelabel.versions.records import VersionError
 
@@ -75,15 +74,15 @@ def compared(context: Context, project: int, names: str) -> tuple[str, Children]
         parts.append(dmc.Text("Only what differs is shown.", size="sm", c="dimmed"))
     parts.append(copyable(f"prelabel versions show {' '.join(wanted)}"))
     about = section(" and ".join(wanted), *parts)
-    charts = [make(context, name) for make in (_labels, _calibration) for name in wanted]
-    grid = dmc.SimpleGrid([one for one in charts if one], cols={"base": 1, "lg": 2})
+    stored = [version for name in wanted if (version := find_version(context.database, name))]
+    figures = [make(version) for make in (_labels, _calibration) for version in stored]
+    grid = dmc.SimpleGrid([one for one in figures if one], cols={"base": 1, "lg": 2})
     return project_page(context, project, "versions", dmc.Stack([about, grid]))
 
 
-def _labels(context: Context, name: str) -> Component | None:
+def _labels(version: Version) -> Component | None:
     """What became of the objects of each label; None where that is not known."""
-    version = find_version(context.database, name)
-    judged = version.judgement.objects if version else None
+    judged = version.judgement.objects
     if judged is None or not judged.by_label:
         return None
     rows = [
@@ -98,27 +97,23 @@ def _labels(context: Context, name: str) -> Component | None:
         for label, counts in judged.by_label.items()
     ]
     return section(
-        f"{name}: by label, on {judged.images} images", table(LABEL_HEADINGS, rows, LABEL_HEADINGS[1:])
+        f"{version.name}: by label, on {judged.images} images",
+        table(LABEL_HEADINGS, rows, LABEL_HEADINGS[1:]),
     )
 
 
-def _calibration(context: Context, name: str) -> Component | None:
+def _calibration(version: Version) -> Component | None:
     """How far the scores of a version can be believed; None where it was not judged."""
-    version = find_version(context.database, name)
-    judged = version.judgement.objects if version else None
-    if version is None or judged is None or not judged.regions:
+    judged = version.judgement.objects
+    if judged is None or not judged.regions:
         return None
-    chart = dcc.Graph(
-        figure=calibration_chart(judged.regions, version.plan.calibration),
-        config={"displayModeBar": False, "responsive": True},
-        style={"height": "280px"},
-    )
+    shown = chart(calibration_chart(judged.regions, version.plan.calibration), 280)
     note = dmc.Text(
         f"Of the regions of about one score, the share that was right, on the {judged.images} images that judged it.",
         size="sm",
         c="dimmed",
     )
-    return section(f"{name}: how often a score is right", chart, note)
+    return section(f"{version.name}: how often a score is right", shown, note)
 
 
 def _value(key: str, one: dict[str, str]) -> Component:
