@@ -269,6 +269,7 @@ def test_a_setting_is_changed_for_the_project(console: Console, tab: Page) -> No
     dialog = tab.get_by_role("dialog")
     expect(dialog).to_contain_text("prelabel settings set")
     dialog.get_by_role("button", name="Yes").click()
+    expect(dialog).to_be_hidden()
     expect(tab.get_by_text("PRELABEL_TRAIN_EVERY is 7 for this project")).to_be_visible()
     check_access(tab)
     open_page(tab, console.of_project(), "Kitchen scenes")
